@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -80,6 +81,30 @@ func TestEveryModuleIsDecidedAbout(t *testing.T) {
 	slices.Sort(found)
 	if !slices.Equal(found, known) {
 		t.Errorf("there are modules in %q, and decided about are %q", found, known)
+	}
+}
+
+// What the executor speaks to clusters with and what tests run as one are of one release:
+// libraries of Kubernetes of several are never meant to be mixed.
+func TestLibrariesOfKubernetesAreOfOneRelease(t *testing.T) {
+	versions := map[string][]string{}
+	for _, dir := range []string{"services/executor", "tools/controlplane"} {
+		file, replaced := read(t, dir).file, map[string]string{}
+		for _, r := range file.Replace {
+			replaced[r.Old.Path] = r.New.Version
+		}
+		for _, r := range file.Require {
+			// Kubernetes itself is v1 of what its libraries are v0 of; klog and the like have versions
+			// of their own.
+			version := strings.Replace(cmp.Or(replaced[r.Mod.Path], r.Mod.Version), "v1.", "v0.", 1)
+			name, library := strings.CutPrefix(r.Mod.Path, "k8s.io/")
+			if library && !strings.HasPrefix(name, "klog/") && !strings.HasPrefix(version, "v0.0.0-") {
+				versions[version] = append(versions[version], dir+": "+name)
+			}
+		}
+	}
+	if len(versions) != 1 {
+		t.Errorf("they are of %d: %v", len(versions), versions)
 	}
 }
 

@@ -40,7 +40,7 @@ done
 printf '\n== test against Kubernetes\n'
 started=$SECONDS
 if [ $# -eq 0 ] || tools/controlplane.sh --there >/dev/null; then
-	tools/kubernetes.sh "$@" || failed+=(kubernetes)
+	tools/kubernetes.sh -short "$@" || failed+=(kubernetes)
 else
 	echo "NOT RUN: some tests were asked for, and the control plane of those against Kubernetes is not built here; 'make e2e-kubernetes' builds it"
 fi

@@ -11,6 +11,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/station"
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver/kubernetes"
 )
 
 // Check says what is wrong with a configuration beside what Load reads in it, without
@@ -40,7 +41,7 @@ func buckets(targets []*configv1.TargetDriver) error {
 	return errors.Join(wrong...)
 }
 
-// executables names what targets would run and what cannot be: a wave would find it out
+// executables names what targets would run or read, and what cannot be: a wave would find it out
 // after it has changed something.
 func executables(targets []*configv1.TargetDriver) error {
 	var wrong []error
@@ -57,6 +58,9 @@ func executables(targets []*configv1.TargetDriver) error {
 		look(field+"command.rollback.argv[0]", first(t.GetCommand().GetRollback()))
 		look(field+"command.preview.argv[0]", first(t.GetCommand().GetPreview()))
 		look(field+"command.rollback_dry_run.argv[0]", first(t.GetCommand().GetRollbackDryRun()))
+		if k := t.GetKubernetes(); k != nil {
+			wrong = append(wrong, service.InField(field+"kubernetes.kubeconfig_file", kubernetes.CheckKubeconfig(k.GetKubeconfigFile())))
+		}
 		for j, path := range t.GetCommand().GetAllow() {
 			look(fmt.Sprintf("%scommand.allow[%d]", field, j), path)
 		}

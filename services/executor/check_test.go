@@ -27,6 +27,9 @@ func TestWhatTheConfigurationNamesIsThere(t *testing.T) {
 		{"a folder that is a file", func(c *configv1.Executor) { c.StateFolder = "/dev/null" }, []string{"state_folder"}},
 		{"what restarts", func(c *configv1.Executor) { c.Targets[1] = host("/none") }, []string{"targets[1].host.restart.argv[0]"}},
 		{"what comes with the release", func(c *configv1.Executor) { c.Targets[1] = host("{current}/restart") }, nil},
+		{"who the executor is in a cluster", func(c *configv1.Executor) {
+			c.Targets[0].Driver = &configv1.TargetDriver_Kubernetes{Kubernetes: &configv1.KubernetesDriver{KubeconfigFile: "/none", Namespace: "shop"}}
+		}, []string{"targets[0].kubernetes.kubeconfig_file"}},
 		{"what deploys", func(c *configv1.Executor) {
 			c.Targets[0].Driver = &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{
 				Deploy: &configv1.Command{Argv: []string{"/none"}}, Rollback: &configv1.Command{Argv: []string{"/nothing"}}, Allow: []string{"/none", "/nothing"},

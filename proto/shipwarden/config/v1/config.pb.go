@@ -2196,6 +2196,7 @@ type TargetDriver struct {
 	//	*TargetDriver_Host
 	//	*TargetDriver_Command
 	//	*TargetDriver_Noop
+	//	*TargetDriver_Kubernetes
 	//	*TargetDriver_Config
 	Driver        isTargetDriver_Driver `protobuf_oneof:"driver"`
 	unknownFields protoimpl.UnknownFields
@@ -2273,6 +2274,15 @@ func (x *TargetDriver) GetNoop() *NoopDriver {
 	return nil
 }
 
+func (x *TargetDriver) GetKubernetes() *KubernetesDriver {
+	if x != nil {
+		if x, ok := x.Driver.(*TargetDriver_Kubernetes); ok {
+			return x.Kubernetes
+		}
+	}
+	return nil
+}
+
 func (x *TargetDriver) GetConfig() *ConfigDriver {
 	if x != nil {
 		if x, ok := x.Driver.(*TargetDriver_Config); ok {
@@ -2298,6 +2308,10 @@ type TargetDriver_Noop struct {
 	Noop *NoopDriver `protobuf:"bytes,4,opt,name=noop,proto3,oneof"`
 }
 
+type TargetDriver_Kubernetes struct {
+	Kubernetes *KubernetesDriver `protobuf:"bytes,5,opt,name=kubernetes,proto3,oneof"`
+}
+
 type TargetDriver_Config struct {
 	Config *ConfigDriver `protobuf:"bytes,6,opt,name=config,proto3,oneof"`
 }
@@ -2307,6 +2321,8 @@ func (*TargetDriver_Host) isTargetDriver_Driver() {}
 func (*TargetDriver_Command) isTargetDriver_Driver() {}
 
 func (*TargetDriver_Noop) isTargetDriver_Driver() {}
+
+func (*TargetDriver_Kubernetes) isTargetDriver_Driver() {}
 
 func (*TargetDriver_Config) isTargetDriver_Driver() {}
 
@@ -2598,6 +2614,73 @@ func (x *ConfigEntry) GetKey() string {
 	return ""
 }
 
+// KubernetesDriver makes a namespace of a cluster carry the manifests of an artifact. Two
+// targets may lie in one namespace, as long as they place different objects.
+type KubernetesDriver struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A kubeconfig, an absolute path: its current context says where the API server is and who
+	// the executor is there. It is read at every call, so that one that was replaced counts. It
+	// names a token file or a certificate; one that has a program run is refused.
+	KubeconfigFile string `protobuf:"bytes,1,opt,name=kubeconfig_file,json=kubeconfigFile,proto3" json:"kubeconfig_file,omitempty"`
+	// The namespace that all objects of the target lie in. It must be there.
+	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// How long objects may take to become ready. Absent: 5 min.
+	Timeout       *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesDriver) Reset() {
+	*x = KubernetesDriver{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesDriver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesDriver) ProtoMessage() {}
+
+func (x *KubernetesDriver) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesDriver.ProtoReflect.Descriptor instead.
+func (*KubernetesDriver) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *KubernetesDriver) GetKubeconfigFile() string {
+	if x != nil {
+		return x.KubeconfigFile
+	}
+	return ""
+}
+
+func (x *KubernetesDriver) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *KubernetesDriver) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
 // NoopDriver changes nothing: it is for measuring.
 type NoopDriver struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2607,7 +2690,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2619,7 +2702,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2632,7 +2715,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{30}
 }
 
 // Command is an argument vector.
@@ -2650,7 +2733,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2662,7 +2745,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2675,7 +2758,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Command) GetArgv() []string {
@@ -2722,7 +2805,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2734,7 +2817,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2747,7 +2830,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -2831,7 +2914,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2843,7 +2926,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2856,7 +2939,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Digest) GetUrlFile() string {
@@ -2918,7 +3001,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2930,7 +3013,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2943,7 +3026,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -2968,7 +3051,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2980,7 +3063,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2993,7 +3076,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Token) GetSha256() string {
@@ -3227,12 +3310,15 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x0esigner.nothing\x120must have a key in ssh, or one of the identities\x1a,this.ssh.size() + this.identities.size() > 0\"U\n" +
 	"\x0eSignerIdentity\x12 \n" +
 	"\x06issuer\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x88\x01\x01R\x06issuer\x12!\n" +
-	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xaf\x02\n" +
+	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xf9\x02\n" +
 	"\fTargetDriver\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x126\n" +
 	"\x04host\x18\x02 \x01(\v2 .shipwarden.config.v1.HostDriverH\x00R\x04host\x12?\n" +
 	"\acommand\x18\x03 \x01(\v2#.shipwarden.config.v1.CommandDriverH\x00R\acommand\x126\n" +
-	"\x04noop\x18\x04 \x01(\v2 .shipwarden.config.v1.NoopDriverH\x00R\x04noop\x12<\n" +
+	"\x04noop\x18\x04 \x01(\v2 .shipwarden.config.v1.NoopDriverH\x00R\x04noop\x12H\n" +
+	"\n" +
+	"kubernetes\x18\x05 \x01(\v2&.shipwarden.config.v1.KubernetesDriverH\x00R\n" +
+	"kubernetes\x12<\n" +
 	"\x06config\x18\x06 \x01(\v2\".shipwarden.config.v1.ConfigDriverH\x00R\x06configB\x0f\n" +
 	"\x06driver\x12\x05\xbaH\x02\b\x01\"\x8f\x01\n" +
 	"\n" +
@@ -3256,7 +3342,12 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\vConfigEntry\x126\n" +
 	"\x04nats\x18\x01 \x01(\v2\x1a.shipwarden.config.v1.NatsB\x06\xbaH\x03\xc8\x01\x01R\x04nats\x122\n" +
 	"\x06bucket\x18\x02 \x01(\tB\x1a\xbaH\x17r\x15\x18\x80\x012\x10^[a-zA-Z0-9_-]+$R\x06bucket\x12D\n" +
-	"\x03key\x18\x03 \x01(\tB2\xbaH/r-\x18\x80\x022(^[-/_=a-zA-Z0-9]+([.][-/_=a-zA-Z0-9]+)*$R\x03key\"\f\n" +
+	"\x03key\x18\x03 \x01(\tB2\xbaH/r-\x18\x80\x022(^[-/_=a-zA-Z0-9]+([.][-/_=a-zA-Z0-9]+)*$R\x03key\"\xd7\x01\n" +
+	"\x10KubernetesDriver\x124\n" +
+	"\x0fkubeconfig_file\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x0ekubeconfigFile\x12I\n" +
+	"\tnamespace\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\tnamespace\x12B\n" +
+	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\"\f\n" +
 	"\n" +
 	"NoopDriver\"\xd0\x01\n" +
 	"\aCommand\x12\x1e\n" +
@@ -3305,7 +3396,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
@@ -3339,21 +3430,22 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*CommandDriver)(nil),       // 29: shipwarden.config.v1.CommandDriver
 	(*ConfigDriver)(nil),        // 30: shipwarden.config.v1.ConfigDriver
 	(*ConfigEntry)(nil),         // 31: shipwarden.config.v1.ConfigEntry
-	(*NoopDriver)(nil),          // 32: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 33: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 34: shipwarden.config.v1.Recorder
-	(*Digest)(nil),              // 35: shipwarden.config.v1.Digest
-	(*Tokens)(nil),              // 36: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 37: shipwarden.config.v1.Token
-	nil,                         // 38: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 39: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 40: google.protobuf.Duration
+	(*KubernetesDriver)(nil),    // 32: shipwarden.config.v1.KubernetesDriver
+	(*NoopDriver)(nil),          // 33: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 34: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 35: shipwarden.config.v1.Recorder
+	(*Digest)(nil),              // 36: shipwarden.config.v1.Digest
+	(*Tokens)(nil),              // 37: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 38: shipwarden.config.v1.Token
+	nil,                         // 39: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 40: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 41: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	4,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	6,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	7,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	40, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	41, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	9,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
@@ -3366,11 +3458,11 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	20, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
 	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
 	5,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	40, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	41, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
 	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	40, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	41, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
 	14, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	38, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	39, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
 	5,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
 	3,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
 	19, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
@@ -3386,34 +3478,36 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	22, // 33: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	11, // 34: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
 	23, // 35: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	40, // 36: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	41, // 36: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
 	25, // 37: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
 	26, // 38: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
 	28, // 39: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
 	29, // 40: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	32, // 41: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	30, // 42: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
-	33, // 43: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	33, // 44: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	33, // 45: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	33, // 46: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	33, // 47: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
-	31, // 48: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
-	40, // 49: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
-	4,  // 50: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
-	39, // 51: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	40, // 52: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 53: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 54: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 55: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	35, // 56: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
-	40, // 57: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
-	37, // 58: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	59, // [59:59] is the sub-list for method output_type
-	59, // [59:59] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	33, // 41: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	32, // 42: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
+	30, // 43: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
+	34, // 44: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	34, // 45: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	34, // 46: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	34, // 47: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	34, // 48: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	31, // 49: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
+	41, // 50: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
+	4,  // 51: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
+	41, // 52: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
+	40, // 53: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	41, // 54: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 55: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 56: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 57: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	36, // 58: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
+	41, // 59: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
+	38, // 60: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -3429,6 +3523,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
+		(*TargetDriver_Kubernetes)(nil),
 		(*TargetDriver_Config)(nil),
 	}
 	type x struct{}
@@ -3437,7 +3532,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

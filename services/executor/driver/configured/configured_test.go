@@ -29,6 +29,12 @@ func noop(target string) *configv1.TargetDriver {
 	return &configv1.TargetDriver{Target: target, Driver: &configv1.TargetDriver_Noop{Noop: &configv1.NoopDriver{}}}
 }
 
+func namespace(target, kubeconfig, name string) *configv1.TargetDriver {
+	return &configv1.TargetDriver{Target: target, Driver: &configv1.TargetDriver_Kubernetes{Kubernetes: &configv1.KubernetesDriver{
+		KubeconfigFile: kubeconfig, Namespace: name,
+	}}}
+}
+
 func TestEveryTargetGetsItsDriver(t *testing.T) {
 	executable, err := os.Executable()
 	if err != nil {
@@ -41,6 +47,7 @@ func TestEveryTargetGetsItsDriver(t *testing.T) {
 		}}},
 		noop("n"),
 		document("d", "nats://config-0:4222", "limits", "shop"),
+		namespace("k", "/srv/kubeconfig", "shop"), namespace("k2", "/srv/kubeconfig", "shop"),
 	}, configured.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +58,7 @@ func TestEveryTargetGetsItsDriver(t *testing.T) {
 		"c": releasev1.DriverClass_DRIVER_CLASS_OPAQUE,
 		"n": releasev1.DriverClass_DRIVER_CLASS_FENCED,
 		"d": releasev1.DriverClass_DRIVER_CLASS_FENCED,
+		"k": releasev1.DriverClass_DRIVER_CLASS_FENCED,
 	} {
 		if d := drivers[target]; d == nil || d.Class() != class {
 			t.Errorf("target %s: driver %v", target, d)
@@ -85,6 +93,7 @@ func TestMistakesAreNamedByField(t *testing.T) {
 		document("e", "nats://config-0:4222", "limits", "shop"),
 		document("f", "nats://config-0:4222", "limits", "shop"),
 		document("g", "nats://config-0:4222", "the limits", "shop.>"),
+		namespace("k", "kubeconfig", "Shop"),
 	}, configured.Options{})
 	if err == nil {
 		t.Fatal("no mistake was found")
@@ -113,6 +122,8 @@ func TestMistakesAreNamedByField(t *testing.T) {
 		"targets[12]: entry nats://config-0:4222 $KV.limits.shop is that of target e",
 		"targets[13].config.entry.bucket: not a name",
 		"targets[13].config.entry.key: not a name",
+		"targets[14].kubernetes.kubeconfig_file: must be an absolute path",
+		"targets[14].kubernetes.namespace: \"Shop\" is no name",
 	} {
 		if !strings.Contains("\n"+err.Error(), "\n"+want) {
 			t.Errorf("missing: %s", want)

@@ -1,0 +1,207 @@
+package kubernetes
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/blackdice/shipwarden/services/executor/driver"
+)
+
+const (
+	// requestTime bounds one request.
+	requestTime = 30 * time.Second
+	// patience is how long a request is repeated that has no answer, or one that passes.
+	patience = time.Minute
+	// lookTime bounds a question that changes nothing: whoever asks it asks again.
+	lookTime = 30 * time.Second
+)
+
+// cluster is a server, and who we are there.
+type cluster struct {
+	server string
+	client dynamic.Interface
+	mapper meta.ResettableRESTMapper
+}
+
+// open reads the kubeconfig, anew each time, so that one that was replaced counts from then
+// on. It reaches nobody.
+func (d *Driver) open() (*cluster, error) {
+	text, err := os.ReadFile(d.kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig_file: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if sum := sha256.Sum256(text); d.known == nil || sum != d.seen {
+		known, err := connect(text, d.kubeconfig, d.wrap)
+		if err != nil {
+			return nil, fmt.Errorf("kubeconfig_file: %w", err)
+		}
+		d.known, d.seen = known, sum
+	}
+	return d.known, nil
+}
+
+func connect(text []byte, path string, wrap func(http.RoundTripper) http.RoundTripper) (*cluster, error) {
+	config, err := access(text, path)
+	if err != nil {
+		return nil, err
+	}
+	config.UserAgent, config.Timeout, config.QPS, config.Burst = manager, requestTime, 50, 100
+	config.WarningHandler = rest.NoWarnings{}
+	if wrap != nil {
+		config.Wrap(wrap)
+	}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	kinds, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	return &cluster{
+		server: config.Host, client: client, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds)),
+	}, nil
+}
+
+// CheckKubeconfig says what is wrong with a kubeconfig, without reaching anybody.
+func CheckKubeconfig(path string) error {
+	text, err := os.ReadFile(path)
+	if err == nil {
+		_, err = access(text, path)
+	}
+	return err
+}
+
+// access is how to reach a server as a kubeconfig says it, whose relative paths are from
+// where it lies. One that has a program run to get a credential is refused: the executor runs
+// nothing that its configuration does not name. The error says nothing of what is in it.
+func access(text []byte, path string) (*rest.Config, error) {
+	parsed, err := clientcmd.Load(text)
+	if err != nil {
+		return nil, errors.New("is not a kubeconfig") // The error of the parser quotes what it read.
+	}
+	current := parsed.Contexts[parsed.CurrentContext]
+	if current == nil {
+		return nil, errors.New("has no current context")
+	}
+	for _, cluster := range parsed.Clusters {
+		cluster.LocationOfOrigin = path
+		if cluster.InsecureSkipTLSVerify || !strings.HasPrefix(cluster.Server, "https://") {
+			return nil, errors.New("does not have the server show who it is: it needs https:// and the certificate of its authority")
+		}
+	}
+	for _, user := range parsed.AuthInfos {
+		user.LocationOfOrigin = path
+		if user.Exec != nil || user.AuthProvider != nil {
+			return nil, errors.New("has a program run, or a plugin, to get a credential: give it a token file or a certificate")
+		}
+	}
+	if err := clientcmd.ResolveLocalPaths(parsed); err != nil {
+		return nil, errors.New("names files that cannot be found")
+	}
+	config, err := clientcmd.NewNonInteractiveClientConfig(*parsed, parsed.CurrentContext, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("context %s is not complete, or names files that are not there", filepath.Base(parsed.CurrentContext))
+	}
+	return config, nil
+}
+
+// resource is where the server has the objects of a kind.
+func (d *Driver) resource(c *cluster, group, version, kind string) (dynamic.ResourceInterface, error) {
+	mapping, err := c.mapper.RESTMapping(schema.GroupKind{Group: group, Kind: kind}, version)
+	switch {
+	case meta.IsNoMatchError(err):
+		return nil, fmt.Errorf("the server has no kind %s of %s: %w", kind, schema.GroupVersion{Group: group, Version: version}, driver.ErrUnsupported)
+	case err != nil:
+		return nil, err
+	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
+		return nil, fmt.Errorf("a %s lies in no namespace: %w", kind, driver.ErrUnsupported)
+	}
+	return c.client.Resource(mapping.Resource).Namespace(d.namespace), nil
+}
+
+// passes reports whether an error may be gone when it is tried again: there was no answer, or
+// one that speaks of now.
+func passes(err error) bool {
+	if errors.As(err, new(final)) {
+		return false
+	}
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		code := status.Status().Code
+		return code == http.StatusTooManyRequests || code >= http.StatusInternalServerError
+	}
+	return !errors.Is(err, driver.ErrUnsupported) && !errors.Is(err, driver.ErrConflict) && !errors.Is(err, driver.ErrStaleFence) &&
+		!errors.Is(err, driver.ErrInvalid) && !errors.Is(err, driver.ErrNoWayBack)
+}
+
+// again makes a call until it says that it is through or fails for good. What has no answer
+// is repeated for a minute: the call must find out by itself what became of it.
+func again(ctx context.Context, call func() (through bool, err error)) error {
+	pause := 20 * time.Millisecond
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		through, err := call()
+		if through && err == nil {
+			return nil
+		}
+		if err != nil && !passes(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			if err == nil {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-timer.C:
+			if err == nil {
+				err = errors.New("somebody else writes all the time")
+			}
+			return err
+		case <-time.After(pause):
+			pause = min(2*pause, time.Second)
+		}
+	}
+}
+
+// conflicts reports whether an object is not as it was read, and not that a field is
+// somebody else's.
+func conflicts(err error) bool { return apierrors.IsConflict(err) && foreign(err) == "" }
+
+// foreign names the field that is somebody else's; "" where an error says no such thing.
+func foreign(err error) string {
+	status := apierrors.APIStatus(nil)
+	if !errors.As(err, &status) || status.Status().Details == nil {
+		return ""
+	}
+	for _, cause := range status.Status().Details.Causes {
+		if cause.Type == metav1.CauseTypeFieldManagerConflict {
+			return fmt.Sprintf("%s at %s", cause.Message, cause.Field)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,40 @@
+package kubernetes
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/blackdice/shipwarden/internal/shaketest"
+)
+
+// Whatever an artifact holds, what is taken of it lies in the namespace, is no secret, and
+// comes back as it was kept.
+func FuzzNoManifestLeavesTheNamespace(f *testing.F) {
+	shaketest.Add(f, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: shop, labels: {x: y}}\ndata: {a: b}\n---\n"+
+		"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: 2, template: {spec: {containers: [{name: a, image: b}]}}}\n")
+	shaketest.Add(f, `{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a", "namespace": "other"}}]}`)
+	shaketest.Add(f, "apiVersion: v1\nkind: ConfigMap\nmetadata: &m {name: a}\ndata: {a: *m, b: 1e999, c: 0x7fffffffffffffff, d: 2026-01-01}\n")
+	d := &Driver{target: "shop-1", namespace: "shop"}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := d.parse([][]byte{[]byte(text)})
+		if err != nil {
+			return
+		}
+		for _, o := range s {
+			if r := refOf(o); o.GetNamespace() != "shop" || o.GetLabels()[labelTarget] != "shop-1" || r.Group == "" && r.Kind == "Secret" || r.Name == "" || r.Kind == "" {
+				t.Errorf("taken: %v", o.Object)
+			}
+		}
+		kept, err := s.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := decode(kept)
+		if err != nil || !reflect.DeepEqual(again.refs(), s.refs()) {
+			t.Fatalf("kept as %s: %v, %v", kept, again.refs(), err)
+		}
+		if second, err := again.encode(); err != nil || string(second) != string(kept) {
+			t.Errorf("kept as\n%s\nand then as\n%s, %v", kept, second, err)
+		}
+	})
+}

@@ -1,0 +1,294 @@
+package kubernetes
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	yamldocs "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/artifact"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+)
+
+const (
+	// maxManifests is the most that the manifests of an artifact may measure.
+	maxManifests = 4 << 20
+	// maxObjects is the most objects that they may be.
+	maxObjects = 500
+)
+
+// ref names an object of the target's namespace.
+type ref struct {
+	Group   string `json:"group,omitempty"`
+	Version string `json:"version"`
+	Kind    string `json:"kind"`
+	Name    string `json:"name"`
+}
+
+func (r ref) String() string {
+	return r.Kind + " " + r.Name
+}
+
+// same says that two names lead to one object: a kind has several versions.
+func (r ref) same(o ref) bool { return r.Group == o.Group && r.Kind == o.Kind && r.Name == o.Name }
+
+func has(list []ref, r ref) bool { return slices.ContainsFunc(list, r.same) }
+
+// union is the first list, and what of the second is not in it.
+func union(first, second []ref) []ref {
+	out := slices.Clone(first)
+	for _, r := range second {
+		if !has(out, r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func refOf(o *unstructured.Unstructured) ref {
+	kind := o.GroupVersionKind()
+	return ref{Group: kind.Group, Version: kind.Version, Kind: kind.Kind, Name: o.GetName()}
+}
+
+// set is what an artifact makes a target carry, in the order in which it is placed.
+type set []*unstructured.Unstructured
+
+func (s set) refs() []ref {
+	refs := make([]ref, len(s))
+	for i, o := range s {
+		refs[i] = refOf(o)
+	}
+	return refs
+}
+
+// early are the kinds that others need, and so are placed before them; the rest follows by
+// kind and name.
+var early = []string{
+	"ResourceQuota", "LimitRange", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "Role", "RoleBinding",
+	"ConfigMap", "PersistentVolumeClaim", "Service",
+}
+
+func place(r ref) int {
+	if i := slices.Index(early, r.Kind); i >= 0 {
+		return i
+	}
+	return len(early)
+}
+
+// check refuses what this driver cannot place.
+func check(plan driver.Plan) error {
+	if _, err := artifact.Hex(plan.Artifact.Digest); err != nil {
+		return fmt.Errorf("artifact %s: %w: %w", plan.Artifact.Name, driver.ErrInvalid, err)
+	}
+	switch plan.Artifact.Kind {
+	case releasev1.ArtifactKind_ARTIFACT_KIND_FILE, releasev1.ArtifactKind_ARTIFACT_KIND_CONFIGURATION:
+	case releasev1.ArtifactKind_ARTIFACT_KIND_ARCHIVE:
+		if !plan.Artifact.IsArchive() {
+			return fmt.Errorf("artifact %s: an archive of manifests is a tar.gz: %w", plan.Artifact.Name, driver.ErrUnsupported)
+		}
+	default:
+		return fmt.Errorf("artifact %s: kind %s, a namespace takes files, configuration documents and tar.gz archives of manifests: %w",
+			plan.Artifact.Name, plan.Artifact.Kind, driver.ErrUnsupported)
+	}
+	return nil
+}
+
+// manifests reads what the plan's artifact holds, and refuses what does not belong into the
+// namespace.
+func (d *Driver) manifests(ctx context.Context, plan driver.Plan) (set, error) {
+	content, err := plan.Artifact.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = content.Close() }()
+	var files [][]byte
+	if plan.Artifact.IsArchive() {
+		if files, err = unpack(content); err != nil {
+			return nil, err
+		}
+	} else {
+		text, err := io.ReadAll(io.LimitReader(content, maxManifests+1))
+		if err != nil {
+			return nil, err
+		}
+		files = [][]byte{text}
+	}
+	s, err := d.parse(files)
+	if err != nil {
+		return nil, fmt.Errorf("artifact %s: %w", plan.Artifact.Name, err)
+	}
+	return s, nil
+}
+
+// unpack reads the manifests of an archive in the order of their names.
+func unpack(content io.Reader) ([][]byte, error) {
+	outer, err := os.MkdirTemp("", "shipwarden-manifests-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(outer) }()
+	inner := filepath.Join(outer, "content")
+	limits := artifact.DefaultLimits
+	limits.Bytes = 2 * maxManifests
+	if err := artifact.Extract(content, inner, limits); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(inner)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }()
+	var files [][]byte
+	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() || !slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name)) {
+			return err
+		}
+		text, err := fs.ReadFile(root.FS(), name)
+		files = append(files, text)
+		return err
+	})
+	return files, err
+}
+
+// parse reads documents of YAML, of which JSON is one. Errors wrap driver.ErrInvalid or
+// driver.ErrUnsupported.
+func (d *Driver) parse(files [][]byte) (set, error) {
+	var s set
+	size := 0
+	for _, file := range files {
+		if size += len(file); size > maxManifests {
+			return nil, fmt.Errorf("more than %d bytes of manifests: %w", maxManifests, driver.ErrUnsupported)
+		}
+		for docs := yamldocs.NewYAMLReader(bufio.NewReader(bytes.NewReader(file))); ; {
+			text, err := docs.Read()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read manifests: %w: %w", driver.ErrInvalid, err)
+			}
+			if s, err = d.document(s, text); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(s) == 0 {
+		return nil, fmt.Errorf("holds no manifest: %w", driver.ErrInvalid)
+	}
+	if len(s) > maxObjects {
+		return nil, fmt.Errorf("%d objects, and at most %d are placed: %w", len(s), maxObjects, driver.ErrUnsupported)
+	}
+	slices.SortStableFunc(s, func(a, b *unstructured.Unstructured) int {
+		x, y := refOf(a), refOf(b)
+		return cmp.Or(cmp.Compare(place(x), place(y)), cmp.Compare(x.Group, y.Group), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Name, y.Name))
+	})
+	for i := 1; i < len(s); i++ {
+		if a, b := refOf(s[i-1]), refOf(s[i]); a.same(b) {
+			return nil, fmt.Errorf("%s is there twice: %w", a, driver.ErrInvalid)
+		}
+	}
+	return s, nil
+}
+
+// document adds the objects of one document.
+func (d *Driver) document(s set, text []byte) (set, error) {
+	converted, err := yaml.YAMLToJSONStrict(text)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest %d: %w: %w", len(s)+1, driver.ErrInvalid, err)
+	}
+	if bytes.Equal(bytes.TrimSpace(converted), []byte("null")) {
+		return s, nil // Nothing but comments.
+	}
+	o := &unstructured.Unstructured{}
+	if err := o.UnmarshalJSON(converted); err != nil {
+		return nil, fmt.Errorf("read manifest %d: %w: %w", len(s)+1, driver.ErrInvalid, err)
+	}
+	if !o.IsList() || !strings.HasSuffix(o.GetKind(), "List") {
+		return append(s, o), d.admissible(o)
+	}
+	err = o.EachListItem(func(item runtime.Object) error {
+		one, ok := item.(*unstructured.Unstructured)
+		if !ok {
+			return fmt.Errorf("read manifest %d: %w", len(s)+1, driver.ErrInvalid)
+		}
+		s = append(s, one)
+		return d.admissible(one)
+	})
+	return s, err
+}
+
+// admissible refuses what does not belong into the target's namespace, or says what only a
+// server may say, and completes the rest.
+func (d *Driver) admissible(o *unstructured.Unstructured) error {
+	r := refOf(o)
+	problem := ""
+	labels, _, malformed := unstructured.NestedStringMap(o.Object, "metadata", "labels")
+	switch namespace := o.GetNamespace(); {
+	case r.Kind == "" || r.Version == "":
+		problem = "has no apiVersion or no kind"
+	case r.Name == "":
+		problem = "has no name"
+	case namespace != "" && namespace != d.namespace:
+		return fmt.Errorf("%s lies in namespace %s, and the target is namespace %s: %w", r, namespace, d.namespace, driver.ErrUnsupported)
+	case r.Group == "" && r.Kind == "Secret":
+		return fmt.Errorf("%s: a secret belongs into no artifact: name one that is there: %w", r, driver.ErrUnsupported)
+	case r.Group == "" && r.Kind == "ConfigMap" && (r.Name == d.recordName() || strings.HasPrefix(r.Name, d.recordName()+"-")):
+		problem = "has a name that is kept for the record of the target"
+	case o.GetResourceVersion() != "" || o.GetUID() != "" || o.GetManagedFields() != nil || len(o.GetOwnerReferences()) > 0:
+		problem = "has metadata that only a server gives"
+	case malformed != nil:
+		problem = "has labels that are no texts"
+	}
+	if problem != "" {
+		return fmt.Errorf("%s %s: %w", r, problem, driver.ErrInvalid)
+	}
+	o.SetNamespace(d.namespace)
+	unstructured.RemoveNestedField(o.Object, "metadata", "creationTimestamp")
+	unstructured.RemoveNestedField(o.Object, "status")
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[labelTarget] = d.target
+	o.SetLabels(labels)
+	return nil
+}
+
+// encode is the set as it is kept.
+func (s set) encode() ([]byte, error) {
+	objects := make([]map[string]any, len(s))
+	for i, o := range s {
+		objects[i] = o.Object
+	}
+	return json.Marshal(objects)
+}
+
+func decode(text []byte) (set, error) {
+	var raw []json.RawMessage
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return nil, err
+	}
+	s := make(set, len(raw))
+	for i, one := range raw {
+		s[i] = &unstructured.Unstructured{}
+		if err := s[i].UnmarshalJSON(one); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}

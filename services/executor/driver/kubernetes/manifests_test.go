@@ -1,0 +1,127 @@
+package kubernetes_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/artifact"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/drivertest"
+	"github.com/blackdice/shipwarden/services/executor/driver/kubernetes"
+)
+
+// nobody is a kubeconfig of a server that is not there.
+const nobody = `apiVersion: v1
+kind: Config
+current-context: test
+clusters: [{name: test, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: test, user: {token: hunter2hunter2}}]
+contexts: [{name: test, context: {cluster: test, user: test}}]
+`
+
+func offline(t *testing.T, kubeconfig string) *kubernetes.Driver {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(path, []byte(kubeconfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := kubernetes.New(&configv1.KubernetesDriver{KubeconfigFile: path, Namespace: "shop"}, kubernetes.Options{Target: "shop-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestWhatDoesNotBelongIntoTheNamespaceIsRefusedBeforeAnybodyIsAsked(t *testing.T) {
+	d := offline(t, nobody)
+	for name, test := range map[string]struct {
+		manifests string
+		want      error
+	}{
+		"nothing":               {"# a comment\n---\n", driver.ErrInvalid},
+		"no YAML":               {"{", driver.ErrInvalid},
+		"a key twice":           {"{apiVersion: v1, kind: ConfigMap, kind: Service, metadata: {name: a}}", driver.ErrInvalid},
+		"no kind":               {"{apiVersion: v1, metadata: {name: a}}", driver.ErrInvalid},
+		"no version":            {"{kind: ConfigMap, metadata: {name: a}}", driver.ErrInvalid},
+		"no name":               {"{apiVersion: v1, kind: ConfigMap, metadata: {generateName: a}}", driver.ErrInvalid},
+		"another namespace":     {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: kube-system}}", driver.ErrUnsupported},
+		"a secret":              {"{apiVersion: v1, kind: Secret, metadata: {name: a}}", driver.ErrUnsupported},
+		"a secret in a list":    {"{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Secret, metadata: {name: a}}]}", driver.ErrUnsupported},
+		"the record":            {"{apiVersion: v1, kind: ConfigMap, metadata: {name: shipwarden-shop-1}}", driver.ErrInvalid},
+		"what is kept":          {"{apiVersion: v1, kind: ConfigMap, metadata: {name: shipwarden-shop-1-0123}}", driver.ErrInvalid},
+		"the same twice":        {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}", driver.ErrInvalid},
+		"labels that are none":  {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a, labels: {version: 2}}}", driver.ErrInvalid},
+		"metadata that is none": {"{apiVersion: v1, kind: ConfigMap, metadata: a}", driver.ErrInvalid},
+		"an owner":              {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a, ownerReferences: [{name: b}]}}", driver.ErrInvalid},
+		"what a server counts":  {`{apiVersion: v1, kind: ConfigMap, metadata: {name: a, resourceVersion: "7"}}`, driver.ErrInvalid},
+		"too much":              {"# " + strings.Repeat("a", 4<<20) + "\n{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}", driver.ErrUnsupported},
+		"too many":              {many(501), driver.ErrUnsupported},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := driver.Plan{Target: "shop-1", Artifact: drivertest.File("shop", "shop.yaml", []byte(test.manifests))}
+			if got, err := d.Diff(t.Context(), p); !errors.Is(err, test.want) {
+				t.Errorf("got %+v, %v; want %v", got, err, test.want)
+			}
+		})
+	}
+}
+
+func many(n int) string {
+	var all strings.Builder
+	for i := range n {
+		fmt.Fprintf(&all, "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: a%d}}\n", i)
+	}
+	return all.String()
+}
+
+func TestWhatIsNoManifestIsNotTaken(t *testing.T) {
+	d := offline(t, nobody)
+	digest := "sha256:" + strings.Repeat("0", 64)
+	for _, a := range []*releasev1.Artifact{
+		{Name: "shop", Kind: releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE, Digest: digest},
+		{Name: "shop", Kind: releasev1.ArtifactKind_ARTIFACT_KIND_ARCHIVE, Location: "shop.zip", Digest: digest},
+	} {
+		if _, err := d.Preview(t.Context(), driver.Plan{Artifact: artifact.New(a, 0, nil)}); !errors.Is(err, driver.ErrUnsupported) {
+			t.Errorf("%s %s: %v", a.GetKind(), a.GetLocation(), err)
+		}
+	}
+}
+
+func TestEveryFaultOfTheConfigurationIsNamed(t *testing.T) {
+	_, err := kubernetes.New(&configv1.KubernetesDriver{
+		KubeconfigFile: "kubeconfig", Namespace: "Shop", Timeout: durationpb.New(-1),
+	}, kubernetes.Options{Target: "shop-"})
+	for _, want := range []string{"kubeconfig_file:", "namespace:", "target:", "timeout:"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("nothing of %s in %v", want, err)
+		}
+	}
+}
+
+func TestAKubeconfigThatHasAProgramRunIsRefused(t *testing.T) {
+	for name, test := range map[string]struct{ kubeconfig, want string }{
+		"a program":    {strings.Replace(nobody, "token: hunter2hunter2", "exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/true, interactiveMode: Never}", 1), "program"},
+		"a plugin":     {strings.Replace(nobody, "token: hunter2hunter2", "auth-provider: {name: gcp}", 1), "plugin"},
+		"no context":   {strings.Replace(nobody, "current-context: test", "current-context: other", 1), "no current context"},
+		"no check":     {strings.Replace(nobody, "server:", "insecure-skip-tls-verify: true, server:", 1), "https://"},
+		"no TLS":       {strings.Replace(nobody, "https://", "http://", 1), "https://"},
+		"no YAML":      {"hunter2hunter2: {", "is not a kubeconfig"},
+		"no authority": {strings.Replace(nobody, `server: "https://127.0.0.1:1"`, `server: "https://127.0.0.1:1", certificate-authority: /hunter2hunter2`, 1), "not complete"},
+		"no file":      {strings.Replace(nobody, "token: hunter2hunter2", "client-certificate: none, client-key: none", 1), "not complete"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := offline(t, test.kubeconfig).Running(t.Context())
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("got %v, want something of %q and no secret", err, test.want)
+			}
+		})
+	}
+}

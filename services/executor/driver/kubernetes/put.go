@@ -1,0 +1,226 @@
+package kubernetes
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/blackdice/shipwarden/services/executor/driver"
+)
+
+const (
+	// nowhere is the version of no object: applied with it, an object is created where there
+	// is none, and refused where there is one.
+	nowhere = "1"
+	// autoscaler and its subresource say whose the number of replicas is that nobody released.
+	autoscaler = "kube-controller-manager"
+	scale      = "scale"
+)
+
+// live is the object as it is; nil where there is none.
+func (d *Driver) live(ctx context.Context, c *cluster, r ref) (*unstructured.Unstructured, dynamic.ResourceInterface, error) {
+	objects, err := d.resource(c, r.Group, r.Version, r.Kind)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := objects.Get(ctx, r.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, objects, nil
+	}
+	return found, objects, err
+}
+
+// put applies one object, on condition that it is as it was when the record was looked at.
+func (c change) put(ctx context.Context, o *unstructured.Unstructured, stamp string) error {
+	r := refOf(o)
+	err := again(ctx, func() (bool, error) {
+		found, objects, err := c.live(ctx, c.cluster, r)
+		if err != nil {
+			return false, err
+		}
+		if err := c.holds(ctx); err != nil {
+			return false, err
+		}
+		if err := c.ours(found); err != nil {
+			return false, err
+		}
+		wanted := wants(o, found)
+		labels := wanted.GetLabels()
+		labels[labelFence] = stamp
+		wanted.SetLabels(labels)
+		wanted.SetResourceVersion(nowhere)
+		if found != nil {
+			wanted.SetUID(found.GetUID())
+			wanted.SetResourceVersion(found.GetResourceVersion())
+		}
+		_, err = objects.Apply(ctx, r.Name, wanted, metav1.ApplyOptions{FieldManager: manager})
+		if conflicts(err) {
+			return false, nil
+		}
+		return err == nil, refusal(err)
+	})
+	if errors.Is(err, driver.ErrConflict) {
+		// Perhaps with somebody newer of ours.
+		err = cmp.Or(c.holds(ctx), err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", r, err)
+	}
+	return nil
+}
+
+// refusal makes a conflict of the error that says that a field is somebody else's.
+func refusal(err error) error {
+	if field := foreign(err); field != "" {
+		return fmt.Errorf("%w: it was changed by somebody else: %s", driver.ErrConflict, field)
+	}
+	return err
+}
+
+// ours refuses what another target has placed: as the same manager, it would be no conflict.
+func (d *Driver) ours(found *unstructured.Unstructured) error {
+	if found == nil {
+		return nil
+	}
+	if owner := found.GetLabels()[labelTarget]; owner != "" && owner != d.target {
+		return fmt.Errorf("%w: it was placed by target %s", driver.ErrConflict, owner)
+	}
+	return nil
+}
+
+// wants is what is applied: the object, without the number of replicas where an autoscaler
+// has set it.
+func wants(o, found *unstructured.Unstructured) *unstructured.Unstructured {
+	wanted := o.DeepCopy()
+	if found != nil && scaled(found) {
+		unstructured.RemoveNestedField(wanted.Object, "spec", "replicas")
+	}
+	return wanted
+}
+
+// scaled reports whether an autoscaler has set the number of replicas.
+func scaled(found *unstructured.Unstructured) bool {
+	for _, owner := range found.GetManagedFields() {
+		if owner.Manager == autoscaler && owner.Subresource == scale && owner.FieldsV1 != nil &&
+			strings.Contains(owner.FieldsV1.GetRawString(), `"f:replicas"`) {
+			return true
+		}
+	}
+	return false
+}
+
+// try has the server say what it would make of each object. It changes nothing, and needs no
+// fence. An error that wraps driver.ErrConflict names a field that is somebody else's.
+func (d *Driver) try(ctx context.Context, c *cluster, objects set) ([]trial, error) {
+	trials := make([]trial, len(objects))
+	for i, o := range objects {
+		r := refOf(o)
+		if err := again(ctx, func() (bool, error) {
+			found, resource, err := d.live(ctx, c, r)
+			if err != nil {
+				return false, err
+			}
+			if err := d.ours(found); err != nil {
+				return false, err
+			}
+			would, err := resource.Apply(ctx, r.Name, wants(o, found), metav1.ApplyOptions{FieldManager: manager, DryRun: []string{metav1.DryRunAll}})
+			trials[i] = trial{ref: r, is: found, would: would}
+			return err == nil, refusal(err)
+		}); err != nil {
+			return nil, fmt.Errorf("%s: %w", r, err)
+		}
+	}
+	return trials, nil
+}
+
+// trial is an object as it is, nil where there is none, and as it would be.
+type trial struct {
+	ref       ref
+	is, would *unstructured.Unstructured
+}
+
+// mark writes a mark to an object that is there, so that whoever has read it before cannot
+// write to it any more.
+func (d *Driver) mark(ctx context.Context, c *cluster, r ref, stamp string) error {
+	err := again(ctx, func() (bool, error) {
+		found, objects, err := d.live(ctx, c, r)
+		if err != nil || found == nil {
+			return err == nil, err
+		}
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+			"resourceVersion": found.GetResourceVersion(), "labels": map[string]string{labelSealed: stamp},
+		}})
+		if err != nil {
+			return false, err
+		}
+		_, err = objects.Patch(ctx, r.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager})
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", r, err)
+	}
+	return nil
+}
+
+// prune deletes what the record knows and the set does not have. It says how many it deleted,
+// and which it did not find for the first time.
+func (c change) prune(ctx context.Context, r record) (deleted int, missing []ref, err error) {
+	wanted := c.objects.refs()
+	for _, old := range union(r.Objects, r.Doubtful) {
+		if has(wanted, old) {
+			continue
+		}
+		gone, err := c.remove(ctx, old)
+		switch {
+		case err != nil:
+			return deleted, nil, fmt.Errorf("%s: %w", old, err)
+		case gone:
+			deleted++
+		case has(r.Objects, old):
+			missing = append(missing, old)
+		}
+	}
+	return deleted, missing, nil
+}
+
+// remove deletes one object of ours; gone says that it was there.
+func (c change) remove(ctx context.Context, r ref) (gone bool, err error) {
+	err = again(ctx, func() (bool, error) {
+		found, objects, err := c.live(ctx, c.cluster, r)
+		if err != nil || found == nil {
+			return err == nil, err
+		}
+		if err := c.holds(ctx); err != nil {
+			return false, err
+		}
+		if found.GetDeletionTimestamp() != nil {
+			return true, nil
+		}
+		// Somebody has made one of that name by himself.
+		if found.GetLabels()[labelTarget] != c.target {
+			return true, nil
+		}
+		uid, version, background := found.GetUID(), found.GetResourceVersion(), metav1.DeletePropagationBackground
+		err = objects.Delete(ctx, r.Name, metav1.DeleteOptions{
+			Preconditions: &metav1.Preconditions{UID: &uid, ResourceVersion: &version}, PropagationPolicy: &background,
+		})
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		gone = err == nil || gone
+		return err == nil, err
+	})
+	return gone, err
+}

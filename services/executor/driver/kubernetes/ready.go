@@ -1,0 +1,86 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+)
+
+// lookEvery is the time between two looks at objects that are not ready.
+const lookEvery = 500 * time.Millisecond
+
+var (
+	errFailed = errors.New("has failed")
+	errSlow   = errors.New("not ready in time")
+)
+
+// ready waits until every object is as it is to be. Why says in a line what the one lacks that
+// is not; the error says the same.
+func (c change) ready(ctx context.Context) (why string, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errSlow)
+	defer cancel()
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	waiting := c.objects.refs()
+	for {
+		if err := c.holds(ctx); err != nil {
+			return why, slow(ctx, why, err)
+		}
+		var left []ref
+		for _, r := range waiting {
+			state, message, err := c.state(ctx, r)
+			switch {
+			case err != nil:
+				return why, slow(ctx, why, fmt.Errorf("%s: %w", r, err))
+			case state == status.FailedStatus:
+				return fmt.Sprintf("%s: %s", r, message), fmt.Errorf("%s: %w: %s", r, errFailed, message)
+			case state != status.CurrentStatus:
+				left = append(left, r)
+				why = fmt.Sprintf("%s: %s", r, message)
+			}
+		}
+		if waiting = left; len(waiting) == 0 {
+			return "", nil
+		}
+		select {
+		case <-ctx.Done():
+			return why, slow(ctx, why, ctx.Err())
+		case <-ticker.C:
+		}
+	}
+}
+
+// slow says what was waited for where an error came because the time was up.
+func slow(ctx context.Context, why string, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	if why == "" {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w: %s", context.Cause(ctx), why)
+}
+
+// state is what kstatus says of an object.
+func (c change) state(ctx context.Context, r ref) (state status.Status, message string, err error) {
+	err = again(ctx, func() (bool, error) {
+		found, _, err := c.live(ctx, c.cluster, r)
+		if err != nil {
+			return false, err
+		}
+		if found == nil {
+			state, message = status.NotFoundStatus, "is not there any more"
+			return true, nil
+		}
+		result, err := status.Compute(found)
+		if err != nil {
+			return false, final{err}
+		}
+		state, message = result.Status, result.Message
+		return true, nil
+	})
+	return state, message, err
+}

@@ -1,0 +1,164 @@
+package kubernetes
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/fence"
+)
+
+// Marks of what we place.
+const (
+	labelTarget  = "shipwarden.github.io/target"
+	labelManaged = "app.kubernetes.io/managed-by"
+	// labelFence says which call wrote an object last. It is a label, because an annotation of
+	// a Deployment is one of its replica sets as well.
+	labelFence = "shipwarden.github.io/fence"
+	// labelSealed is written to keep others from writing. It is another one, because nobody
+	// applies it, so that it is no conflict.
+	labelSealed = "shipwarden.github.io/sealed"
+)
+
+// record is what a target remembers: the object that all who change the target compare and
+// set.
+type record struct {
+	fence.Record
+	// Objects are all that may be there of ours.
+	Objects []ref `json:"objects,omitempty"`
+	// Doubtful are those that were to be deleted and were not there: who slept on the way to
+	// creating them may still do so. The next change looks for them again.
+	Doubtful []ref `json:"doubtful,omitempty"`
+
+	// Beat counts while somebody is at work.
+	Beat uint64 `json:"beat,omitempty"`
+
+	// version is that of the object as it was read; "" where there is none.
+	version string
+}
+
+// stamp is different for each change of the record, and fits into a label.
+func (r record) stamp() string {
+	return fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %s %s", r.Fence, r.Key, r.version)))[:32]
+}
+
+func (d *Driver) recordName() string { return manager + "-" + d.target }
+
+func (d *Driver) configMaps(c *cluster) (dynamic.ResourceInterface, error) {
+	return d.resource(c, "", "v1", "ConfigMap")
+}
+
+// load reads the record; the zero record where there is none.
+func (d *Driver) load(ctx context.Context, c *cluster) (record, error) {
+	var r record
+	err := again(ctx, func() (bool, error) {
+		maps, err := d.configMaps(c)
+		if err != nil {
+			return false, err
+		}
+		found, err := maps.Get(ctx, d.recordName(), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			r = record{}
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		r, err = decodeRecord(found)
+		return true, err
+	})
+	return r, err
+}
+
+func decodeRecord(o *unstructured.Unstructured) (record, error) {
+	var r record
+	text, _, _ := unstructured.NestedString(o.Object, "data", "record")
+	// A record that cannot be read must not be taken for none: that would let a stale
+	// executor in.
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return r, fmt.Errorf("read the record in ConfigMap %s: %w: %w", o.GetName(), driver.ErrInvalid, err)
+	}
+	r.version = o.GetResourceVersion()
+	return r, nil
+}
+
+// update replaces the record by what change makes of it, as long as nobody else has replaced
+// it. Where that is what it is, after a lost answer for instance, nothing is written.
+func (d *Driver) update(ctx context.Context, c *cluster, change func(record) (record, error)) (record, error) {
+	var kept record
+	err := again(ctx, func() (bool, error) {
+		old, err := d.load(ctx, c)
+		if err != nil {
+			return false, err
+		}
+		next, err := change(old)
+		if err != nil {
+			return false, final{err}
+		}
+		if old.version != "" && reflect.DeepEqual(old, next) {
+			kept = old
+			return true, nil
+		}
+		kept, err = d.replace(ctx, c, old, next)
+		if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if f := (final{}); errors.As(err, &f) {
+		err = f.error
+	}
+	return kept, err
+}
+
+// final is an error that no repetition changes.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
+func (d *Driver) replace(ctx context.Context, c *cluster, old, next record) (record, error) {
+	text, err := json.Marshal(next)
+	if err != nil {
+		return next, err
+	}
+	o := d.own(d.recordName())
+	if err := unstructured.SetNestedField(o.Object, string(text), "data", "record"); err != nil {
+		return next, err
+	}
+	maps, err := d.configMaps(c)
+	if err != nil {
+		return next, err
+	}
+	var written *unstructured.Unstructured
+	if old.version == "" {
+		written, err = maps.Create(ctx, o, metav1.CreateOptions{FieldManager: manager})
+	} else {
+		o.SetResourceVersion(old.version)
+		written, err = maps.Update(ctx, o, metav1.UpdateOptions{FieldManager: manager})
+	}
+	if err != nil {
+		return next, err
+	}
+	next.version = written.GetResourceVersion()
+	return next, nil
+}
+
+// own is an empty ConfigMap of ours.
+func (d *Driver) own(name string) *unstructured.Unstructured {
+	o := &unstructured.Unstructured{}
+	o.SetAPIVersion("v1")
+	o.SetKind("ConfigMap")
+	o.SetName(name)
+	o.SetNamespace(d.namespace)
+	o.SetLabels(map[string]string{labelTarget: d.target, labelManaged: manager})
+	return o
+}

@@ -1,0 +1,602 @@
+//go:build kubernetes
+
+package kubernetes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"sigs.k8s.io/yaml"
+
+	"github.com/blackdice/shipwarden/internal/kubetest"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/kubernetes"
+)
+
+// patience bounds one call; machines that run tests are often short of processors.
+const patience = 2 * time.Minute
+
+type object = map[string]any
+
+func at(sequence int) driver.Fence {
+	return driver.Fence{Epoch: "e1", Sequence: uint64(sequence)} //nolint:gosec // The tests' own, and small.
+}
+
+// web is an application of two replicas with an image of the tag.
+func web(tag, more string) string {
+	return fmt.Sprintf(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  replicas: 2
+  progressDeadlineSeconds: 3
+  selector: {matchLabels: {app: shop}}
+  template:
+    metadata: {labels: {app: shop}}
+    spec:
+      containers: [{name: shop, image: "registry.example.test/shop:%s"}]
+%s`, tag, more)
+}
+
+const service = `---
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec: {selector: {app: shop}, ports: [{port: 80}]}
+`
+
+// release applies manifests as a release of their own.
+func release(t *testing.T, d driver.Driver, n int, before driver.Plan, manifests string) (driver.Plan, driver.Result, error) {
+	t.Helper()
+	p := planOf(n, manifests)
+	p.Previous, p.PreviousVersion = before.Artifact.Digest, before.Version
+	result, err := d.Apply(t.Context(), driver.ApplyKey(fmt.Sprintf("shop-%d", n), 0, 1), at(10*n), p)
+	return p, result, err
+}
+
+func back(t *testing.T, d driver.Driver, n int, p driver.Plan) error {
+	t.Helper()
+	_, err := d.Rollback(t.Context(), driver.RollbackKey(fmt.Sprintf("shop-%d", n), 0, 1), at(10*n+1), p)
+	return err
+}
+
+func (w world) ready(t *testing.T) int {
+	n, _ := kubetest.Field(w.deployment(t), "status", "readyReplicas").(float64)
+	return int(n)
+}
+
+func (w world) image(t *testing.T) string {
+	image, _ := kubetest.Field(w.deployment(t), "spec", "template", "spec", "containers", 0, "image").(string)
+	return image[strings.LastIndex(image, ":")+1:]
+}
+
+func (w world) status(t *testing.T, what string) int {
+	return w.admin.Status(t, http.MethodGet, w.path(what), nil)
+}
+
+func TestABadImageFailsAndWhatWasThereComesBack(t *testing.T) {
+	t.Parallel()
+	for _, tag := range []string{"bad-pull-2", "bad-crash-2"} {
+		t.Run(tag, func(t *testing.T) {
+			t.Parallel()
+			w := open(t)
+			d := w.driver(t, kubernetes.Options{})
+			first, result, err := release(t, d, 1, driver.Plan{}, web("1.0.0", service))
+			if err != nil || result.Digest != first.Artifact.Digest || w.ready(t) != 2 {
+				t.Fatalf("%+v, %v; %d are ready", result, err, w.ready(t))
+			}
+			bad, result, err := release(t, d, 2, first, web(tag, ""))
+			if err == nil || !strings.Contains(err.Error(), "Deployment shop") || result.Digest != "" {
+				t.Errorf("a bad image: %+v, %v", result, err)
+			}
+			if _, err := d.Running(t.Context()); !errors.Is(err, driver.ErrUnknown) {
+				t.Errorf("in between nobody can tell what runs: %v", err)
+			}
+			if got := w.status(t, "services/shop"); got != http.StatusOK {
+				t.Errorf("what the new version does without is deleted before it is ready: %d", got)
+			}
+			if err := back(t, d, 2, bad); err != nil {
+				t.Fatal(err)
+			}
+			if running, err := d.Running(t.Context()); running != first.Artifact.Digest || err != nil || w.image(t) != "1.0.0" || w.ready(t) < 2 {
+				t.Errorf("back: runs %s, %v, with %s, %d ready", running, err, w.image(t), w.ready(t))
+			}
+		})
+	}
+}
+
+func TestWhatIsNotReadyInTimeFails(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	c := config(w.folder)
+	c.Timeout = durationpb.New(1500 * time.Millisecond)
+	d, err := kubernetes.New(c, kubernetes.Options{Target: "shop-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow := strings.Replace(web("bad-pull-1", ""), "progressDeadlineSeconds: 3", "progressDeadlineSeconds: 600", 1)
+	if _, _, err := release(t, d, 1, driver.Plan{}, slow); err == nil || !strings.Contains(err.Error(), "not ready in time: Deployment shop") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhatIsNotWantedAnyMoreIsDeletedAndComesBack(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d := w.driver(t, kubernetes.Options{})
+	w.admin.Must(t, http.MethodPost, w.path("configmaps"), object{"metadata": object{"name": "of-others"}})
+	first, _, err := release(t, d, 1, driver.Plan{}, web("1.0.0", service))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, err := release(t, d, 2, first, web("2.0.0", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.status(t, "services/shop"); got != http.StatusNotFound {
+		t.Errorf("the service is still there: %d", got)
+	}
+	if err := back(t, d, 2, second); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.status(t, "services/shop"); got != http.StatusOK || w.image(t) != "1.0.0" {
+		t.Errorf("the service did not come back: %d, %s", got, w.image(t))
+	}
+	if got := w.status(t, "configmaps/of-others"); got != http.StatusOK {
+		t.Errorf("what somebody else placed is gone: %d", got)
+	}
+}
+
+func TestWhatSomebodyElseChangedStopsAndIsNotOverwritten(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d := w.driver(t, kubernetes.Options{})
+	first, _, err := release(t, d, 1, driver.Plan{}, web("1.0.0", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.admin.Must(t, http.MethodPatch, w.path("deployments/shop")+"?fieldManager=kubectl-edit", object{"spec": object{"replicas": 5}})
+	second := planOf(2, web("2.0.0", service))
+	second.Previous = first.Artifact.Digest
+	asked, err := d.Diff(t.Context(), second)
+	if err != nil || !strings.Contains(asked.Failed, "kubectl-edit") || !strings.Contains(asked.Failed, "spec.replicas") || asked.Digest() != "" {
+		t.Errorf("what would change: %+v, %v", asked, err)
+	}
+	before := w.state(t)
+	if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), second); !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "kubectl-edit") {
+		t.Errorf("apply: %v", err)
+	}
+	if w.image(t) != "1.0.0" || w.status(t, "services/shop") != http.StatusNotFound {
+		t.Errorf("something was changed: before\n%s\nafter\n%s", before, w.state(t))
+	}
+	if running, err := d.Running(t.Context()); running != first.Artifact.Digest || err != nil {
+		t.Errorf("runs %s, %v", running, err)
+	}
+}
+
+func TestWhatAnotherTargetOfTheNamespaceHasPlacedIsNotTaken(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	if _, _, err := release(t, w.driver(t, kubernetes.Options{}), 1, driver.Plan{}, shop(1)); err != nil {
+		t.Fatal(err)
+	}
+	other, err := kubernetes.New(config(w.folder), kubernetes.Options{Target: "shop-2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked, err := other.Diff(t.Context(), planOf(2, shop(2))); err != nil || !strings.Contains(asked.Failed, "placed by target shop-1") {
+		t.Errorf("what would change: %+v, %v", asked, err)
+	}
+	if _, _, err := release(t, other, 2, driver.Plan{}, shop(2)); !errors.Is(err, driver.ErrConflict) || w.carries(t) != plan("", 1).Artifact.Digest {
+		t.Errorf("%v; carries %s", err, w.carries(t))
+	}
+	if _, _, err := release(t, other, 3, driver.Plan{}, "{apiVersion: v1, kind: ConfigMap, metadata: {name: other}}"); err != nil {
+		t.Errorf("beside it: %v", err)
+	}
+}
+
+// An autoscaler changes the number of replicas by the subresource scale, as the manager that
+// all controllers are.
+func TestWhatAnAutoscalerSetsIsNoDriftAndStays(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d := w.driver(t, kubernetes.Options{})
+	first, _, err := release(t, d, 1, driver.Plan{}, web("1.0.0", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.admin.Must(t, http.MethodPatch, w.path("deployments/shop/scale")+"?fieldManager=kube-controller-manager", object{"spec": object{"replicas": 3}})
+	for _, test := range []struct{ tag, want string }{
+		{"1.0.0", "0 to create, 0 to change, 0 to delete, 1 as they are"},
+		{"2.0.0", "0 to create, 1 to change, 0 to delete, 0 as they are"},
+	} {
+		asked, err := d.Diff(t.Context(), planOf(2, web(test.tag, "")))
+		if err != nil || asked.Failed != "" || asked.Last != test.want || strings.Contains(asked.Text, "replicas") {
+			t.Errorf("%s: %+v, %v", test.tag, asked, err)
+		}
+	}
+	if _, _, err := release(t, d, 2, first, web("2.0.0", "")); err != nil {
+		t.Fatal(err)
+	}
+	if got := kubetest.Field(w.deployment(t), "spec", "replicas"); got != 3.0 || w.image(t) != "2.0.0" {
+		t.Errorf("%v replicas of %s", got, w.image(t))
+	}
+}
+
+func TestWhatWouldChangeIsSaidByTheServer(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d := w.driver(t, kubernetes.Options{})
+	first, _, err := release(t, d, 1, driver.Plan{}, web("1.0.0", service))
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: extra}, data: {password: hunter2hunter2}}\n"
+	second := planOf(2, web("2.0.0", more))
+	second.Previous = first.Artifact.Digest
+	asked, err := d.Diff(t.Context(), second)
+	if err != nil || asked.Failed != "" {
+		t.Fatalf("%+v, %v", asked, err)
+	}
+	for _, want := range []string{
+		"create ConfigMap extra\n", "change Deployment shop\n", "delete Service shop\n",
+		`  spec.template.spec.containers[0].image: "registry.example.test/shop:1.0.0" -> "registry.example.test/shop:2.0.0"` + "\n",
+		"1 to create, 1 to change, 1 to delete, 0 as they are\n",
+	} {
+		if !strings.Contains(asked.Text, want) {
+			t.Errorf("nothing of %q in\n%s", want, asked.Text)
+		}
+	}
+	if strings.Contains(asked.Text, "hunter2") {
+		t.Errorf("a password is shown:\n%s", asked.Text)
+	}
+	// The server completes and refuses; what it refuses is known before anybody approves.
+	wrong := strings.Replace(web("2.0.0", ""), "replicas: 2", "replicas: -2", 1)
+	if asked, err := d.Diff(t.Context(), planOf(3, wrong)); err != nil || !strings.Contains(asked.Failed, "spec.replicas") {
+		t.Errorf("what the server refuses: %+v, %v", asked, err)
+	}
+}
+
+// lossy has one of three requests that change something not arrive, and loses the answer to
+// another.
+type lossy struct {
+	next http.RoundTripper
+	n    *atomic.Int64
+}
+
+var errLost = errors.New("the connection broke")
+
+func (l lossy) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodGet {
+		return l.next.RoundTrip(r)
+	}
+	n := l.n.Add(1) % 3
+	if n == 1 {
+		return nil, errLost
+	}
+	response, err := l.next.RoundTrip(r)
+	if err == nil && n == 2 {
+		_ = response.Body.Close()
+		return nil, errLost
+	}
+	return response, err
+}
+
+func TestLostAnswersAndRequestsChangeNothingOfTheOutcome(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	var n atomic.Int64
+	d := w.driver(t, kubernetes.Options{Wrap: func(next http.RoundTripper) http.RoundTripper { return lossy{next, &n} }})
+	first, _, err := release(t, d, 1, driver.Plan{}, shop(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, err := release(t, d, 2, first, shop(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.carries(t) != second.Artifact.Digest || w.changes(t) != 2 || w.status(t, "services/shop-1") != http.StatusNotFound {
+		t.Errorf("carries %s after %d changes", w.carries(t), w.changes(t))
+	}
+	if err := back(t, d, 2, second); err != nil {
+		t.Fatal(err)
+	}
+	if w.carries(t) != first.Artifact.Digest || w.changes(t) != 3 || w.status(t, "services/shop-1") != http.StatusOK {
+		t.Errorf("back: carries %s after %d changes", w.carries(t), w.changes(t))
+	}
+	if status, err := d.Seal(t.Context(), driver.ApplyKey("shop-3", 0, 1), at(30)); status != driver.StatusNotStarted || err != nil {
+		t.Errorf("seal: %s, %v", status, err)
+	}
+}
+
+// Who sleeps between his look at the record and his request must not have his effect when he
+// wakes: the object is another one by then.
+func TestARequestThatWasOnItsWayWhenAnotherReleaseCameIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, others := range map[string]func(t *testing.T, w world, first driver.Plan, stale driver.Plan){
+		"a newer release that changes nothing": func(t *testing.T, w world, first, _ driver.Plan) {
+			if _, err := w.driver(t, kubernetes.Options{}).Apply(t.Context(), driver.ApplyKey("shop-3", 0, 1), at(30), first); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"the way back": func(t *testing.T, w world, _, stale driver.Plan) {
+			if err := back(t, w.driver(t, kubernetes.Options{}), 2, stale); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a seal": func(t *testing.T, w world, _, _ driver.Plan) {
+			status, err := w.driver(t, kubernetes.Options{}).Seal(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20))
+			if status != driver.StatusStarted || err != nil {
+				t.Errorf("%s, %v", status, err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := open(t)
+			first, _, err := release(t, w.driver(t, kubernetes.Options{}), 1, driver.Plan{}, shop(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			stale := planOf(2, shop(2))
+			stale.Previous = first.Artifact.Digest
+			once, awake := false, make(chan struct{})
+			var asleep atomic.Bool
+			sleepy := w.driver(t, kubernetes.Options{Wrap: func(next http.RoundTripper) http.RoundTripper {
+				return roundTrip(func(r *http.Request) (*http.Response, error) {
+					if asleep.Load() {
+						<-awake
+					}
+					// The request by which it changes the deployment, and no dry run of it.
+					if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/deployments/shop") && r.URL.Query().Get("dryRun") == "" && !once {
+						once = true
+						asleep.Store(true)
+						others(t, w, first, stale)
+						asleep.Store(false)
+						close(awake)
+					}
+					return next.RoundTrip(r)
+				})
+			}})
+			if _, err := sleepy.Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), stale); !errors.Is(err, driver.ErrStaleFence) || !once {
+				t.Errorf("the stale one: %v, %t", err, once)
+			}
+			if w.carries(t) != first.Artifact.Digest || w.changes(t) != 1 {
+				t.Errorf("carries %s after %d changes", w.carries(t), w.changes(t))
+			}
+		})
+	}
+}
+
+func TestWhoIsAtWorkIsNotSealed(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d := w.driver(t, kubernetes.Options{})
+	c := config(w.folder)
+	c.Timeout = durationpb.New(patience)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	begun, failed := make(chan struct{}), make(chan error, 1)
+	working, err := kubernetes.New(c, kubernetes.Options{Target: "shop-1", At: func(point string) {
+		if point == kubernetes.PointPlaced {
+			close(begun)
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, slow := driver.ApplyKey("shop-1", 0, 1), strings.Replace(web("bad-pull-1", ""), "progressDeadlineSeconds: 3", "progressDeadlineSeconds: 600", 1)
+	go func() {
+		_, err := working.Apply(ctx, key, at(10), planOf(1, slow))
+		failed <- err
+	}()
+	<-begun
+	soon, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	if status, err := d.Seal(soon, key, at(10)); !errors.Is(err, driver.ErrBusy) {
+		t.Errorf("while it is at work: %s, %v", status, err)
+	}
+	cancel()
+	if err := <-failed; err == nil {
+		t.Error("it went through")
+	}
+	if status, err := d.Seal(t.Context(), key, at(10)); status != driver.StatusStarted || err != nil {
+		t.Errorf("when it is gone: %s, %v", status, err)
+	}
+	if _, err := d.Apply(t.Context(), key, at(10), planOf(1, slow)); !errors.Is(err, driver.ErrStaleFence) {
+		t.Errorf("with the sealed key: %v", err)
+	}
+}
+
+// A call that begins between the look of who seals it and what he writes is waited for.
+func TestWhoBeginsWhileHeIsSealedIsNotStoppedInTheMiddle(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	first, _, err := release(t, w.driver(t, kubernetes.Options{}), 1, driver.Plan{}, shop(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, key := planOf(2, shop(2)), driver.ApplyKey("shop-2", 0, 1)
+	second.Previous = first.Artifact.Digest
+	begun, goOn, outcome := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	working := w.driver(t, kubernetes.Options{At: func(point string) {
+		if point == kubernetes.PointBegun {
+			close(begun)
+			<-goOn
+		}
+	}})
+	looks := 0
+	sealing := w.driver(t, kubernetes.Options{Wrap: func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			switch {
+			case r.Method == http.MethodPut && looks == 0:
+				go func() {
+					_, err := working.Apply(context.WithoutCancel(t.Context()), key, at(20), second)
+					outcome <- err
+				}()
+				<-begun
+				looks = 1
+			case looks > 0:
+				if looks++; looks == 5 {
+					close(goOn)
+				}
+			}
+			return next.RoundTrip(r)
+		})
+	}})
+	status, err := sealing.Seal(t.Context(), key, at(20))
+	if failure := <-outcome; status != driver.StatusDone || err != nil || failure != nil || w.carries(t) != second.Artifact.Digest {
+		t.Errorf("sealed: %s, %v; the call: %v; carries %s", status, err, failure, w.carries(t))
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// The one gap of the fence: what a stale executor creates that the newer release does not
+// have. It is found and deleted by the next change.
+func TestWhatAStaleExecutorCreatesAfterAllIsDeletedByTheNextChange(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d := w.driver(t, kubernetes.Options{})
+	first, _, err := release(t, d, 1, driver.Plan{}, shop(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale := planOf(2, shop(3))
+	stale.Previous = first.Artifact.Digest
+	once := false
+	sleepy := w.driver(t, kubernetes.Options{Wrap: func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/services/shop-3") && r.URL.Query().Get("dryRun") == "" && !once {
+				once = true
+				if err := back(t, d, 2, stale); err != nil {
+					t.Error(err)
+				}
+			}
+			return next.RoundTrip(r)
+		})
+	}})
+	if _, err := sleepy.Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), stale); !errors.Is(err, driver.ErrStaleFence) {
+		t.Errorf("the stale one: %v", err)
+	}
+	if got := w.status(t, "services/shop-3"); got != http.StatusOK {
+		t.Fatalf("there is no gap: %d; say so in doc.go", got)
+	}
+	if asked, err := d.Diff(t.Context(), planOf(3, shop(2))); err != nil || !strings.Contains(asked.Text, "delete Service shop-3\n") {
+		t.Errorf("nobody is told: %+v, %v", asked, err)
+	}
+	if _, _, err := release(t, d, 3, first, shop(0)); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.status(t, "services/shop-3"); got != http.StatusNotFound {
+		t.Errorf("it is still there: %d", got)
+	}
+}
+
+func TestWhatTheExecutorMayNotDoIsKnownBeforeAnythingIsChanged(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d := w.driver(t, kubernetes.Options{})
+	// The role of the test lets the executor make no roles.
+	manifests := shop(1) + `---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: shop}
+rules: []
+`
+	for manifests, want := range map[string]string{
+		manifests: "forbidden",
+		"{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: shop}}": "lies in no namespace",
+		"{apiVersion: example.test/v1, kind: Shop, metadata: {name: shop}}":                     "the server has no kind Shop of example.test/v1",
+	} {
+		asked, err := d.Diff(t.Context(), planOf(1, manifests))
+		if err != nil || !strings.Contains(asked.Failed, want) || asked.Digest() != "" {
+			t.Errorf("what would change: %+v, %v; want something of %q", asked, err, want)
+		}
+	}
+	if _, _, err := release(t, d, 1, driver.Plan{}, manifests); err == nil || w.deployment(t) != nil {
+		t.Errorf("got %v; deployment %v", err, w.deployment(t))
+	}
+}
+
+func TestAKubeconfigThatWasReplacedCountsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d := w.driver(t, kubernetes.Options{})
+	if _, err := d.Running(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	replace := func(who kubetest.Identity) {
+		copyFile(t, kubetest.Shared(t).Kubeconfig(t, who, w.namespace), config(w.folder).GetKubeconfigFile())
+	}
+	replace(kubetest.Validator)
+	if _, _, err := release(t, d, 1, driver.Plan{}, shop(1)); err == nil || !strings.Contains(err.Error(), `"validator"`) {
+		t.Errorf("got %v", err)
+	}
+	replace(kubetest.Executor)
+	if _, _, err := release(t, d, 1, driver.Plan{}, shop(1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// The page says which rights are needed; fewer would be found out in production.
+func TestTheRoleOfThePageIsEnough(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```yaml\napiVersion: rbac")
+	text, _, _ = strings.Cut("apiVersion: rbac"+text, "```")
+	role := object{}
+	if err := yaml.Unmarshal([]byte(text), &role); err != nil {
+		t.Fatal(err)
+	}
+	w := open(t)
+	const group = "rbac.authorization.k8s.io"
+	roles := "/apis/" + group + "/v1/namespaces/" + w.namespace + "/"
+	w.admin.Must(t, http.MethodDelete, roles+"rolebindings/kubetest-executor", nil)
+	d := w.driver(t, kubernetes.Options{})
+	kubetest.Eventually(t, "the executor has no rights", func() bool {
+		_, err := d.Running(t.Context())
+		return err != nil && strings.Contains(err.Error(), "forbidden")
+	})
+	w.admin.Must(t, http.MethodPost, roles+"roles", role)
+	w.admin.Must(t, http.MethodPost, roles+"rolebindings", object{
+		"metadata": object{"name": "shipwarden"}, "roleRef": object{"apiGroup": group, "kind": "Role", "name": "shipwarden"},
+		"subjects": []object{{"apiGroup": group, "kind": "User", "name": "executor"}},
+	})
+	kubetest.Eventually(t, "the executor has those of the page", func() bool {
+		_, err := d.Running(t.Context())
+		return err == nil
+	})
+	var last driver.Plan
+	for n := 1; n <= 12; n++ { // More versions than are kept.
+		p, _, err := release(t, d, n, last, shop(n%3+1)+fmt.Sprintf("# %d\n", n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = p
+	}
+	if err := back(t, d, 12, last); err != nil {
+		t.Error(err)
+	}
+	if status, err := d.Seal(t.Context(), driver.ApplyKey("shop-13", 0, 1), at(130)); status != driver.StatusNotStarted || err != nil {
+		t.Errorf("%s, %v", status, err)
+	}
+	items, _ := w.admin.Must(t, http.MethodGet, w.path("configmaps")+"?labelSelector=app.kubernetes.io/managed-by=shipwarden", nil)["items"].([]any)
+	if len(items) > 13 {
+		t.Errorf("%d sets of manifests and the record are kept", len(items))
+	}
+}

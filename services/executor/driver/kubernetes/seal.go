@@ -1,0 +1,139 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/blackdice/shipwarden/services/executor/driver"
+)
+
+const (
+	// beatEvery is how often whoever is at work on a target says so in its record.
+	beatEvery = time.Second
+	// quiet is how long nobody says so where nobody is, or is asleep.
+	quiet = 3 * time.Second
+	// sealEvery is the time between two looks whether somebody is.
+	sealEvery = 200 * time.Millisecond
+)
+
+var errMoved = errors.New("it is not as it was a moment ago")
+
+// beat says again and again that somebody is at work, until stop is called, which may be
+// called again.
+func (c change) beat(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(beatEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			// One that is lost is made up for by the next.
+			_, _ = c.update(ctx, c.cluster, func(r record) (record, error) {
+				if err := r.Holds(c.key, c.fence); err != nil {
+					return r, err
+				}
+				r.Beat++
+				return r, nil
+			})
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// Seal implements driver.Driver. Where a change was begun and nobody is at work on it any
+// more, every object is marked, so that what is still on its way is refused.
+func (d *Driver) Seal(ctx context.Context, key driver.Key, f driver.Fence) (driver.Status, error) {
+	status, err := d.seal(ctx, key, f)
+	if err != nil {
+		return status, fmt.Errorf("seal %s on target %s: %w", key, d.target, err)
+	}
+	return status, nil
+}
+
+func (d *Driver) seal(ctx context.Context, key driver.Key, f driver.Fence) (driver.Status, error) {
+	if err := errors.Join(key.Validate(), f.Validate()); err != nil {
+		return driver.StatusUnknown, err
+	}
+	c, err := d.open()
+	if err != nil {
+		return driver.StatusUnknown, err
+	}
+	for {
+		still, err := d.unattended(ctx, c, key)
+		if err != nil {
+			return driver.StatusUnknown, err
+		}
+		was, err := d.sealAs(ctx, c, key, f, still)
+		if !errors.Is(err, errMoved) {
+			return was, err
+		}
+	}
+}
+
+// unattended waits until nobody is at work on the target, and returns the record by which it
+// is so. An error wraps driver.ErrBusy when ctx ends first.
+func (d *Driver) unattended(ctx context.Context, c *cluster, key driver.Key) (record, error) {
+	ticker := time.NewTicker(sealEvery)
+	defer ticker.Stop()
+	var seen record
+	var since time.Time
+	for {
+		r, err := d.load(ctx, c)
+		switch {
+		case ctx.Err() != nil && seen.Pending:
+			return r, fmt.Errorf("%w: %s has begun and is not complete: %w", driver.ErrBusy, seen.Key, context.Cause(ctx))
+		case err != nil:
+			return r, err
+		case !r.Pending || r.Status(key) == driver.StatusDone:
+			return r, nil
+		case r.version != seen.version:
+			seen, since = r, time.Now()
+		case time.Since(since) >= quiet:
+			return r, nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+}
+
+// sealAs seals the key as long as nobody has begun since.
+func (d *Driver) sealAs(ctx context.Context, c *cluster, key driver.Key, f driver.Fence, still record) (driver.Status, error) {
+	was, first := driver.StatusUnknown, true
+	sealed, err := d.update(ctx, c, func(r record) (record, error) {
+		// After a lost answer it is refused by what this call has kept.
+		refused := slices.Contains(r.PastKeys, key)
+		if !refused && r.Pending && r.version != still.version {
+			return r, errMoved
+		}
+		next, status, err := r.Seal(key, f)
+		if first || !refused {
+			was = status
+		}
+		first = false
+		r.Record = next
+		return r, err
+	})
+	if err != nil || !sealed.Pending || was == driver.StatusDone {
+		return was, err
+	}
+	for _, o := range sealed.Objects {
+		if err := d.mark(ctx, c, o, sealed.stamp()); err != nil {
+			return driver.StatusUnknown, err
+		}
+	}
+	return was, nil
+}
