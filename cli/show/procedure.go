@@ -153,7 +153,7 @@ func changeOf(r *recorderv1.RecordedEvent) changed {
 		c.what, c.reason, c.digest = fmt.Sprintf("reviewed as forced document %d: %s", d.ProcedureReviewed.GetNumber(),
 			terminal.Word(d.ProcedureReviewed.GetResult(), "RESULT_")), d.ProcedureReviewed.GetReason(), d.ProcedureReviewed.GetDigest()
 		if d.ProcedureReviewed.GetNoneLeft() {
-			c.what += ", by one whom the document in effect names, for nobody of the others is left, people approved it since, or the document before cannot be read"
+			c.what += ", by one whom the document in effect names"
 		}
 	case *releasev1.Event_ProcedureActivated:
 		c = activated(c, d.ProcedureActivated)

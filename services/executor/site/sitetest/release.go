@@ -111,12 +111,27 @@ func (r *Release) To(t *testing.T, phase procedure.Phase) {
 			return
 		}
 		person, event := r.good(t, s)
+		if event == nil && r.was(t, phase) {
+			return // And has gone on by itself since.
+		}
 		if event == nil {
 			t.Fatalf("release in phase %s: phase %s is not ahead", s.Phase, phase)
 		}
 		r.Do(t, person, event)
 	}
 	t.Fatalf("phase %s is not reached", phase)
+}
+
+// was reports whether the release has been in a phase.
+func (r *Release) was(t *testing.T, phase procedure.Phase) bool {
+	t.Helper()
+	entries := r.History(t).Entries
+	for i := range entries {
+		if s, _ := procedure.Fold(r.ID, entries[:i+1]); s.Phase == phase {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Release) good(t *testing.T, s procedure.State) (string, *releasev1.Event) {
