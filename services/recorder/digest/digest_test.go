@@ -441,7 +441,7 @@ func TestAnAddressThatWasChangedIsToldAtBoth(t *testing.T) {
 	w.activate("1.1", strings.Replace(strings.Replace(someone, "anna@shop.example", "eve@evil.example", 1), "dan@shop.example", "nobody", 1))
 	w.morning(1)
 	w.pass(d)
-	if diff := cmp.Diff([]string{"anna@shop.example eve@evil.example", "dan@shop.example", "rita@shop.example"}, w.to()); diff != "" {
+	if diff := cmp.Diff([]string{"anna@shop.example eve@evil.example", "dan@shop.example", "otto@shop.example", "rita@shop.example"}, w.to()); diff != "" {
 		t.Errorf("to (-want +got):\n%s", diff)
 	}
 	for _, m := range w.mails()[:2] {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/mail"
 	"github.com/blackdice/shipwarden/internal/mail/mailtest"
@@ -86,7 +87,12 @@ func (w *world) activate(version, text string) {
 	w.t.Helper()
 	sum := policy.Digest([]byte(text))
 	w.documents[sum] = text
-	e, err := procedure.DecideActivatedByAdministrator(w.document, procedure.ServiceApproval, &releasev1.ProcedureActivated{Version: version, Digest: sum, Reason: "go-live"}, w.stream.Now)
+	e, err := procedure.DecideActivatedByAdministrator(w.document, procedure.ServiceApproval, &releasev1.ProcedureActivated{
+		Version: version, Digest: sum, Reason: "go-live", ClaimedBy: "otto", Debt: &releasev1.ProcedureDebt{
+			Group: "reviewers", JudgedBy: w.document.JudgedBy(),
+			Due: timestamppb.New(w.stream.Now.AddDate(0, 0, 3)), BlocksFrom: timestamppb.New(w.stream.Now.AddDate(0, 0, 5)),
+		},
+	}, w.stream.Now)
 	if err != nil {
 		w.t.Fatal(err)
 	}
