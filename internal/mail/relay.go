@@ -21,6 +21,9 @@ import (
 // defaultTimeout bounds one attempt, where nothing else is said.
 const defaultTimeout = 10 * time.Second
 
+// closing is the answer of a relay that ends the conversation, whatever was said.
+const closing = 421
+
 // maxDialog bounds what is read from a relay, in bytes: one that never stops talking
 // must not fill the memory.
 const maxDialog = 1 << 20
@@ -109,6 +112,9 @@ type Result struct {
 	Again bool
 	// Ambiguous says that nobody can tell whether it arrived.
 	Ambiguous bool
+	// Down says that it failed by the relay and not by this mail: it was not reached, took no
+	// login or no sender, or the conversation ended.
+	Down bool
 }
 
 // Send hands a mail to the relay once, for every address that the relay takes; they must be
@@ -122,7 +128,7 @@ func (r *Relay) Send(ctx context.Context, to []string, letter []byte, before fun
 	defer cancel()
 	client, err := r.connect(ctx)
 	if err != nil {
-		return refusal(err, false), nil
+		return down(err), nil
 	}
 	// What is taken is taken when the dot is answered; a bad farewell changes nothing.
 	defer func() { _ = client.Close() }()
@@ -191,7 +197,7 @@ func (r *Relay) introduce(client *smtp.Client, secure *tls.Config) error {
 
 func (r *Relay) hand(client *smtp.Client, to []string, letter []byte, before func() error) (Result, error) {
 	if err := client.Mail(r.from); err != nil {
-		return refusal(err, false), nil
+		return down(err), nil
 	}
 	var out Result
 	for _, each := range to {
@@ -239,10 +245,17 @@ func refusal(err error, dotted bool) Result {
 	case errors.Is(err, errNoTLS):
 		return Result{Text: "the relay offers no TLS"}
 	case errors.As(err, &reply):
-		return Result{Text: fmt.Sprintf("the relay answered %d", reply.Code), Again: reply.Code >= 400 && reply.Code < 500}
+		return Result{Text: fmt.Sprintf("the relay answered %d", reply.Code), Again: reply.Code >= 400 && reply.Code < 500, Down: reply.Code == closing}
 	}
 	why := outward.Why(err, dotted)
-	return Result{Text: why.Text, Again: why.Again, Ambiguous: why.Ambiguous}
+	return Result{Text: why.Text, Again: why.Again, Ambiguous: why.Ambiguous, Down: true}
+}
+
+// down is the refusal of a relay that took no mail of anybody.
+func down(err error) Result {
+	r := refusal(err, false)
+	r.Down = true
+	return r
 }
 
 // spoken says that an error is an answer of the relay.

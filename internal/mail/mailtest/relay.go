@@ -27,11 +27,13 @@ type Mail struct {
 	User string
 }
 
-// Relay is a mail server. Rcpt and Data are set before it is called.
+// Relay is a mail server. From, Rcpt and Data are set before it is called.
 type Relay struct {
 	// Address is host:port, and Roots its certificate.
 	Address string
 	Roots   *x509.CertPool
+	// From says what it answers to a sender; nil takes all of them.
+	From func(from string) error
 	// Rcpt says what it answers to an address; nil takes all of them.
 	Rcpt func(to string) error
 	// Data says what it answers to a mail, the last answer again and again.
@@ -75,9 +77,19 @@ func (s *session) Auth(string) (sasl.Server, error) {
 		return nil
 	}), nil
 }
-func (s *session) Reset()                               { s.now = Mail{User: s.now.User} }
-func (s *session) Logout() error                        { return nil }
-func (s *session) Mail(string, *smtp.MailOptions) error { return nil }
+func (s *session) Reset()        { s.now = Mail{User: s.now.User} }
+func (s *session) Logout() error { return nil }
+
+func (s *session) Mail(sender string, _ *smtp.MailOptions) error {
+	s.r.mu.Lock()
+	from := s.r.From
+	s.r.mu.Unlock()
+	if from == nil {
+		return nil
+	}
+	return from(sender)
+}
+
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.r.mu.Lock()
 	rcpt := s.r.Rcpt

@@ -24,8 +24,8 @@ const (
 	MaxDays = 7
 	// minPause and maxPause bound how long a mail waits that the relay did not take.
 	minPause, maxPause = time.Minute, time.Hour
-	// inARow is how many mails may fail one after the other before it is taken for the relay's
-	// fault, and the others wait.
+	// inARow is how many mails may fail by the relay's fault one after the other before the
+	// others wait. An address that it refuses is none.
 	inARow = 3
 )
 
@@ -83,13 +83,15 @@ type Digest struct {
 
 // pause is how long something waits, and until when.
 type pause struct {
-	until time.Time
-	last  time.Duration
+	until  time.Time
+	last   time.Duration
+	failed int // how often it had to wait
 }
 
 func (p pause) longer(now time.Time) pause {
 	p.last = min(max(2*p.last, minPause), maxPause)
 	p.until = now.Add(p.last)
+	p.failed++
 	return p
 }
 

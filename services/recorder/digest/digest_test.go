@@ -175,7 +175,7 @@ func TestARelayThatTakesNothingIsNotAskedForEverybody(t *testing.T) {
 	}
 	w.morning(1)
 	asked := 0
-	w.relay.Rcpt = func(string) error { asked++; return later }
+	w.relay.From = func(string) error { asked++; return later }
 	for range 5 {
 		_ = d.Pass(t.Context())
 	}
@@ -183,12 +183,68 @@ func TestARelayThatTakesNothingIsNotAskedForEverybody(t *testing.T) {
 		t.Errorf("asked %d times", asked)
 	}
 	w.now = w.now.Add(time.Minute)
-	w.relay.Set(func(r *mailtest.Relay) { r.Rcpt = nil })
+	w.relay.Set(func(r *mailtest.Relay) { r.From = nil })
 	for range 3 {
 		_ = d.Pass(t.Context())
 	}
 	if len(w.mails()) != 5 {
 		t.Errorf("to %v", w.to())
+	}
+}
+
+// Addresses that the relay refuses are no fault of the relay: they keep nobody else waiting.
+func TestAddressesThatTheRelayRefusesKeepNobodyElseWaiting(t *testing.T) {
+	for name, answer := range map[string]error{"for good": never, "for now": later} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			refused := []string{"a1", "a2", "a3", "a4", "a5", "a6"}
+			w.activate("1.1", people(append(refused, "anna", "ben", "cleo", "dan", "otto", "rita", "zoe")...))
+			d := w.begun()
+			for i, person := range append(refused, "zoe") {
+				h := w.wanted(fmt.Sprint("k", i))
+				_ = h.Store(h.Next(proceduretest.Person(person), proceduretest.Approval(h.State(), h.Now.Add(time.Hour))))
+				w.record(h)
+			}
+			w.relay.Rcpt = func(to string) error {
+				if strings.HasPrefix(to, "a") && !strings.HasPrefix(to, "anna@") {
+					return answer
+				}
+				return nil
+			}
+			w.morning(1)
+			if err := d.Pass(t.Context()); err == nil {
+				t.Error("nothing waits")
+			}
+			if diff := cmp.Diff([]string{"otto@shop.example", "rita@shop.example", "zoe@shop.example"}, w.to()); diff != "" {
+				t.Errorf("to (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Mails at which the relay hangs up are tried after those that it may take.
+func TestMailsThatFailedAreTriedAfterTheOthers(t *testing.T) {
+	w := newWorld(t)
+	w.activate("1.1", people("a1", "a2", "a3", "anna", "ben", "cleo", "dan", "otto", "rita", "zoe"))
+	d := w.begun()
+	for i, person := range []string{"a1", "a2", "a3", "zoe"} {
+		h := w.wanted(fmt.Sprint("k", i))
+		_ = h.Store(h.Next(proceduretest.Person(person), proceduretest.Approval(h.State(), h.Now.Add(time.Hour))))
+		w.record(h)
+	}
+	w.relay.Rcpt = func(to string) error {
+		if strings.HasPrefix(to, "a") && !strings.HasPrefix(to, "anna@") {
+			return closing
+		}
+		return nil
+	}
+	w.morning(1)
+	for range 2 {
+		_ = d.Pass(t.Context())
+		w.now = w.now.Add(time.Hour)
+	}
+	if diff := cmp.Diff([]string{"otto@shop.example", "rita@shop.example", "zoe@shop.example"}, w.to()); diff != "" {
+		t.Errorf("to (-want +got):\n%s", diff)
 	}
 }
 
@@ -469,8 +525,9 @@ func TestAMailThatNoRelayTakesForAWeekIsGivenUp(t *testing.T) {
 }
 
 var (
-	later = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCodeNotSet, Message: "later " + password}
-	never = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCodeNotSet, Message: "never " + password}
+	later   = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCodeNotSet, Message: "later " + password}
+	closing = &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCodeNotSet, Message: "closing"}
+	never   = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCodeNotSet, Message: "never " + password}
 )
 
 // only has a relay take mail for nobody else.

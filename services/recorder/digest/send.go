@@ -1,10 +1,12 @@
 package digest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/mail"
@@ -24,6 +26,10 @@ func (d *Digest) mails(ctx context.Context, newest *Day) error {
 	if err != nil {
 		return err
 	}
+	// Whatever is wrong with a mail, those that may go better do not wait for it.
+	slices.SortStableFunc(open, func(a, b ledger.DigestMail) int {
+		return cmp.Compare(d.pauses[a.Day+a.Person].failed, d.pauses[b.Day+b.Person].failed)
+	})
 	lists := map[string]*list{}
 	var failed []error
 	row, waits := 0, false
@@ -48,14 +54,14 @@ func (d *Digest) mails(ctx context.Context, newest *Day) error {
 		if l == nil {
 			continue // Nobody of that day can be told now.
 		}
-		if ended, err = d.send(ctx, m, l); err != nil {
+		ended, down, err := d.send(ctx, m, l)
+		if err != nil {
 			return errors.Join(append(failed, err)...)
 		}
-		if row++; ended {
+		if row++; !down {
 			row = 0
-			continue
 		}
-		waits = true
+		waits = waits || !ended
 		if row >= inARow {
 			d.relayPause = d.relayPause.longer(d.now())
 			break
@@ -112,16 +118,16 @@ func (d *Digest) end(ctx context.Context, m ledger.DigestMail, attempt int, stat
 	return nil
 }
 
-// send sends one mail once, and reports whether it came to an end. The error is not the
-// relay's.
-func (d *Digest) send(ctx context.Context, m ledger.DigestMail, l *list) (ended bool, err error) {
+// send sends one mail once, and reports whether it came to an end, and whether the relay
+// was down. The error is not the relay's.
+func (d *Digest) send(ctx context.Context, m ledger.DigestMail, l *list) (ended, down bool, err error) {
 	to := l.addresses(m.Person)
 	if len(to) == 0 {
-		return true, d.end(ctx, m, m.Begun, ledger.DigestUnreachable)
+		return true, false, d.end(ctx, m, m.Begun, ledger.DigestUnreachable)
 	}
 	day, err := ParseDay(m.Day)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	mine := l.of[m.Person]
 	if mine == nil {
@@ -129,7 +135,7 @@ func (d *Digest) send(ctx context.Context, m ledger.DigestMail, l *list) (ended 
 	}
 	letter, err := d.calendar.letter(d.from, day, m.Person, mine)
 	if err != nil {
-		return false, fmt.Errorf("write the mail of %s to %s: %w", m.Day, m.Person, err)
+		return false, false, fmt.Errorf("write the mail of %s to %s: %w", m.Day, m.Person, err)
 	}
 	attempt, begun := m.Begun+1, false
 	result, err := d.relay.Send(ctx, to, letter, func() error {
@@ -138,12 +144,12 @@ func (d *Digest) send(ctx context.Context, m ledger.DigestMail, l *list) (ended 
 		return err
 	})
 	if err != nil {
-		return false, ignoreNoted(err) // Somebody else is at it.
+		return false, false, ignoreNoted(err) // Somebody else is at it.
 	}
 	if result.Delivered {
-		return true, d.end(ctx, m, attempt, ledger.DigestSent)
+		return true, false, d.end(ctx, m, attempt, ledger.DigestSent)
 	}
-	return false, d.failed(ctx, m, attempt, begun && !result.Ambiguous, result)
+	return false, result.Down, d.failed(ctx, m, attempt, begun && !result.Ambiguous, result)
 }
 
 // failed has a mail wait that the relay did not take.
