@@ -108,6 +108,8 @@ type Result struct {
 	Delivered bool
 	Taken     []string
 	Refused   int
+	// Later are those that it may take later; what was delivered is not for them.
+	Later []string
 	// Again says that it may go better the next time.
 	Again bool
 	// Ambiguous says that nobody can tell whether it arrived.
@@ -124,6 +126,16 @@ type Result struct {
 // Where before is given, it is called when the relay would take the mail, before it gets a
 // byte of it; its error ends the attempt and is returned. Any other end is in the result.
 func (r *Relay) Send(ctx context.Context, to []string, letter []byte, before func() error) (Result, error) {
+	return r.send(ctx, to, letter, before, false)
+}
+
+// SendPart is Send, except that an address that the relay may take later costs the others
+// nothing: it is one of Later in the result.
+func (r *Relay) SendPart(ctx context.Context, to []string, letter []byte, before func() error) (Result, error) {
+	return r.send(ctx, to, letter, before, true)
+}
+
+func (r *Relay) send(ctx context.Context, to []string, letter []byte, before func() error, part bool) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	client, err := r.connect(ctx)
@@ -132,7 +144,7 @@ func (r *Relay) Send(ctx context.Context, to []string, letter []byte, before fun
 	}
 	// What is taken is taken when the dot is answered; a bad farewell changes nothing.
 	defer func() { _ = client.Close() }()
-	return r.hand(client, to, letter, before)
+	return r.hand(client, to, letter, before, part)
 }
 
 // bounded is a connection from which no more than so much is read.
@@ -195,24 +207,27 @@ func (r *Relay) introduce(client *smtp.Client, secure *tls.Config) error {
 	return client.Auth(smtp.PlainAuth("", r.user, r.password, r.host))
 }
 
-func (r *Relay) hand(client *smtp.Client, to []string, letter []byte, before func() error) (Result, error) {
+func (r *Relay) hand(client *smtp.Client, to []string, letter []byte, before func() error, part bool) (Result, error) {
 	if err := client.Mail(r.from); err != nil {
 		return down(err), nil
 	}
 	var out Result
 	for _, each := range to {
 		err := client.Rcpt(each)
-		if f := refusal(err, false); err != nil && (f.Again || !spoken(err)) {
+		switch f := refusal(err, false); {
+		case err == nil:
+			out.Taken = append(out.Taken, each)
+		case f.Down || f.Again && !part:
 			return f, nil
-		}
-		if err != nil {
+		case f.Again:
+			out.Later = append(out.Later, each)
+		default:
 			out.Refused++
-			continue
 		}
-		out.Taken = append(out.Taken, each)
 	}
 	if len(out.Taken) == 0 {
-		return Result{Text: fmt.Sprintf("the relay takes mail for none of %d addresses", out.Refused), Refused: out.Refused}, nil
+		out.Text, out.Again = fmt.Sprintf("the relay takes mail for none of %d addresses", len(to)), len(out.Later) > 0
+		return out, nil
 	}
 	if before != nil {
 		if err := before(); err != nil {
@@ -232,7 +247,7 @@ func (r *Relay) hand(client *smtp.Client, to []string, letter []byte, before fun
 	_ = client.Quit()
 	out.Delivered = true
 	slices.Sort(out.Taken)
-	out.Text = fmt.Sprintf("taken by the relay for %d of %d addresses", len(out.Taken), len(out.Taken)+out.Refused)
+	out.Text = fmt.Sprintf("taken by the relay for %d of %d addresses", len(out.Taken), len(to))
 	return out, nil
 }
 
@@ -256,10 +271,4 @@ func down(err error) Result {
 	r := refusal(err, false)
 	r.Down = true
 	return r
-}
-
-// spoken says that an error is an answer of the relay.
-func spoken(err error) bool {
-	var reply *textproto.Error
-	return errors.As(err, &reply)
 }

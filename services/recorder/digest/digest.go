@@ -24,6 +24,8 @@ const (
 	MaxDays = 7
 	// minPause and maxPause bound how long a mail waits that the relay did not take.
 	minPause, maxPause = time.Minute, time.Hour
+	// patience is how long mails wait for a document that cannot be read.
+	patience = time.Hour
 	// inARow is how many mails may fail by the relay's fault one after the other before the
 	// others wait. An address that it refuses is none.
 	inARow = 3
@@ -38,7 +40,7 @@ var (
 
 // Relay takes mails; *mail.Relay is one.
 type Relay interface {
-	Send(ctx context.Context, to []string, letter []byte, before func() error) (mail.Result, error)
+	SendPart(ctx context.Context, to []string, letter []byte, before func() error) (mail.Result, error)
 	Timeout() time.Duration
 }
 
@@ -77,6 +79,8 @@ type Digest struct {
 	// pauses are of mails that the relay did not take, relayPause of all of them.
 	pauses     map[string]pause
 	relayPause pause
+	// unread are documents that could not be read, by digest.
+	unread map[string]*unread
 	// said is the last trouble that was logged.
 	said string
 }
@@ -86,6 +90,9 @@ type pause struct {
 	until  time.Time
 	last   time.Duration
 	failed int // how often it had to wait
+	// apart says that the relay ended the conversation: it may be an address at which it does,
+	// and so each is tried for itself.
+	apart bool
 }
 
 func (p pause) longer(now time.Time) pause {
@@ -105,7 +112,7 @@ func New(c Config) *Digest {
 	}
 	return &Digest{
 		calendar: c.Calendar, digests: c.Digests, reader: c.Reader, documents: c.Documents, stream: c.Stream, relay: c.Relay, from: c.From,
-		now: c.Now, metrics: newMetrics(c.Metrics, c.Now), pauses: map[string]pause{},
+		now: c.Now, metrics: newMetrics(c.Metrics, c.Now), pauses: map[string]pause{}, unread: map[string]*unread{},
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/mail"
 	"github.com/blackdice/shipwarden/internal/mail/mailtest"
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/recorder/digest"
@@ -382,6 +383,36 @@ func TestADocumentThatCannotBeReadHasItsDayWait(t *testing.T) {
 	}
 }
 
+// Whoever puts a document into effect that is in no store keeps no mail from anybody.
+func TestADocumentThatIsInNoStoreHasNobodyWaitForLong(t *testing.T) {
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	w := newWorld(t)
+	d := w.begun()
+	w.approved("one", "anna")
+	w.stream.Now = w.stream.Now.Add(time.Minute)
+	w.activate("1.1", "people: []\n")
+	missing := policy.Digest([]byte("people: []\n"))
+	delete(w.documents, missing)
+	w.morning(1)
+	if err := d.Pass(t.Context()); !errors.Is(err, errUnread) || len(w.mails()) != 0 {
+		t.Errorf("it is not waited for: %v, %d mails", err, len(w.mails()))
+	}
+	w.now = w.now.Add(time.Hour)
+	w.pass(d)
+	if diff := cmp.Diff([]string{"anna@shop.example", "otto@shop.example", "rita@shop.example"}, w.to()); diff != "" {
+		t.Fatalf("to (-want +got):\n%s", diff)
+	}
+	if got := w.mails()[0].text; !strings.Contains(got, "Version 1.1 of the procedure document could not be read") || !strings.Contains(got, missing) || !strings.Contains(got, "1. approved by anna\n") {
+		t.Errorf("anna's mail:\n%s", got)
+	}
+	if strings.Count(log.String(), "level=ERROR") != 1 || !strings.Contains(log.String(), "digest="+missing) {
+		t.Errorf("the log says:\n%s", log.String())
+	}
+}
+
 func TestWhatPeopleWroteStaysInItsLine(t *testing.T) {
 	w := newWorld(t)
 	d := w.begun()
@@ -507,6 +538,81 @@ func TestAnAddressThatWasChangedIsToldAtBoth(t *testing.T) {
 	}
 }
 
+// Whoever changes an address to one that no relay takes keeps no mail from the old one, and
+// each address gets it once, whichever recorder sends it.
+func TestAnAddressThatNoRelayTakesKeepsNoMailFromTheOldOne(t *testing.T) {
+	for name, answer := range map[string]error{"for now": later, "hangs up": closing} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			d := w.begun()
+			w.approved("one", "anna")
+			w.stream.Now = w.stream.Now.Add(time.Minute)
+			w.activate("1.1", strings.Replace(someone, "anna@shop.example", "anna@a-no-such-domain.invalid", 1))
+			w.relay.Rcpt = func(to string) error {
+				if strings.HasSuffix(to, ".invalid") {
+					return answer
+				}
+				return nil
+			}
+			w.morning(1)
+			for range 6 {
+				_ = d.Pass(t.Context())
+				_ = w.open().Pass(t.Context())
+				w.now = w.now.Add(90 * time.Minute)
+			}
+			got := w.to()
+			slices.Sort(got)
+			if diff := cmp.Diff([]string{"anna@shop.example", "otto@shop.example", "rita@shop.example"}, got); diff != "" {
+				t.Fatalf("to (-want +got):\n%s", diff)
+			}
+			if w.value("shipwarden_recorder_digest_overdue_seconds", "") == 0 {
+				t.Error("nothing is overdue")
+			}
+			w.relay.Set(func(r *mailtest.Relay) { r.Rcpt = nil })
+			for range 6 {
+				w.now = w.now.Add(90 * time.Minute)
+				_ = d.Pass(t.Context())
+			}
+			w.pass(w.open())
+			if diff := cmp.Diff([]string{"anna@a-no-such-domain.invalid"}, w.to()[3:]); diff != "" {
+				t.Errorf("to (-want +got):\n%s", diff)
+			}
+			if mails := w.mails(); mails[3].id != mails[0].id && mails[3].id != mails[1].id && mails[3].id != mails[2].id {
+				t.Error("it is another mail")
+			}
+			if w.value("shipwarden_recorder_digest_overdue_seconds", "") != 0 {
+				t.Error("something is overdue")
+			}
+		})
+	}
+}
+
+// A crash after the relay took it for one of two addresses shows it twice there at the most.
+func TestACrashBetweenTwoAddressesShowsOneMailTwiceAtTheMost(t *testing.T) {
+	w := newWorld(t)
+	crash := func(c *digest.Config) { c.Relay = &crashing{Relay: c.Relay, times: 1} }
+	d := w.begun(crash)
+	w.approved("one", "anna")
+	w.stream.Now = w.stream.Now.Add(time.Minute)
+	w.activate("1.1", strings.Replace(someone, "anna@shop.example", "anna@new.example", 1))
+	answers := 0
+	w.relay.Rcpt = func(to string) error {
+		if answers++; to == "anna@new.example" && answers < 8 {
+			return later
+		}
+		return nil
+	}
+	w.morning(1)
+	for range 12 {
+		_ = d.Pass(t.Context())
+		w.now = w.now.Add(90 * time.Minute)
+	}
+	got := strings.Join(w.to(), " ")
+	if strings.Count(got, "anna@shop.example") != 2 || strings.Count(got, "anna@new.example") != 1 {
+		t.Errorf("to %s", got)
+	}
+}
+
 func TestAMailThatNoRelayTakesForAWeekIsGivenUp(t *testing.T) {
 	w := newWorld(t)
 	d := w.begun()
@@ -558,9 +664,9 @@ type turning struct {
 	after int
 }
 
-func (r *turning) Send(ctx context.Context, to []string, letter []byte, before func() error) (mail.Result, error) {
+func (r *turning) SendPart(ctx context.Context, to []string, letter []byte, before func() error) (mail.Result, error) {
 	if r.after--; r.after >= 0 {
-		return r.Relay.Send(ctx, to, letter, before)
+		return r.Relay.SendPart(ctx, to, letter, before)
 	}
-	return r.then.Send(ctx, to, letter, before)
+	return r.then.SendPart(ctx, to, letter, before)
 }

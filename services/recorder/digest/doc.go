@@ -25,4 +25,7 @@
 // They are those of the procedure documents: of the ones that were in effect when the day
 // began, and of every one that took effect since. So nobody can keep a mail from somebody by
 // changing where it goes on the same day; and a change of an address is told to the old one.
+// An address that the relay does not take now, or at which it hangs up, costs the others
+// nothing: which ones got the mail is noted. A document that cannot be read for an hour is
+// left out, and the mail says so.
 package digest

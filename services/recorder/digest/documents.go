@@ -2,11 +2,14 @@ package digest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/blackdice/shipwarden/internal/mail"
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -28,12 +31,22 @@ type documents struct {
 	all []document
 	// within are those that took effect on the day.
 	within []document
+	// missing are those of all that cannot be read.
+	missing []*unread
 	// judged says of events of procedure documents that they do not follow, and why.
 	judged map[uint64]string
 }
 
-// documentsOf reads them. One that cannot be read is an error: whose mail goes where is not
-// known without it.
+// unread is a document that could not be read.
+type unread struct {
+	version, digest string
+	since           time.Time
+	said            bool
+}
+
+// documentsOf reads them. One that cannot be read is an error at first, and where none can:
+// whose mail goes where is not known without it. One that cannot be read for long is left
+// out: else whoever puts one into effect that is in no store kept all mails from everybody.
 func (d *Digest) documentsOf(ctx context.Context, day ledger.DigestDay) (documents, error) {
 	history, _, err := d.reader.ProcedureChanges(ctx, "", 0, math.MaxInt)
 	if err != nil {
@@ -55,11 +68,16 @@ func (d *Digest) documentsOf(ctx context.Context, day ledger.DigestDay) (documen
 	for _, aggregate := range slices.Sorted(maps.Keys(before)) {
 		since = slices.Insert(since, 0, before[aggregate])
 	}
+	var failed error
 	for _, r := range since {
-		digest := r.Entry.Event.GetProcedureActivated().GetDigest()
-		index, err := d.documents.ByDigest(ctx, digest)
+		index, missing, err := d.read(ctx, r)
 		if err != nil {
-			return documents{}, fmt.Errorf("read the addresses of people: %w", err)
+			failed = err
+			continue
+		}
+		if missing != nil {
+			out.missing = append(out.missing, missing)
+			continue
 		}
 		one := document{aggregate: r.Entry.Event.GetAggregate(), activated: r, index: index}
 		out.all = append(out.all, one)
@@ -67,7 +85,45 @@ func (d *Digest) documentsOf(ctx context.Context, day ledger.DigestDay) (documen
 			out.within = append(out.within, one)
 		}
 	}
+	if len(out.all) == 0 && len(out.missing) > 0 {
+		if failed == nil {
+			failed = errNone
+		}
+	}
+	if failed != nil {
+		return documents{}, fmt.Errorf("read the addresses of people: %w", failed)
+	}
 	return out, nil
+}
+
+// errNone says that no document can be read.
+var errNone = errors.New("no procedure document can be read")
+
+// read reads a document. Missing is one that cannot be read for long.
+func (d *Digest) read(ctx context.Context, r view.Recorded) (index *policy.Index, missing *unread, err error) {
+	a := r.Entry.Event.GetProcedureActivated()
+	index, err = d.documents.ByDigest(ctx, a.GetDigest())
+	if err == nil {
+		delete(d.unread, a.GetDigest())
+		return index, nil, nil
+	}
+	if ctx.Err() != nil {
+		return nil, nil, err
+	}
+	one := d.unread[a.GetDigest()]
+	if one == nil {
+		one = &unread{version: a.GetVersion(), digest: a.GetDigest(), since: d.now()}
+		d.unread[a.GetDigest()] = one
+	}
+	if d.now().Sub(one.since) < patience {
+		return nil, nil, err
+	}
+	if !one.said {
+		one.said = true
+		slog.ErrorContext(ctx, "a procedure document cannot be read: people are told what is on record in their name at the addresses of the others",
+			slog.String("version", one.version), slog.String("digest", one.digest), slog.Any("error", err))
+	}
+	return nil, one, nil
 }
 
 // idPattern is that of people's ids. Whoever reads a document from the record believes nobody

@@ -138,7 +138,7 @@ func TestALongListSaysWhatItLeavesOut(t *testing.T) {
 	for range maxEntries + 3 {
 		l.give("anna", Entry{})
 	}
-	got, err := c.letter("a@b.example", day, "anna", l.of["anna"])
+	got, err := c.letter("a@b.example", day, "anna", l.of["anna"], nil)
 	if err != nil || !strings.Contains(string(got), "and 3 more, which the record has.") || strings.Contains(string(got), "501. ") {
 		t.Errorf("%v: %s", err, got[len(got)-2000:])
 	}

@@ -11,8 +11,9 @@ import (
 // key is what the Message-ID of a person's mail of a day is made from.
 func key(day Day, person string) string { return "digest/" + day.String() + "/" + person }
 
-// letter is the mail of a person and a day: the same bytes whenever it is written.
-func (c Calendar) letter(from string, day Day, person string, own *own) ([]byte, error) {
+// letter is the mail of a person and a day: the same bytes whenever it is written, as long as
+// the same documents are missing.
+func (c Calendar) letter(from string, day Day, person string, own *own, missing []*unread) ([]byte, error) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "This is on record in your name (%s) of %s, from %s to %s.\n", person, day.shown.Format("Monday, 2 January 2006"), c.show(c.Begins(day)), c.show(c.Ends(day)))
 	text.WriteString("It is written by the recorder, from the record itself, and not by the service that takes decisions.\n\n")
@@ -20,6 +21,9 @@ func (c Calendar) letter(from string, day Day, person string, own *own) ([]byte,
 	if own.rejected.all > 0 {
 		text.WriteString("\nThis names you as well, and counts for nothing:\n\n")
 		c.list(&text, own.rejected)
+	}
+	for _, m := range missing {
+		fmt.Fprintf(&text, "\nVersion %s of the procedure document could not be read (%s). If it has another address\nof yours, this did not go there.\n", words(m.version), words(m.digest))
 	}
 	text.WriteString(advice)
 	return mail.Letter{

@@ -114,16 +114,26 @@ func (d *Digest) end(ctx context.Context, m ledger.DigestMail, attempt int, stat
 		slog.InfoContext(ctx, "somebody was told what is on record in their name", said...)
 		return nil
 	}
-	slog.ErrorContext(ctx, "somebody was not told what is on record in their name", said...)
+	slog.ErrorContext(ctx, "somebody was not told what is on record in their name, or not at all of their addresses", append(said, slog.Int("addresses", len(m.Taken)))...)
 	return nil
 }
 
 // send sends one mail once, and reports whether it came to an end, and whether the relay
 // was down. The error is not the relay's.
 func (d *Digest) send(ctx context.Context, m ledger.DigestMail, l *list) (ended, down bool, err error) {
-	to := l.addresses(m.Person)
-	if len(to) == 0 {
+	all := l.addresses(m.Person)
+	left := slices.DeleteFunc(slices.Clone(all), func(a string) bool { return slices.Contains(m.Taken, ledger.Place(a)) })
+	switch {
+	case len(all) == 0 && len(l.missing) > 0: // It may have an address.
+		return false, false, d.failed(ctx, m, m.Begun, false, mail.Result{Text: "a procedure document cannot be read"})
+	case len(all) == 0:
 		return true, false, d.end(ctx, m, m.Begun, ledger.DigestUnreachable)
+	case len(left) == 0:
+		return true, false, d.end(ctx, m, m.Begun, ledger.DigestSent)
+	}
+	to := left
+	if p := d.pauses[m.Day+m.Person]; p.apart {
+		to = left[p.failed%len(left):][:1]
 	}
 	day, err := ParseDay(m.Day)
 	if err != nil {
@@ -133,12 +143,12 @@ func (d *Digest) send(ctx context.Context, m ledger.DigestMail, l *list) (ended,
 	if mine == nil {
 		mine = &own{} // The record was replaced by one that ends before the day does.
 	}
-	letter, err := d.calendar.letter(d.from, day, m.Person, mine)
+	letter, err := d.calendar.letter(d.from, day, m.Person, mine, l.missing)
 	if err != nil {
 		return false, false, fmt.Errorf("write the mail of %s to %s: %w", m.Day, m.Person, err)
 	}
 	attempt, begun := m.Begun+1, false
-	result, err := d.relay.Send(ctx, to, letter, func() error {
+	result, err := d.relay.SendPart(ctx, to, letter, func() error {
 		err := d.digests.NoteMail(ctx, m.Day, m.Person, attempt, ledger.DigestBegun)
 		begun = err == nil
 		return err
@@ -146,16 +156,36 @@ func (d *Digest) send(ctx context.Context, m ledger.DigestMail, l *list) (ended,
 	if err != nil {
 		return false, false, ignoreNoted(err) // Somebody else is at it.
 	}
-	if result.Delivered {
+	switch some := len(m.Taken) > 0 || result.Delivered; {
+	case some && len(result.Taken)+result.Refused == len(left):
 		return true, false, d.end(ctx, m, attempt, ledger.DigestSent)
+	case result.Delivered:
+		return false, false, d.part(ctx, m, attempt, len(to) < len(left), result)
 	}
 	return false, result.Down, d.failed(ctx, m, attempt, begun && !result.Ambiguous, result)
+}
+
+// part has a mail wait that the relay took for some addresses; where others were not asked
+// for, they are soon.
+func (d *Digest) part(ctx context.Context, m ledger.DigestMail, attempt int, more bool, result mail.Result) error {
+	p := d.pauses[m.Day+m.Person].longer(d.now())
+	if more {
+		p.until, p.last = time.Time{}, 0
+	}
+	d.pauses[m.Day+m.Person] = p
+	slog.WarnContext(ctx, "the mail that tells somebody what is on record in their name is on its way to some addresses, the others are tried again",
+		slog.String("day", m.Day), slog.String("person", m.Person), slog.String("answer", result.Text))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return ignoreNoted(d.digests.NotePart(ctx, m.Day, m.Person, attempt, result.Taken))
 }
 
 // failed has a mail wait that the relay did not take.
 func (d *Digest) failed(ctx context.Context, m ledger.DigestMail, attempt int, refused bool, result mail.Result) error {
 	d.metrics.mails.WithLabelValues("failed").Inc()
-	d.pauses[m.Day+m.Person] = d.pauses[m.Day+m.Person].longer(d.now())
+	p := d.pauses[m.Day+m.Person].longer(d.now())
+	p.apart = p.apart || result.Down
+	d.pauses[m.Day+m.Person] = p
 	slog.WarnContext(ctx, "the relay did not take the mail that tells somebody what is on record in their name, it is tried again",
 		slog.String("day", m.Day), slog.String("person", m.Person), slog.String("answer", result.Text))
 	if !refused {

@@ -272,8 +272,8 @@ type crashing struct {
 
 var errCrashed = errors.New("the process is gone")
 
-func (c *crashing) Send(ctx context.Context, to []string, letter []byte, before func() error) (mail.Result, error) {
-	result, err := c.Relay.Send(ctx, to, letter, before)
+func (c *crashing) SendPart(ctx context.Context, to []string, letter []byte, before func() error) (mail.Result, error) {
+	result, err := c.Relay.SendPart(ctx, to, letter, before)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.times--; err == nil && c.times >= 0 {

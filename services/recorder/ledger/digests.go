@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -63,7 +65,19 @@ type DigestMail struct {
 	Begun, Lost int
 	// Since is how long ago it was begun last, by the database's clock.
 	Since time.Duration
+	// Taken are the places of the addresses that it was taken for, as Place writes them.
+	Taken []string
 }
+
+// Place stands for an address in what is noted: it tells two apart, and is none.
+func Place(address string) string {
+	sum := sha256.Sum256([]byte(address))
+	return hex.EncodeToString(sum[:8])
+}
+
+// partOf is whom the mail of a person at one address is noted for. No id of a person has a
+// slash.
+const partOf = "/"
 
 // Digests keeps which days people were told of, and what became of each mail. Its methods
 // may be called concurrently.
@@ -169,6 +183,25 @@ func (d *Digests) NoteMail(ctx context.Context, day, person string, attempt int,
 	return noted(fmt.Sprintf("note the mail of %s to %s", day, person), err)
 }
 
+// NotePart adds that an attempt had a mail taken for some addresses, and not for the others,
+// all of it or nothing. The error is ErrNoted where what became of the attempt is noted.
+func (d *Digests) NotePart(ctx context.Context, day, person string, attempt int, addresses []string) error {
+	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "insert into digests (day, person, attempt, state) values ($1::text::date, $2, $3, $4)", day, person, attempt, string(DigestRefused)); err != nil {
+			return err
+		}
+		for _, each := range addresses {
+			// An address that got it twice is noted once.
+			if _, err := tx.Exec(ctx, "insert into digests (day, person, attempt, state) values ($1::text::date, $2, $3, $4) on conflict do nothing",
+				day, person+partOf+Place(each), attempt, string(DigestSent)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return noted(fmt.Sprintf("note the mail of %s to %s", day, person), err)
+}
+
 func noted(what string, err error) error {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "23505" {
@@ -185,9 +218,11 @@ func (d *Digests) Open(ctx context.Context) ([]DigestMail, error) {
 	rows, err := d.pool.Query(ctx, `select d.day::text, y.after_seq, y.through_seq, y.kind, d.person,
 			count(*) filter (where d.state = 'begun'),
 			count(*) filter (where d.state = 'begun') - count(*) filter (where d.state = 'refused'),
-			coalesce(extract(epoch from clock_timestamp() - max(d.noted) filter (where d.state = 'begun')), 0)::float8
+			coalesce(extract(epoch from clock_timestamp() - max(d.noted) filter (where d.state = 'begun')), 0)::float8,
+			array(select split_part(p.person, '/', 2) from digests p where p.day = d.day and starts_with(p.person, d.person || '/') and p.state = 'sent')
 		from digests d join digest_days y on y.day = d.day
-		where not exists (select from digests e where e.day = d.day and e.person = d.person and e.state in ('sent', 'unreachable', 'unknown', 'given_up'))
+		where strpos(d.person, '/') = 0
+			and not exists (select from digests e where e.day = d.day and e.person = d.person and e.state in ('sent', 'unreachable', 'unknown', 'given_up'))
 		group by d.day, y.after_seq, y.through_seq, y.kind, d.person
 		order by d.day, d.person`)
 	if err != nil {
@@ -195,7 +230,7 @@ func (d *Digests) Open(ctx context.Context) ([]DigestMail, error) {
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (m DigestMail, err error) {
 		var seconds float64
-		err = row.Scan(&m.Day, &m.After, &m.Through, &m.Kind, &m.Person, &m.Begun, &m.Lost, &seconds)
+		err = row.Scan(&m.Day, &m.After, &m.Through, &m.Kind, &m.Person, &m.Begun, &m.Lost, &seconds, &m.Taken)
 		m.Since = time.Duration(seconds * float64(time.Second))
 		return m, err
 	})
