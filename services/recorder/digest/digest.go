@@ -79,6 +79,8 @@ type Digest struct {
 	// pauses are of mails that the relay did not take, relayPause of all of them.
 	pauses     map[string]pause
 	relayPause pause
+	// lists are those of the days that have mails to be sent, by day.
+	lists map[string]*list
 	// unread are documents that could not be read, by digest.
 	unread map[string]*unread
 	// said is the last trouble that was logged.
@@ -112,7 +114,7 @@ func New(c Config) *Digest {
 	}
 	return &Digest{
 		calendar: c.Calendar, digests: c.Digests, reader: c.Reader, documents: c.Documents, stream: c.Stream, relay: c.Relay, from: c.From,
-		now: c.Now, metrics: newMetrics(c.Metrics, c.Now), pauses: map[string]pause{}, unread: map[string]*unread{},
+		now: c.Now, metrics: newMetrics(c.Metrics, c.Now), pauses: map[string]pause{}, lists: map[string]*list{}, unread: map[string]*unread{},
 	}
 }
 

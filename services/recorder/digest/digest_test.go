@@ -587,6 +587,27 @@ func TestAnAddressThatNoRelayTakesKeepsNoMailFromTheOldOne(t *testing.T) {
 	}
 }
 
+// While a mail waits, what is known of the day stays as it is, and of addresses it does not.
+func TestAMailThatWaitsGoesToAnAddressThatIsGivenMeanwhileAsWell(t *testing.T) {
+	w := newWorld(t)
+	d := w.begun()
+	h := w.approved("one", "anna")
+	w.relay.Data = []error{later, later, nil}
+	w.morning(1)
+	_ = d.Pass(t.Context())
+	approves(t, h, "ben")
+	w.record(h)
+	w.activate("1.1", strings.Replace(someone, "anna@shop.example", "anna@new.example", 1))
+	w.now = w.now.Add(time.Hour)
+	w.pass(d)
+	if diff := cmp.Diff([]string{"anna@new.example anna@shop.example", "rita@shop.example"}, w.to()); diff != "" {
+		t.Errorf("to (-want +got):\n%s", diff)
+	}
+	if got := w.mails()[0].text; !strings.Contains(got, "1. approved by anna\n") || strings.Contains(got, "ben") || strings.Contains(got, "2. ") {
+		t.Errorf("anna's mail:\n%s", got)
+	}
+}
+
 // A crash after the relay took it for one of two addresses shows it twice there at the most.
 func TestACrashBetweenTwoAddressesShowsOneMailTwiceAtTheMost(t *testing.T) {
 	w := newWorld(t)

@@ -96,6 +96,12 @@ func (d *Digest) documentsOf(ctx context.Context, day ledger.DigestDay) (documen
 	return out, nil
 }
 
+// same reports whether they are the same documents, read from the same events.
+func (x documents) same(y documents) bool {
+	return len(x.judged) == len(y.judged) && slices.Equal(x.missing, y.missing) &&
+		slices.EqualFunc(x.all, y.all, func(a, b document) bool { return a.activated.Entry.Sequence == b.activated.Entry.Sequence })
+}
+
 // errNone says that no document can be read.
 var errNone = errors.New("no procedure document can be read")
 

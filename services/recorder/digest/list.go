@@ -11,7 +11,8 @@ import (
 
 // list is what is on record of a day, by person.
 type list struct {
-	of map[string]*own
+	day ledger.DigestDay
+	of  map[string]*own
 	documents
 	// unverified is how many messages no known key vouches for, nobodys how many events name
 	// somebody whom no document knows.
@@ -52,13 +53,17 @@ func (l *list) give(person string, e Entry) {
 // people are those who are told, in alphabetical order.
 func (l *list) people() []string { return slices.Sorted(maps.Keys(l.of)) }
 
-// listOf reads what is on record of a day.
+// listOf reads what is on record of a day. It is read once while the day stands for the same
+// messages and no document takes effect.
 func (d *Digest) listOf(ctx context.Context, day ledger.DigestDay) (*list, error) {
-	l := &list{of: map[string]*own{}}
-	var err error
-	if l.documents, err = d.documentsOf(ctx, day); err != nil {
+	documents, err := d.documentsOf(ctx, day)
+	if err != nil {
 		return nil, err
 	}
+	if l := d.lists[day.Day]; l != nil && l.day == day && l.documents.same(documents) {
+		return l, nil
+	}
+	l := &list{day: day, of: map[string]*own{}, documents: documents}
 	err = d.reader.Between(ctx, day.After, day.Through, func(r view.Recorded, of ledger.Of) error {
 		if r.Entry.Event == nil {
 			l.unverified++
@@ -76,6 +81,7 @@ func (d *Digest) listOf(ctx context.Context, day ledger.DigestDay) (*list, error
 	for _, m := range l.moved() {
 		l.give(m.name, m.Entry)
 	}
+	d.lists[day.Day] = l
 	return l, nil
 }
 

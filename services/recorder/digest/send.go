@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -29,6 +30,9 @@ func (d *Digest) mails(ctx context.Context, newest *Day) error {
 	// Whatever is wrong with a mail, those that may go better do not wait for it.
 	slices.SortStableFunc(open, func(a, b ledger.DigestMail) int {
 		return cmp.Compare(d.pauses[a.Day+a.Person].failed, d.pauses[b.Day+b.Person].failed)
+	})
+	maps.DeleteFunc(d.lists, func(day string, _ *list) bool {
+		return !slices.ContainsFunc(open, func(m ledger.DigestMail) bool { return m.Day == day })
 	})
 	lists := map[string]*list{}
 	var failed []error

@@ -20,15 +20,18 @@ var work = []string{
 	"target_locked", "target_unlocked", "execution_claimed", "execution_finished", "verification_passed", "targets_released", "recorded",
 }
 
+// between finds the release of an event by the key of releases: it does not read all of them.
+const between = `select e.seq, e.stored_nanos, e.sha256, e.body, e.subject, e.event_id, e.signed_by, coalesce(e.rejected, ''), null::bytea,
+		coalesce(r.release, ''), coalesce(r.service, ''), coalesce(r.environment, ''), coalesce(r.version, '')
+	from events e left join releases r on r.release = substr(e.aggregate, 5) and starts_with(e.aggregate, 'rel.')
+	where e.seq > $1 and e.seq <= $2 and e.type <> all($3) order by e.seq`
+
 // Between calls f with the messages on record behind a sequence up to another one that may
 // be somebody's doing, in order, those that do not count as well: left out are what the
 // machines do most. It holds one message at a time.
 func (r *Reader) Between(ctx context.Context, after, through uint64, f func(view.Recorded, Of) error) error {
 	_, err := r.snapshot(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `select e.seq, e.stored_nanos, e.sha256, e.body, e.subject, e.event_id, e.signed_by, coalesce(e.rejected, ''), null::bytea,
-				coalesce(r.release, ''), coalesce(r.service, ''), coalesce(r.environment, ''), coalesce(r.version, '')
-			from events e left join releases r on e.aggregate = 'rel.' || r.release
-			where e.seq > $1 and e.seq <= $2 and e.type <> all($3) order by e.seq`, int64(after), int64(through), work) //nolint:gosec // Sequences are far below 2^63.
+		rows, err := tx.Query(ctx, between, int64(after), int64(through), work) //nolint:gosec // Sequences are far below 2^63.
 		if err != nil {
 			return err
 		}
