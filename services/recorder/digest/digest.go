@@ -158,21 +158,32 @@ func (d *Digest) tell(ctx context.Context, err error) {
 // is at it, it does nothing. The error says what has to wait; it is tried again by the
 // next call.
 func (d *Digest) Pass(ctx context.Context) error {
-	_, err := d.digests.Lead(ctx, func(ctx context.Context) error {
+	var open []ledger.DigestMail
+	known := false // whether what is open was read
+	led, err := d.digests.Lead(ctx, func(ctx context.Context) error {
 		newest, behind := d.days(ctx)
-		return errors.Join(behind, d.mails(ctx, newest))
+		all, err := d.digests.Open(ctx)
+		if err != nil {
+			return errors.Join(behind, err)
+		}
+		known = true
+		open, err = d.mails(ctx, all, newest)
+		return errors.Join(behind, err)
 	})
-	return errors.Join(err, d.observe(ctx))
-}
-
-// observe reads what is still open for the metrics.
-func (d *Digest) observe(ctx context.Context) error {
-	last, ok, err := d.digests.Last(ctx)
-	if err != nil || !ok {
+	if !led && err == nil {
+		open, err = d.digests.Open(ctx)
+		known = err == nil
+	}
+	if !known {
 		return err
 	}
-	open, err := d.digests.Open(ctx)
-	if err != nil {
+	return errors.Join(err, d.observe(ctx, open))
+}
+
+// observe takes over what is still open for the metrics.
+func (d *Digest) observe(ctx context.Context, open []ledger.DigestMail) error {
+	last, ok, err := d.digests.Last(ctx)
+	if err != nil || !ok {
 		return err
 	}
 	oldest := last.Day

@@ -17,16 +17,19 @@ import (
 // attempts is how often a mail is begun of which nobody knows what became of it.
 const attempts = 2
 
-// mails sends the mails that have not come to an end. Without a newest day none is given
-// up.
-func (d *Digest) mails(ctx context.Context, newest *Day) error {
+// mails sends those that have not come to an end, the oldest first, and returns which ones
+// still have not. Without a newest day none is given up.
+func (d *Digest) mails(ctx context.Context, open []ledger.DigestMail, newest *Day) ([]ledger.DigestMail, error) {
 	if !d.relayPause.over(d.now()) {
-		return errLater
+		return open, errLater
 	}
-	open, err := d.digests.Open(ctx)
-	if err != nil {
-		return err
-	}
+	ended := map[string]bool{}
+	err := d.sendAll(ctx, slices.Clone(open), newest, ended)
+	return slices.DeleteFunc(open, func(m ledger.DigestMail) bool { return ended[m.Day+m.Person] }), err
+}
+
+// sendAll sends mails, and adds those that come to an end.
+func (d *Digest) sendAll(ctx context.Context, open []ledger.DigestMail, newest *Day, over map[string]bool) error {
 	// Whatever is wrong with a mail, those that may go better do not wait for it.
 	slices.SortStableFunc(open, func(a, b ledger.DigestMail) int {
 		return cmp.Compare(d.pauses[a.Day+a.Person].failed, d.pauses[b.Day+b.Person].failed)
@@ -43,6 +46,7 @@ func (d *Digest) mails(ctx context.Context, newest *Day) error {
 		case err != nil:
 			return err
 		case ended:
+			over[m.Day+m.Person] = true
 			continue
 		case !d.mayBegin(m):
 			waits = true
@@ -65,7 +69,7 @@ func (d *Digest) mails(ctx context.Context, newest *Day) error {
 		if row++; !down {
 			row = 0
 		}
-		waits = waits || !ended
+		over[m.Day+m.Person], waits = ended, waits || !ended
 		if row >= inARow {
 			d.relayPause = d.relayPause.longer(d.now())
 			break

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -81,7 +82,13 @@ const partOf = "/"
 
 // Digests keeps which days people were told of, and what became of each mail. Its methods
 // may be called concurrently.
-type Digests struct{ pool *pgxpool.Pool }
+type Digests struct {
+	pool *pgxpool.Pool
+
+	mu sync.Mutex
+	// since is a day before which no mail is open; empty where that is not known. Guarded by mu.
+	since string
+}
 
 // OpenDigests connects as the writing role; else it is as Open.
 func OpenDigests(ctx context.Context, dsn, schema string) (*Digests, error) {
@@ -213,18 +220,28 @@ func noted(what string, err error) error {
 	return nil
 }
 
-// Open returns the mails that have not come to an end, the oldest first.
+// openMails are those of a day and later ones that have not come to an end.
+const openMails = `select d.day::text, y.after_seq, y.through_seq, y.kind, d.person,
+		count(*) filter (where d.state = 'begun'),
+		count(*) filter (where d.state = 'begun') - count(*) filter (where d.state = 'refused'),
+		coalesce(extract(epoch from clock_timestamp() - max(d.noted) filter (where d.state = 'begun')), 0)::float8,
+		array(select split_part(p.person, '/', 2) from digests p where p.day = d.day and starts_with(p.person, d.person || '/') and p.state = 'sent')
+	from digests d join digest_days y on y.day = d.day
+	where d.day >= $1::text::date and strpos(d.person, '/') = 0
+		and not exists (select from digests e where e.day = d.day and e.person = d.person and e.state in ('sent', 'unreachable', 'unknown', 'given_up'))
+	group by d.day, y.after_seq, y.through_seq, y.kind, d.person
+	order by d.day, d.person`
+
+// Open returns the mails that have not come to an end, the oldest first. The first call
+// looks at all that were ever noted, later ones at those since the oldest that was open: a
+// mail that came to an end stays there, and days are noted in order.
 func (d *Digests) Open(ctx context.Context) ([]DigestMail, error) {
-	rows, err := d.pool.Query(ctx, `select d.day::text, y.after_seq, y.through_seq, y.kind, d.person,
-			count(*) filter (where d.state = 'begun'),
-			count(*) filter (where d.state = 'begun') - count(*) filter (where d.state = 'refused'),
-			coalesce(extract(epoch from clock_timestamp() - max(d.noted) filter (where d.state = 'begun')), 0)::float8,
-			array(select split_part(p.person, '/', 2) from digests p where p.day = d.day and starts_with(p.person, d.person || '/') and p.state = 'sent')
-		from digests d join digest_days y on y.day = d.day
-		where strpos(d.person, '/') = 0
-			and not exists (select from digests e where e.day = d.day and e.person = d.person and e.state in ('sent', 'unreachable', 'unknown', 'given_up'))
-		group by d.day, y.after_seq, y.through_seq, y.kind, d.person
-		order by d.day, d.person`)
+	last, ok, err := d.Last(ctx)
+	if err != nil || !ok {
+		return nil, err
+	}
+	since := d.openSince(last.Day)
+	rows, err := d.pool.Query(ctx, openMails, since)
 	if err != nil {
 		return nil, fmt.Errorf("look for mails to be sent: %w", err)
 	}
@@ -237,5 +254,22 @@ func (d *Digests) Open(ctx context.Context) ([]DigestMail, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for mails to be sent: %w", err)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.since = last.Day // It was there before the look; those that are noted later are later days.
+	if len(all) > 0 {
+		d.since = min(all[0].Day, last.Day)
+	}
 	return all, nil
+}
+
+// openSince returns a day before which no mail is open. Where the last day is before that,
+// the database is not the one that it was.
+func (d *Digests) openSince(last string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.since == "" || d.since > last {
+		return "-infinity"
+	}
+	return d.since
 }
