@@ -60,7 +60,7 @@ func (d *Digest) listOf(ctx context.Context, day ledger.DigestDay) (*list, error
 	if err != nil {
 		return nil, err
 	}
-	if l := d.lists[day.Day]; l != nil && l.day == day && l.documents.same(documents) {
+	if l := d.lists[day.Day]; l != nil && l.day == day && l.same(documents) {
 		return l, nil
 	}
 	l := &list{day: day, of: map[string]*own{}, documents: documents}
