@@ -6,12 +6,14 @@
 package dirlock
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Name is the name of the lock file inside a locked directory.
@@ -33,6 +35,27 @@ func Acquire(dir string) (*Lock, error) { return acquire(dir, syscall.LOCK_EX|sy
 // Wait is Acquire, and waits for whoever has the lock. It is for what holds a lock for
 // moments alone: there is no end to the waiting but that of the holder.
 func Wait(dir string) (*Lock, error) { return acquire(dir, syscall.LOCK_EX) }
+
+// pause is the time between two looks at a lock that somebody holds.
+const pause = 10 * time.Millisecond
+
+// WaitUntil is Wait, and gives up when the context ends. Its error then wraps ErrLocked and
+// the context's cause.
+func WaitUntil(ctx context.Context, dir string) (*Lock, error) {
+	again := time.NewTicker(pause)
+	defer again.Stop()
+	for {
+		lock, err := Acquire(dir)
+		if !errors.Is(err, ErrLocked) {
+			return lock, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", err, context.Cause(ctx))
+		case <-again.C:
+		}
+	}
+}
 
 func acquire(dir string, how int) (*Lock, error) {
 	path := filepath.Join(dir, Name)

@@ -1,6 +1,7 @@
 package dirlock_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -32,6 +33,33 @@ func TestASecondHolderIsRefusedAndToldWhoHoldsIt(t *testing.T) {
 		t.Fatalf("Acquire after Release: %v", err)
 	}
 	second.Release()
+}
+
+func TestWhoWaitsGivesUpWhenTheContextEnds(t *testing.T) {
+	dir := t.TempDir()
+	first, err := dirlock.Acquire(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(enough)
+	if _, err := dirlock.WaitUntil(ctx, dir); !errors.Is(err, dirlock.ErrLocked) || !errors.Is(err, enough) {
+		t.Errorf("got %v, want ErrLocked and why it gave up", err)
+	}
+	waited := make(chan error, 1)
+	go func() {
+		lock, err := dirlock.WaitUntil(t.Context(), dir)
+		lock.Release()
+		waited <- err
+	}()
+	first.Release()
+	if err := <-waited; err != nil {
+		t.Errorf("after Release: %v", err)
+	}
+	if _, err := dirlock.WaitUntil(t.Context(), filepath.Join(dir, "absent")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a directory that is not there: %v", err)
+	}
 }
 
 func TestAMissingDirectoryIsNamed(t *testing.T) {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/blackdice/shipwarden/internal/dirlock"
 )
 
 // ErrFolder says that no state_folder is configured, so that there is nothing to look at.
@@ -16,12 +14,12 @@ var ErrFolder = errors.New("state_folder: none is configured")
 // Compare says on out what an executor with that folder has seen, and how the stream is. The
 // error wraps ErrStopped where the stream is not the one that was seen.
 func Compare(ctx context.Context, stream Stream, folder string, now time.Time, out io.Writer) error {
-	f, mark, why, err := seen(folder)
+	f, mark, why, err := seen(ctx, folder)
 	if err != nil {
 		return err
 	}
 	if why == nil {
-		_, why, err = compare(ctx, stream, mark, now)
+		_, why, err = compare(ctx, stream, now, mark)
 	}
 	if err != nil {
 		return err
@@ -42,22 +40,31 @@ func Compare(ctx context.Context, stream Stream, folder string, now time.Time, o
 // have seen: a person has decided that it is the one that counts. What was seen before is
 // written on out. Executors that do nothing go on within moments, without a restart.
 func Replace(ctx context.Context, stream Stream, folder string, now time.Time, out io.Writer) error {
-	f, before, why, err := seen(folder)
+	f, _, _, err := seen(ctx, folder)
 	if err != nil {
 		return err
 	}
-	after, broken, err := compare(ctx, stream, nil, now)
+	after, broken, err := compare(ctx, stream, now)
 	if err = errors.Join(err, broken); err != nil {
 		return err
 	}
 	if after == nil {
 		return fmt.Errorf("%w: its end changed while it was looked at: try again", ErrRegressed)
 	}
-	lock, err := dirlock.Wait(f.folder)
+	lock, err := f.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer lock.Release()
+	before, why, err := f.read()
+	if err != nil {
+		return err
+	}
+	// Later than the last time in any case: by that executors tell that a person did it.
+	after.Replaced = now.UTC()
+	if last := before.replaced(); !after.Replaced.After(last) {
+		after.Replaced = last.Add(time.Nanosecond)
+	}
 	if err := f.write(after); err != nil {
 		return err
 	}
@@ -70,11 +77,11 @@ func Replace(ctx context.Context, stream Stream, folder string, now time.Time, o
 	return nil
 }
 
-func seen(folder string) (f *file, mark *Mark, why, err error) {
+func seen(ctx context.Context, folder string) (f *file, mark *Mark, why, err error) {
 	if folder == "" {
 		return nil, nil, nil, ErrFolder
 	}
-	if f, err = openFile(folder); err != nil {
+	if f, err = openFile(ctx, folder); err != nil {
 		return nil, nil, nil, err
 	}
 	mark, why, err = f.read()

@@ -5,8 +5,9 @@
 // It keeps one mark: the epoch of the stream, and the sequence and the content of a message
 // near its end. It looks when it begins, after every reconnect, and every ten seconds; where
 // the stream still has the marked message it moves the mark to the stream's end, and writes
-// it to a file. That costs two or three requests in ten seconds and a write where something
-// was recorded, however many releases there are. Before a claim one more request asks whether
+// it to a file. What is kept there it reads first and holds to the stream as well, for another
+// executor may have kept it. That costs two to four requests in ten seconds and a write where
+// something was recorded, however many releases there are. Before a claim one more request asks whether
 // the marked message is still there.
 //
 // Where it is not, or another one is at its place, the executor does nothing: it starts
@@ -22,7 +23,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,11 +39,20 @@ const (
 	stoppedEvery = time.Second
 	// comeAgain is after what time a message comes again that was put off.
 	comeAgain = 5 * time.Second
+	// overdueAfter is when it is said that no look was completed.
+	overdueAfter = time.Minute
 )
+
+// rounds bounds how often a look begins again because another mark is kept than before.
+const rounds = 10
 
 // ErrStopped says that the executor does nothing until the stream is the one that it has
 // seen, or a person has said that it is another one now.
 var ErrStopped = errors.New("the record is not the one that this executor has seen")
+
+// ErrOverdue says that no look was completed for a minute: the stream or the folder does not
+// answer. The executor goes on by what it knows, and every claim asks the stream anyway.
+var ErrOverdue = errors.New("nobody has looked for a minute whether the record is the one that was seen")
 
 // Why it does nothing; each comes wrapped in ErrStopped.
 var (
@@ -71,20 +80,27 @@ type Witness struct {
 	// reconnects counts the connections after the first.
 	reconnects func() uint64
 	stopped    *prometheus.GaugeVec
+	unkept     prometheus.Gauge
 	now        func() time.Time
 
-	// looking lets one look at a time; it is held while the stream answers.
-	looking sync.Mutex
+	// looking lets one look at a time: whoever has put something into it, while the stream
+	// and the folder answer.
+	looking chan struct{}
 	// state is replaced and never changed.
 	state atomic.Pointer[state]
 }
 
 // state is what the newest look found.
 type state struct {
-	mark *Mark // nil: nothing was seen yet
+	// mark is the furthest one that this executor has seen, or has learned of from another
+	// one; nil: nothing was seen yet.
+	mark *Mark
 	// looked says that a look was completed over the connection of that count.
 	looked     bool
 	reconnects uint64
+	at         time.Time // When; before the first look, when it began.
+	// unkept is why the mark is not in the file.
+	unkept error
 	// why is nil where the stream is the one that was seen.
 	why error
 }
@@ -94,27 +110,31 @@ type state struct {
 // nobody yet. An error says that nothing can be kept in the folder.
 func New(ctx context.Context, stream Stream, folder string, conn *nats.Conn, registerer prometheus.Registerer, now func() time.Time) (*Witness, error) {
 	w := &Witness{
-		stream: stream, now: now,
+		stream: stream, now: now, looking: make(chan struct{}, 1),
 		stopped: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "shipwarden_executor_stopped",
 			Help: "1 where this executor does nothing for that reason, because the stream is not the one that it has seen.",
 		}, []string{"reason"}),
+		unkept: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "shipwarden_executor_mark_unkept",
+			Help: "1 while what this executor has seen of the record cannot be kept in state_folder: it is forgotten when it ends.",
+		}),
 		reconnects: func() uint64 { return conn.Stats().Reconnects },
 	}
 	for _, label := range reasons {
 		w.stopped.WithLabelValues(label).Set(0)
 	}
 	if registerer != nil {
-		registerer.MustRegister(w.stopped)
+		registerer.MustRegister(w.stopped, w.unkept)
 	}
-	first := &state{}
+	first := &state{at: now()}
 	if folder == "" {
 		slog.WarnContext(ctx, "state_folder is not set: what this executor has seen of the record is forgotten when it ends, and an old copy of the bus is not noticed then")
 		w.state.Store(first)
 		return w, nil
 	}
 	var err error
-	if w.file, err = openFile(folder); err != nil {
+	if w.file, err = openFile(ctx, folder); err != nil {
 		return nil, err
 	}
 	if first.mark, first.why, err = w.file.read(); err != nil {
@@ -131,8 +151,14 @@ func New(ctx context.Context, stream Stream, folder string, conn *nats.Conn, reg
 }
 
 // Ready returns nil while the stream is the one that was seen, and otherwise an error that
-// wraps ErrStopped and says why.
-func (w *Witness) Ready(context.Context) error { return stoppedBy(w.state.Load().why) }
+// wraps ErrStopped and says why, or ErrOverdue.
+func (w *Witness) Ready(context.Context) error {
+	s := w.state.Load()
+	if s.why == nil && w.now().Sub(s.at) > overdueAfter {
+		return ErrOverdue
+	}
+	return stoppedBy(s.why)
+}
 
 func stoppedBy(why error) error {
 	if why == nil {
@@ -146,8 +172,14 @@ func (w *Witness) Run(conn *nats.Conn) func(context.Context) error {
 	return func(ctx context.Context) error {
 		connected := conn.StatusChanged(nats.CONNECTED)
 		defer conn.RemoveStatusListener(connected)
+		// Beside the looks: it is one that does not come back that it is for.
+		overdue := time.AfterFunc(overdueAfter, func() { slog.ErrorContext(ctx, ErrOverdue.Error()) })
+		defer overdue.Stop()
 		for {
 			err := w.Look(ctx)
+			if err == nil || errors.Is(err, ErrStopped) {
+				overdue.Reset(overdueAfter)
+			}
 			if err != nil && !errors.Is(err, ErrStopped) && ctx.Err() == nil {
 				slog.WarnContext(ctx, "looking whether the record is the one that was seen failed", slog.Any("error", err))
 			}
@@ -179,15 +211,23 @@ func (w *Witness) Guard(step reactor.Step) reactor.Step {
 }
 
 func (w *Witness) allow(ctx context.Context) error {
-	s := w.state.Load()
-	if s.why == nil && (!s.looked || s.reconnects != w.reconnects()) {
-		if err := w.Look(ctx); err != nil {
-			return putOff(err)
-		}
-		return nil
+	if s := w.state.Load(); s.why != nil || w.current(s) {
+		return putOff(stoppedBy(s.why))
 	}
-	return putOff(stoppedBy(s.why))
+	done, err := w.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	// Of many messages that wait after a reconnect one looks, and it holds for all.
+	if s := w.state.Load(); s.why != nil || w.current(s) {
+		return putOff(stoppedBy(s.why))
+	}
+	return putOff(w.look(ctx))
 }
+
+// current says that a look was completed over this connection.
+func (w *Witness) current(s *state) bool { return s.looked && s.reconnects == w.reconnects() }
 
 // putOff has a message come again that the witness stands in the way of.
 func putOff(err error) error {
@@ -210,68 +250,4 @@ func (w *Witness) Claim(ctx context.Context) error {
 		}
 	}
 	return putOff(w.Look(ctx)) // Which says why, or that it was only moved on.
-}
-
-// Look compares the stream with the mark, and moves the mark to the stream's end. The error
-// wraps ErrStopped where the stream is not the one that was seen; any other says nothing.
-func (w *Witness) Look(ctx context.Context) error {
-	w.looking.Lock()
-	defer w.looking.Unlock()
-	before := w.state.Load()
-	now := &state{mark: before.mark, looked: true, reconnects: w.reconnects()}
-	if before.why != nil && w.file != nil {
-		// What a person has replaced since is what counts.
-		var err error
-		if now.mark, now.why, err = w.file.read(); err != nil {
-			return err
-		}
-	}
-	if now.why == nil {
-		mark, why, err := compare(ctx, w.stream, now.mark, w.now())
-		if err != nil {
-			return err
-		}
-		now.why = why
-		if why == nil {
-			now.mark, now.why = w.keep(ctx, now.mark, mark)
-		}
-	}
-	w.state.Store(now)
-	w.tell(ctx, now, before)
-	return stoppedBy(now.why)
-}
-
-// keep writes a mark that has moved. Where another executor has kept one in the same folder
-// that goes further, or is of another stream, that one counts from now on.
-func (w *Witness) keep(ctx context.Context, before, after *Mark) (*Mark, error) {
-	if w.file == nil || after == nil || before != nil && *before == *after {
-		return after, nil
-	}
-	kept, why, err := w.file.advance(after)
-	if err != nil {
-		slog.WarnContext(ctx, "what this executor has seen of the record could not be kept: it is remembered until it ends", slog.Any("error", err))
-		return after, nil
-	}
-	if kept != nil && kept.Epoch != after.Epoch {
-		why = fmt.Errorf("%w: it is %q, and an executor that shares the folder has seen %q", ErrEpoch, after.Epoch, kept.Epoch)
-	}
-	return kept, why
-}
-
-// tell says what has changed.
-func (w *Witness) tell(ctx context.Context, now, before *state) {
-	for err, label := range reasons {
-		value := 0.0
-		if errors.Is(now.why, err) {
-			value = 1
-		}
-		w.stopped.WithLabelValues(label).Set(value)
-	}
-	was := before != nil && before.why != nil
-	switch {
-	case now.why != nil && !was:
-		slog.ErrorContext(ctx, "this executor does nothing until the record is the one that it has seen, or a person has replaced what it has seen (shipwarden-executor witness)", slog.Any("error", now.why))
-	case now.why == nil && was:
-		slog.WarnContext(ctx, "the record is the one that this executor has seen, or what it has seen was replaced: it goes on", slog.Uint64("sequence", now.mark.sequence()))
-	}
 }
