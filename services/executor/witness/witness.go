@@ -173,7 +173,9 @@ func (w *Witness) Run(conn *nats.Conn) func(context.Context) error {
 		connected := conn.StatusChanged(nats.CONNECTED)
 		defer conn.RemoveStatusListener(connected)
 		// Beside the looks: it is one that does not come back that it is for.
-		overdue := time.AfterFunc(overdueAfter, func() { slog.ErrorContext(ctx, ErrOverdue.Error()) })
+		overdue := time.AfterFunc(overdueAfter, func() {
+			slog.ErrorContext(ctx, "looking whether the record is the one that was seen does not come to an end", slog.Any("error", ErrOverdue))
+		})
 		defer overdue.Stop()
 		for {
 			err := w.Look(ctx)
