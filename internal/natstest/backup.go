@@ -12,8 +12,13 @@ import (
 type Backup struct {
 	stream string
 	// described is the stream's configuration and state, as the server wants them back.
-	described json.RawMessage
+	described description
 	chunks    [][]byte
+}
+
+type description struct {
+	Config json.RawMessage `json:"config"`
+	State  json.RawMessage `json:"state"`
 }
 
 // backupAnswer is what the server says of a backup, and of one that is put back.
@@ -24,8 +29,31 @@ type backupAnswer struct {
 	Deliver string                        `json:"deliver_subject"`
 }
 
-// TakeBackup copies a stream while it is used, through the server's own API.
+// TakeBackup copies a stream while it is used, through the server's own API. What is appended in
+// between makes a copy that the server would not take back, and so another one is taken.
 func TakeBackup(t testing.TB, n Server, stream string) Backup {
+	t.Helper()
+	for range 20 {
+		b := takeBackup(t, n, stream)
+		var state struct {
+			LastSeq uint64 `json:"last_seq"`
+		}
+		if err := json.Unmarshal(b.described.State, &state); err != nil {
+			t.Fatal(err)
+		}
+		s, err := n.JetStream().Stream(t.Context(), stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.CachedInfo().State.LastSeq == state.LastSeq {
+			return b
+		}
+	}
+	t.Fatalf("%s is appended to all the time", stream)
+	return Backup{}
+}
+
+func takeBackup(t testing.TB, n Server, stream string) Backup {
 	t.Helper()
 	conn := n.Connect(t)
 	inbox := conn.NewRespInbox()
@@ -38,11 +66,7 @@ func TakeBackup(t testing.TB, n Server, stream string) Backup {
 		t.Fatal(err)
 	}
 	said := ask(t, conn, "$JS.API.STREAM.SNAPSHOT."+stream, request)
-	described, err := json.Marshal(map[string]any{"config": said.Config, "state": said.State})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := Backup{stream: stream, described: described}
+	b := Backup{stream: stream, described: description{Config: said.Config, State: said.State}}
 	for {
 		m, err := chunks.NextMsg(readyTimeout)
 		if err != nil {
@@ -69,7 +93,11 @@ func (b Backup) PutBack(t testing.TB, n Server) {
 		t.Fatal(err)
 	}
 	conn := n.Connect(t)
-	to := ask(t, conn, "$JS.API.STREAM.RESTORE."+b.stream, b.described).Deliver
+	described, err := json.Marshal(b.described)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := ask(t, conn, "$JS.API.STREAM.RESTORE."+b.stream, described).Deliver
 	for _, chunk := range append(b.chunks, nil) {
 		m, err := conn.Request(to, chunk, readyTimeout)
 		if err != nil {
