@@ -245,6 +245,38 @@ func (s *Store) Last(ctx context.Context, aggregate string) (procedure.Entry, bo
 	return entry, found, nil
 }
 
+// Tail returns the newest events that count of an aggregate of which Last tells, in stream
+// order, back to the first one that enough takes, or to the beginning. It costs as much as it
+// returns, whatever came before. Each event names the one before it with its digest, so that
+// what lies between them and does not count is not seen. Errors are those of Load; ErrTooLong
+// where MaxHistory events were not enough.
+func (s *Store) Tail(ctx context.Context, aggregate string, enough func(procedure.Entry) bool) ([]procedure.Entry, error) {
+	e, found, err := s.Last(ctx, aggregate)
+	if err != nil || !found {
+		return nil, err
+	}
+	for out := []procedure.Entry{e}; ; out = append(out, e) {
+		before := e.Event.GetPrevious()
+		if enough(e) || before.GetSequence() == 0 {
+			slices.Reverse(out)
+			return out, nil
+		}
+		if len(out) >= MaxHistory {
+			return nil, fmt.Errorf("read the end of %s: more than %d messages: %w", aggregate, MaxHistory, ErrTooLong)
+		}
+		m, err := s.at(ctx, before.GetSequence())
+		if err != nil {
+			return nil, fmt.Errorf("read the end of %s: message %d: %w", aggregate, before.GetSequence(), err)
+		}
+		if e, err = s.open(m); err != nil {
+			return nil, fmt.Errorf("read the end of %s: message %d: %w", aggregate, m.sequence, err)
+		}
+		if !strings.HasPrefix(m.subject, aggregate+".") || !slices.Equal(e.Digest[:], before.GetSha256()) {
+			return nil, fmt.Errorf("read the end of %s: message %d is not the one that is named: %w", aggregate, m.sequence, errNoMessage)
+		}
+	}
+}
+
 // follow walks the chain of events that begins after one of them, up to a sequence,
 // and returns where it ends. It is needed only where messages lie around that were stored
 // without a condition.

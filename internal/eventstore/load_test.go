@@ -319,3 +319,44 @@ func TestWhatIsKnownIsWhatSomeLoadFound(t *testing.T) {
 		}
 	})
 }
+
+// The end of a history that carries its whole state costs what it is long, and is read past what
+// does not count in it.
+func TestTheEndOfAHistoryIsReadBackwards(t *testing.T) {
+	t.Parallel()
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		s := eventstoretest.Store(n, procedure.ServiceExecutor)
+		const aggregate = "tgt.eu1"
+		tail := func(release string) (names []string) {
+			t.Helper()
+			got, err := s.Tail(t.Context(), aggregate, func(e procedure.Entry) bool { return e.Event.GetTargetUnlocked().GetRelease() == release })
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range got {
+				names = append(names, e.Event.GetTargetUnlocked().GetRelease())
+			}
+			return names
+		}
+		if got := tail("a"); got != nil {
+			t.Errorf("of a target of which there is nothing: %v", got)
+		}
+		var head procedure.Head
+		for _, release := range []string{"a", "b", "c", "d"} {
+			stored, err := s.Append(t.Context(), eventstore.Draft{Aggregate: aggregate, Expect: head.Sequence, Previous: head.Previous(), Event: unlocked(release)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			head = procedure.Head{Sequence: stored[0].Sequence, Digest: stored[0].Digest}
+			if _, err := n.JetStream().Publish(t.Context(), "tgt.eu1.executor.target_unlocked", []byte("between")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for release, want := range map[string]string{"d": "d", "c": "c d", "b": "b c d", "a": "a b c d", "none": "a b c d"} {
+			if got := strings.Join(tail(release), " "); got != want {
+				t.Errorf("back to %s: %s, want %s", release, got, want)
+			}
+		}
+	})
+}

@@ -21,8 +21,9 @@ const (
 	IncidentUnderWay = "incident"
 )
 
-// compareTime bounds how long it takes to ask for all sides of one comparison once, so that a
-// source that answers each question just in time does not hold the release.
+// compareTime bounds how long it takes to ask for all sides of one comparison once, and for what
+// else was under way, so that a source that answers each question just in time does not hold the
+// release.
 const compareTime = time.Minute
 
 // Comparer is a prober that can ask for all values of a span.
@@ -106,7 +107,7 @@ func (r *run) ask(ctx context.Context, s Subject, c *releasev1.Check) *Compariso
 			out.Unknown = "what else was under way in the time of the baseline is not known"
 			break
 		}
-		all, err := r.plan.Disturbed(ctx, side.Target, side.From.Add(-demand.Reach), side.To)
+		all, err := r.plan.Disturbed(reading, side.Target, side.From.Add(-demand.Reach), side.To)
 		if err != nil {
 			out.Unknown = clean("what else was under way on " + side.Target + " is not known: " + err.Error())
 			break

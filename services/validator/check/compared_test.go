@@ -245,6 +245,12 @@ func TestValuesAreComparedWithABaseline(t *testing.T) {
 				return nil, errors.New("no answer")
 			}
 		}, want: inconclusive, says: "is not known: no answer"},
+		{name: "there is no end of reading what else there was", check: compared(), change: func(_ *curves, p *check.Plan) {
+			p.Disturbed = func(ctx context.Context, _ string, _, _ time.Time) ([]check.Disturbance, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+		}, want: inconclusive, says: "is not known: context deadline exceeded"},
 		{name: "a query that reaches back before the change", check: compared(func(b *releasev1.MetricBaseline) { b.MinSamples = proto.Uint32(30) }), change: func(_ *curves, p *check.Plan) {
 			p.Checks[0].GetPrometheus().Query, p.Checks[0].GetPrometheus().MaxAgeOf = `rate(errors[30s]) + errors{t="{target}"}`, `errors{t="{target}"}`
 		}, want: pass, says: "of 30 and 61 values"},

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/validator/check"
@@ -45,13 +44,13 @@ func (s shell) disturbed(own string) func(ctx context.Context, target string, fr
 		return nil
 	}
 	return func(ctx context.Context, target string, from, to time.Time) ([]check.Disturbance, error) {
-		h, err := s.histories.Load(ctx, procedure.TargetAggregate(target))
+		events, err := s.histories.Tail(ctx, procedure.TargetAggregate(target), until(own, from))
 		if err != nil {
 			return nil, fmt.Errorf("read what happened to it: %w", err)
 		}
 		var out []check.Disturbance
 		var releases []string
-		for _, held := range holdings(target, own, h) {
+		for _, held := range holdings(target, own, events) {
 			switch {
 			case !held.From.Before(to):
 				continue
@@ -76,10 +75,27 @@ func (s shell) disturbed(own string) func(ctx context.Context, target string, fr
 	}
 }
 
-// holdings are when other releases held a target, in the order of their beginning.
-func holdings(target, own string, h eventstore.History) (all []check.Disturbance) {
+// until says how far back the events of a target are read, the newest first: until it is known
+// since when another release held it that began to before a time.
+func until(own string, from time.Time) func(procedure.Entry) bool {
+	holder := ""
+	return func(e procedure.Entry) bool {
+		locked := e.Event.GetTargetLocked()
+		switch {
+		case holder != "" && (locked != nil && locked.GetRelease() != holder || e.Event.GetTargetUnlocked() != nil):
+			return true // What it was before that release had it.
+		case holder == "" && locked != nil && locked.GetRelease() != own && e.Stored.Before(from):
+			holder = locked.GetRelease()
+		}
+		return false
+	}
+}
+
+// holdings are when other releases held a target by these events, in the order of their
+// beginning.
+func holdings(target, own string, events []procedure.Entry) (all []check.Disturbance) {
 	open := -1
-	for _, e := range h.Entries {
+	for _, e := range events {
 		locked := e.Event.GetTargetLocked()
 		if locked == nil && e.Event.GetTargetUnlocked() == nil {
 			continue

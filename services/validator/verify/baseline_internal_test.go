@@ -1,11 +1,14 @@
 package verify
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
+	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -35,12 +38,69 @@ func TestWhoHeldATarget(t *testing.T) {
 		}
 		return d
 	}
-	h := eventstore.History{Entries: []procedure.Entry{
+	events := []procedure.Entry{
 		locked("a", 0), locked("a", 1), unlocked("a", 2), locked("own", 3), unlocked("own", 4), locked("b", 5), locked("own", 6), unlocked("own", 7), locked("c", 8),
-	}}
+	}
 	want := []check.Disturbance{held("a", 0, 2), held("b", 5, 6), held("c", 8)}
-	if got := holdings("eu1", "own", h); !slices.Equal(got, want) {
+	if got := holdings("eu1", "own", events); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// TestHowFarBackATargetIsRead: until it is known since when the last other release had it that
+// had it before.
+func TestHowFarBackATargetIsRead(t *testing.T) {
+	events := []procedure.Entry{
+		locked("z", 0), unlocked("z", 1), locked("a", 2), locked("a", 3), unlocked("a", 4), locked("own", 5), unlocked("own", 6), locked("b", 7), unlocked("b", 8),
+	}
+	for from, want := range map[int]int{9: 6, 8: 6, 7: 1, 4: 1, 3: 1, 2: 0, 0: 0} {
+		enough, first := until("own", at(from)), 0
+		for i, e := range slices.Backward(events) {
+			if first = i; enough(e) {
+				break
+			}
+		}
+		if first != want {
+			t.Errorf("from minute %d: read from event %d, want %d", from, first, want)
+		}
+	}
+}
+
+// TestATargetOfManyReleasesIsComparedAsAnyOther: who held it is read from its end, however many
+// releases there were before.
+func TestATargetOfManyReleasesIsComparedAsAnyOther(t *testing.T) {
+	n := natstest.Single(t)
+	eventstoretest.Provision(t, n)
+	executor := eventstoretest.Store(n, procedure.ServiceExecutor)
+	var head procedure.Head
+	for i := range eventstore.MaxHistory + 20 {
+		event := locked(fmt.Sprintf("shop-%d", i/2), 0).Event
+		if i%2 == 1 {
+			event = unlocked(fmt.Sprintf("shop-%d", i/2), 0).Event
+		}
+		stored, err := executor.Append(t.Context(), eventstore.Draft{
+			Aggregate: procedure.TargetAggregate("eu1"), Expect: head.Sequence, Previous: head.Previous(), Event: event,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		head = procedure.Head{Sequence: stored[0].Sequence, Digest: stored[0].Digest}
+	}
+	read := 0
+	entries, err := executor.Tail(t.Context(), procedure.TargetAggregate("eu1"), func(procedure.Entry) bool { read++; return read == 6 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	disturbed := shell{histories: eventstoretest.Store(n, procedure.ServiceValidator)}.disturbed("own")
+	last := len(entries) - 1
+	from, to := entries[last-4].Stored, entries[last].Stored
+	got, err := disturbed(t.Context(), "eu1", from, to)
+	want := []check.Disturbance{
+		{Target: "eu1", Release: "shop-1008", What: check.ReleaseUnderWay, From: entries[last-3].Stored.UTC(), To: entries[last-2].Stored.UTC()},
+		{Target: "eu1", Release: "shop-1009", What: check.ReleaseUnderWay, From: entries[last-1].Stored.UTC(), To: entries[last].Stored.UTC()},
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
 	}
 }
 

@@ -41,6 +41,7 @@ type Blobs interface {
 // Histories reads what happened to a target, and to a release.
 type Histories interface {
 	Load(ctx context.Context, aggregate string) (eventstore.History, error)
+	Tail(ctx context.Context, aggregate string, enough func(procedure.Entry) bool) ([]procedure.Entry, error)
 }
 
 // New returns the step. Targets are those that this validator can look at.
