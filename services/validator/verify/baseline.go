@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/validator/check"
 )
 
@@ -67,7 +66,7 @@ func (s shell) disturbed(own string) func(ctx context.Context, target string, fr
 			if err != nil {
 				return nil, fmt.Errorf("read release %s: %w", release, err)
 			}
-			if x, ok := incidentIn(h.State, from, to); ok {
+			if x, ok := incidentIn(release, h.Entries, from, to); ok {
 				out = append(out, check.Disturbance{Target: target, Release: release, What: check.IncidentUnderWay, From: x.Raised.UTC()})
 			}
 		}
@@ -111,14 +110,24 @@ func holdings(target, own string, events []procedure.Entry) (all []check.Disturb
 	return all
 }
 
-// incidentIn is an incident of a release that is open, or that people were called for in a span
-// of time.
-func incidentIn(state procedure.State, from, to time.Time) (procedure.Escalation, bool) {
-	if x, ok := procedure.OpenIncident(state, []releasev1.Cause(nil), false); ok && x.Raised.Before(to) {
+// incidentIn is an incident of a release that was open in a span of time, by what was known when
+// the span ended. What became of it since does not count: that it is taken on by now does not make
+// the values of then others.
+func incidentIn(release string, entries []procedure.Entry, from, to time.Time) (procedure.Escalation, bool) {
+	as := func(of func(stored time.Time) bool) procedure.State {
+		end := slices.IndexFunc(entries, func(e procedure.Entry) bool { return !of(e.Stored) })
+		if end < 0 {
+			end = len(entries)
+		}
+		state, _ := procedure.Fold(release, entries[:end])
+		return state
+	}
+	if x, ok := procedure.OpenIncident(as(func(stored time.Time) bool { return !stored.After(from) }), nil, false); ok {
 		return x, true
 	}
+	state := as(func(stored time.Time) bool { return stored.Before(to) })
 	for _, x := range state.Escalations {
-		if slices.Contains(procedure.Damage, x.Cause) && len(state.Begun) > 0 && !x.Raised.Before(from) && x.Raised.Before(to) {
+		if slices.Contains(procedure.Damage, x.Cause) && len(state.Begun) > 0 && !x.Raised.Before(from) {
 			return x, true
 		}
 	}

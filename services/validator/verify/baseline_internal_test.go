@@ -104,27 +104,43 @@ func TestATargetOfManyReleasesIsComparedAsAnyOther(t *testing.T) {
 	}
 }
 
-// TestAnIncidentInTheTimeOfABaseline: one that is open, or that people were called for then.
+// TestAnIncidentInTheTimeOfABaseline: one that was open then, whatever became of it since.
 func TestAnIncidentInTheTimeOfABaseline(t *testing.T) {
-	incident := func(minute int, by string) procedure.State {
-		return procedure.State{
-			Phase: procedure.PhaseClosed, Begun: []string{"eu1"},
-			Escalations: []procedure.Escalation{{Cause: releasev1.Cause_CAUSE_VALIDATION_FAILED, Raised: at(minute), AcknowledgedBy: by}},
-		}
-	}
+	const cause = releasev1.Cause_CAUSE_VALIDATION_FAILED
+	h := proceduretest.New(proceduretest.Request())
+	h.Now = noon
+	h.To(t, procedure.PhaseVerify)
+	good := h.Clone()
+	h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_FAIL, false))
+	failed := h.Now
+	h.To(t, procedure.PhaseFollowUp) // It went back, and let its targets go.
+	letGo, left := h.Now, h.Clone()
+	h.Advance(at(40).Sub(h.Now))
+	h.Do(t, "anna", proceduretest.Acknowledge(cause))
+	taken := h.Now
+	again := h.Clone()
+	again.Advance(time.Hour)
+	again.Do(t, "rita", &releasev1.Event{Data: &releasev1.Event_ImpactReported{ImpactReported: &releasev1.ImpactReported{Description: "Orders are lost."}}})
+	good.To(t, procedure.PhaseFollowUp)
 	for name, test := range map[string]struct {
-		state procedure.State
-		want  bool
+		h        *proceduretest.History
+		from, to time.Time
+		want     bool
 	}{
-		"none":                            {procedure.State{}, false},
-		"open since before":               {incident(0, ""), true},
-		"open since afterwards":           {incident(30, ""), false},
-		"taken on before":                 {incident(0, "anna"), false},
-		"raised then, and taken on since": {incident(15, "anna"), true},
-		"raised afterwards and taken on":  {incident(30, "anna"), false},
-		"raised as it began":              {incident(10, "anna"), true},
+		"none":                                     {good, noon, at(60), false},
+		"raised afterwards":                        {h, noon, failed, false},
+		"raised then":                              {h, noon, letGo, true},
+		"raised as it began":                       {h, failed, at(10), true},
+		"open all the time, and taken on since":    {h, at(15), at(35), true},
+		"open at first, and taken on then":         {h, at(15), at(45), true},
+		"taken on as it began":                     {h, taken, at(60), false},
+		"taken on before":                          {h, at(45), at(60), false},
+		"taken on by nobody":                       {left, at(45), at(60), true},
+		"taken on before, and another one since":   {again, at(45), at(60), false},
+		"open all the time, and another one since": {again, at(15), at(35), true},
+		"taken on before, and another one then":    {again, at(45), at(120), true},
 	} {
-		if _, got := incidentIn(test.state, at(10), at(20)); got != test.want {
+		if _, got := incidentIn(test.h.Release, test.h.Entries, test.from, test.to); got != test.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
