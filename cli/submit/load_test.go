@@ -61,7 +61,7 @@ func TestABakeThatIsTooShortForAComparisonIsSeenBeforeItIsSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = submit.Load(data, "release.json", nil)
-	for _, want := range []string{"validation.bake: must be at least 9m30s for check errors", "validation.checks[0].prometheus.query: must have {target}"} {
+	for _, want := range []string{"validation.bake: must be at least 10m0s for check errors", "validation.checks[0].prometheus.query: must have {target}"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}

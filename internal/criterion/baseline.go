@@ -69,6 +69,11 @@ func (c Comparison) Values(span time.Duration) int {
 	return int(span/c.Step) + 1
 }
 
+// Changed is how many values there are since the change in a bake that long. The first is a step
+// after the change, which is as far as a value reaches back at most; at the change itself there is
+// none that rests on samples from after it.
+func (c Comparison) Changed(bake time.Duration) int { return c.Values(bake - max(c.Step, c.Reach)) }
+
 // Least is the least probability that the fewest values allow; nil where there are none. It
 // counts twice where either direction is worse.
 func (c Comparison) Least() *big.Rat {
@@ -172,11 +177,11 @@ func ShortBake(check *releasev1.Check, bake time.Duration) string {
 	if !ok || c.Step <= 0 || bake <= 0 {
 		return ""
 	}
-	n := c.Values(bake - c.Reach)
+	n := c.Changed(bake)
 	if n >= c.MinSamples {
 		return ""
 	}
-	least := c.Reach + time.Duration(c.MinSamples-1)*c.Step
+	least := max(c.Step, c.Reach) + time.Duration(c.MinSamples-1)*c.Step
 	return fmt.Sprintf("must be at least %s for check %s: in %s there are %d values every %s that rest on nothing from before the change, and %d are needed",
 		least, check.GetName(), bake, n, c.Step, c.MinSamples)
 }

@@ -156,8 +156,10 @@ func layout(release Release, c *releasev1.Check, target, digest string, start, e
 	if !ok || demand.Step <= 0 {
 		return out, errors.New("nothing is compared")
 	}
-	end = end.UTC().Truncate(time.Millisecond)
-	values := min(demand.Values(end.Sub(start)-demand.Reach), criterion.MaxCompared)
+	// Times are asked for in milliseconds. Rounded down, the first value would reach back to before
+	// the change, or be one less than the bake has room for.
+	end = end.UTC().Add(time.Millisecond - 1).Truncate(time.Millisecond)
+	values := min(demand.Changed(end.Sub(start)), criterion.MaxCompared)
 	if values < demand.MinSamples {
 		return out, fmt.Errorf("in the bake there are %d values since the change, at least %d are needed", values, demand.MinSamples)
 	}

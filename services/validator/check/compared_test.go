@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/validator/check"
 	"github.com/blackdice/shipwarden/services/validator/metrics"
@@ -228,7 +229,7 @@ func TestValuesAreComparedWithABaseline(t *testing.T) {
 		{name: "a source that fails", check: compared(), change: func(c *curves, _ *check.Plan) { c.fails = 100 }, want: inconclusive, says: "status 503"},
 		{name: "a source that fails once", check: compared(), change: func(c *curves, _ *check.Plan) { c.fails = 1 }, want: pass, says: "not higher"},
 		{name: "a wave of which nobody knows when it began", check: compared(), change: func(_ *curves, p *check.Plan) { p.Release.Began = nil }, want: inconclusive, says: "not known when the wave of eu1 began"},
-		{name: "a bake that is too short", check: compared(), change: func(_ *curves, p *check.Plan) { p.Bake = 9 * time.Minute }, want: inconclusive, says: "there are 19 values since the change"},
+		{name: "a bake that is too short", check: compared(), change: func(_ *curves, p *check.Plan) { p.Bake = 10*time.Minute - time.Second }, want: inconclusive, says: "there are 19 values since the change"},
 		{name: "another release in the time of the baseline", check: compared(), after: func(time.Time) curve { return steady(1.5) }, change: func(_ *curves, p *check.Plan) {
 			p.Disturbed = func(_ context.Context, id string, from, _ time.Time) ([]check.Disturbance, error) {
 				return []check.Disturbance{{Target: id, Release: "shop-other", What: check.ReleaseUnderWay, From: from.UTC()}}, nil
@@ -278,9 +279,9 @@ func TestValuesAreComparedWithABaseline(t *testing.T) {
 func TestASideIsWhatItIsSaidToBe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for k, want := range map[releasev1.MetricBaseline_Kind][]string{
-			releasev1.MetricBaseline_KIND_BEFORE:       {`errors{t="eu1"} from 15m0s`, `errors{t="eu1"} from 30m0s`},
-			releasev1.MetricBaseline_KIND_UNCHANGED:    {`errors{t="eu1"} from 15m0s`, `errors{t="eu2"} from 15m0s`, `errors{t="eu3"} from 15m0s`},
-			releasev1.MetricBaseline_KIND_EARLIER_WAVE: {`errors{t="eu1"} from 15m0s`, `errors{t="eu0"} from 15m0s`},
+			releasev1.MetricBaseline_KIND_BEFORE:       {`errors{t="eu1"} from 14m30s`, `errors{t="eu1"} from 30m0s`},
+			releasev1.MetricBaseline_KIND_UNCHANGED:    {`errors{t="eu1"} from 14m30s`, `errors{t="eu2"} from 14m30s`, `errors{t="eu3"} from 14m30s`},
+			releasev1.MetricBaseline_KIND_EARLIER_WAVE: {`errors{t="eu1"} from 14m30s`, `errors{t="eu0"} from 14m30s`},
 		} {
 			p := comparing(t, compared(kind(k)))
 			source := &curves{of: map[string]curve{"eu0": steady(1), "eu1": steady(1), "eu2": steady(1), "eu3": steady(1)}}
@@ -291,11 +292,41 @@ func TestASideIsWhatItIsSaidToBe(t *testing.T) {
 			c := comparisonOf(t, report)
 			last := c.Baseline[len(c.Baseline)-1]
 			if k == releasev1.MetricBaseline_KIND_BEFORE && !last.To.Equal(p.Release.Began["eu1"].Truncate(time.Millisecond)) ||
-				c.URL != "http://prometheus/metrics" || !c.Changed.From.Equal(p.Start) || len(c.Changed.Readings) != 31 || c.Statistic == nil || c.DecidedBy == "" {
+				c.URL != "http://prometheus/metrics" || !c.Changed.From.Equal(p.Start.Add(30*time.Second)) || len(c.Changed.Readings) != 30 || c.Statistic == nil || c.DecidedBy == "" {
 				t.Errorf("%v: %+v", k, c)
 			}
 		}
 	})
+}
+
+// TestTheShortestBakeThatIsTakenIsLongEnough: what intake names is enough whenever the bake begins
+// and whether or not the query has a span, with samples that are taken once every step.
+func TestTheShortestBakeThatIsTakenIsLongEnough(t *testing.T) {
+	for _, query := range []string{`errors{t="{target}"}`, `rate(errors[10s]) + errors{t="{target}"}`, `rate(errors[30s]) + errors{t="{target}"}`} {
+		for _, odd := range []time.Duration{0, 300 * time.Microsecond, time.Second - 1} {
+			for _, taken := range []time.Duration{0, time.Millisecond, 5 * time.Second, 30*time.Second - time.Millisecond} {
+				synctest.Test(t, func(t *testing.T) {
+					time.Sleep(odd)
+					p := comparing(t, compared())
+					p.Checks[0].GetPrometheus().Query, p.Checks[0].GetPrometheus().MaxAgeOf = query, `errors{t="{target}"}`
+					p.Bake = 10 * time.Minute
+					if short := criterion.ShortBake(p.Checks[0], p.Bake-1); !strings.Contains(short, "at least 10m0s") {
+						t.Errorf("%s: less than it takes: %q", query, short)
+					}
+					if short := criterion.ShortBake(p.Checks[0], p.Bake); short != "" {
+						t.Errorf("%s: %s", query, short)
+					}
+					report := compare(t, p, &curves{of: map[string]curve{"eu1": func(at time.Time) (float64, time.Duration, bool) {
+						value, _, ok := steady(1)(at)
+						return value, at.Sub(at.Add(-taken).Truncate(30 * time.Second).Add(taken)), ok
+					}}})
+					if report.Verdict != pass {
+						t.Errorf("%s, from %s, sampled at %s: %v: %s", query, odd, taken, report.Verdict, result(report).GetReason())
+					}
+				})
+			}
+		}
+	}
 }
 
 // TestNothingIsComparedThatRestsOnWhatWasBefore: a query that reaches back is asked from when it
@@ -344,7 +375,7 @@ func TestAValidatorThatTakesOverComparesOnce(t *testing.T) {
 			source := &curves{of: map[string]curve{"eu1": steady(1)}}
 			report := compare(t, p, source)
 			c := comparisonOf(t, report)
-			if report.Verdict != pass || len(source.asked) != 2 || len(c.Changed.Readings) != 31 || !c.Changed.From.Equal(p.Start.Add(want)) || c.Tries != 1 {
+			if report.Verdict != pass || len(source.asked) != 2 || len(c.Changed.Readings) != 30 || !c.Changed.From.Equal(p.Start.Add(want+30*time.Second)) || c.Tries != 1 {
 				t.Errorf("%s late: %v, asked %v, from %s with %d readings", late, report.Verdict, source.asked, c.Changed.From, len(c.Changed.Readings))
 			}
 		}
@@ -434,7 +465,7 @@ func TestAForgedOutcomeProvesNothing(t *testing.T) {
 					c.Changed.Readings[i].Time = c.Changed.Readings[i].Time.Add(time.Second)
 				}
 			}, false},
-			{"a value that is there twice", func(c *check.Comparison) { c.Changed.Readings = append(c.Changed.Readings, c.Changed.Readings[30]) }, false},
+			{"a value that is there twice", func(c *check.Comparison) { c.Changed.Readings = append(c.Changed.Readings, c.Changed.Readings[29]) }, false},
 			{"what was disturbed", func(c *check.Comparison) { c.Disturbed = []check.Disturbance{{Target: "eu1"}} }, false},
 		} {
 			c := comparisonOf(t, report)
