@@ -1,6 +1,7 @@
 package submit_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -65,5 +66,24 @@ func TestABakeThatIsTooShortForAComparisonIsSeenBeforeItIsSent(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
+	}
+}
+
+// TestComparisonsWithoutRoomAreSeenBeforeTheyAreSent.
+func TestComparisonsWithoutRoomAreSeenBeforeTheyAreSent(t *testing.T) {
+	request := proceduretest.Request()
+	request.Validation.Bake, request.Validation.Checks = durationpb.New(time.Hour), nil
+	for i := range 100 {
+		request.Validation.Checks = append(request.Validation.Checks, &releasev1.Check{Name: fmt.Sprintf("errors%d", i), Probe: &releasev1.Check_Prometheus{Prometheus: &releasev1.PrometheusProbe{
+			Source: "metrics", Query: "errors", Range: &releasev1.NumberRange{Max: proto.Float64(1)}, MaxAge: durationpb.New(time.Minute),
+			Baseline: &releasev1.MetricBaseline{
+				Kind: releasev1.MetricBaseline_KIND_BEFORE, Direction: releasev1.MetricBaseline_DIRECTION_HIGHER_IS_WORSE,
+				Over: durationpb.New(4 * time.Hour), Step: durationpb.New(30 * time.Second),
+			},
+		}}})
+	}
+	found := submit.Unclear(request)
+	if len(found) != 1 || found[0].Field != "plan.waves" || found[0].Rule != "baseline.room" {
+		t.Errorf("%v", found)
 	}
 }

@@ -220,6 +220,14 @@ func badRequests(at time.Time) []badRequest {
 			compared(func(*releasev1.PrometheusProbe, *releasev1.MetricBaseline) {})(q)
 			q.Validation.Bake = durationpb.New(9 * time.Minute)
 		}, field: "validation.bake", rule: "baseline.bake"},
+		{name: "27 more to compare than can be kept", change: func(q *releasev1.Request) {
+			compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Over = durationpb.New(4 * time.Hour) })(q)
+			for i := range 100 {
+				c := proto.CloneOf(q.GetValidation().GetChecks()[0])
+				c.Name = fmt.Sprintf("c%d", i)
+				q.Validation.Checks = append(q.Validation.Checks, c)
+			}
+		}, field: "plan.waves", rule: "baseline.room"},
 		{name: "27 a metric of the way back that nobody can ask for", change: func(q *releasev1.Request) {
 			metric(func(p *releasev1.PrometheusProbe) { p.Query = "sum(errors" })(q)
 			q.RollbackPlan.Checks = []*releasev1.Check{q.GetValidation().GetChecks()[0]}

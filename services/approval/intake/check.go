@@ -154,9 +154,13 @@ func (c *checker) names() {
 }
 
 // bake checks that it gives every comparison of metrics the values that it needs, also of the
-// checks that the procedure demands of the service. A longer one, which step 3 may choose, does too.
+// checks that the procedure demands of the service, and that there is room for all of them. A longer
+// one, which step 3 may choose, gives them more.
 func (c *checker) bake() {
 	v := c.r.GetValidation()
+	if crowded := criterion.Crowded(c.r, c.x.Service(c.r.GetService()).GetChecks()); crowded != "" {
+		c.say("plan.waves", "baseline.room", "%s", crowded)
+	}
 	for _, k := range slices.Concat(v.GetChecks(), c.r.GetRollbackPlan().GetChecks(), c.x.Service(c.r.GetService()).GetChecks()) {
 		if short := criterion.ShortBake(k, v.GetBake().AsDuration()); short != "" {
 			c.say("validation.bake", "baseline.bake", "%s", short)

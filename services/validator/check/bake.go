@@ -108,8 +108,8 @@ func (b Bake) Run(ctx context.Context, plan Plan) (Report, error) {
 	crowded := false
 	if kept := plan.compared(); kept > 0 {
 		// They take a part of the room; what is left is for the samples.
-		crowded = kept > maxSamples/2
-		left := maxSamples - min(kept, maxSamples/2)
+		crowded = kept > criterion.Room
+		left := maxSamples - min(kept, criterion.Room)
 		series = (series*maxSamples + left - 1) / left
 	}
 	started := b.Clock.Now()
@@ -127,7 +127,8 @@ func (b Bake) Run(ctx context.Context, plan Plan) (Report, error) {
 // compared is how much of the room for samples the values of all comparisons take.
 func (p Plan) compared() (all int) {
 	for _, c := range p.Checks {
-		all += compareWeight(p.Release, c, p.Bake)
+		_, others := p.Release.others(c.GetPrometheus().GetBaseline().GetKind(), "")
+		all += criterion.RoomFor(c, p.Bake, len(others))
 	}
 	return all * len(p.Subjects)
 }

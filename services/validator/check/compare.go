@@ -14,9 +14,6 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// maxOthers bounds of how many other targets a baseline is taken, the first of the plan.
-const maxOthers = 10
-
 // decidedBy says in the evidence who came to the outcome of a comparison.
 const decidedBy = "the validator, by the U test of Mann and Whitney"
 
@@ -222,5 +219,5 @@ func (r Release) others(kind releasev1.MetricBaseline_Kind, target string) (with
 	if len(targets) == 0 {
 		return withBefore, nil
 	}
-	return with, targets[:min(len(targets), maxOthers)]
+	return with, targets[:min(len(targets), criterion.MaxOthers)]
 }

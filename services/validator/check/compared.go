@@ -229,21 +229,3 @@ func (s ComparedSide) ordered(step time.Duration) error {
 	}
 	return nil
 }
-
-// compareWeight is how much of the room for samples the comparisons of a check on one target
-// take.
-func compareWeight(release Release, c *releasev1.Check, bake time.Duration) int {
-	demand, ok := criterion.ComparisonOf(c.GetPrometheus())
-	if !ok {
-		return 0
-	}
-	_, others := release.others(demand.Kind, "")
-	sides := 1 + max(len(others), 1)
-	values := min(demand.Values(bake), criterion.MaxCompared) + criterion.MaxCompared
-	if len(others) == 0 {
-		values = min(demand.Values(bake), criterion.MaxCompared) + min(demand.Values(demand.Over), criterion.MaxCompared)
-	}
-	// What is put in place of a placeholder is longer than it, and quotes are escaped.
-	text := 2*(len(c.GetPrometheus().GetQuery())+len(criterion.AgeOf(c.GetPrometheus()))) + 800
-	return (sides*text + values*62 + 1500) / 300
-}

@@ -3,18 +3,18 @@ package scope
 import (
 	"slices"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// sources looks whether there is an address of every source of metrics that a check asks, of the
-// request, of its way back, or of the procedure document: a check without one comes to no verdict
+// sources looks whether there is an address of every source of metrics that a check asks which the
+// release or its way back will be looked at with: a check without one comes to no verdict
 // when the release is in production already (PD-6.1). Each source is one finding. Only the
 // validator knows, so that nobody can tell before this step.
 func (l *look) sources(configured []string) {
 	said := map[string]bool{}
-	for _, c := range slices.Concat(
-		l.request.GetValidation().GetChecks(), l.request.GetRollbackPlan().GetChecks(), l.index.Service(l.request.GetService()).GetChecks(),
-	) {
+	catalogue := l.index.Service(l.request.GetService()).GetChecks()
+	for _, c := range slices.Concat(criterion.Looked(l.request, catalogue, false), criterion.Looked(l.request, catalogue, true)) {
 		source := c.GetPrometheus().GetSource()
 		if source == "" || said[source] || slices.Contains(configured, source) {
 			continue

@@ -19,6 +19,12 @@ func asks(source string) *releasev1.Check {
 	}}}
 }
 
+// named is a check by another name.
+func named(name string, c *releasev1.Check) *releasev1.Check {
+	c.Name = name
+	return c
+}
+
 // TestASourceOfMetricsThatNobodyHasIsFoundBeforeTheRelease: checks that ask it could only come to
 // no verdict, in production. What is urgent is told of it and goes on.
 func TestASourceOfMetricsThatNobodyHasIsFoundBeforeTheRelease(t *testing.T) {
@@ -40,6 +46,7 @@ func TestASourceOfMetricsThatNobodyHasIsFoundBeforeTheRelease(t *testing.T) {
 		{"unknown, and asked twice", document(""), []func(*releasev1.Request){forth(asks("nowhere")), back(asks("nowhere"))}, []string{"check.source nowhere BLOCKING"}, true},
 		{"unknown on the way back", document(""), []func(*releasev1.Request){back(asks("elsewhere"))}, []string{"check.source elsewhere BLOCKING"}, true},
 		{"unknown by the procedure document", catalog, nil, []string{"check.source nowhere BLOCKING"}, true},
+		{"unknown, of a check that the procedure document has otherwise", strings.Replace(catalog, "nowhere", "metrics", 1), []func(*releasev1.Request){forth(named("errors", asks("elsewhere"))), back(named("errors", asks("elsewhere")))}, nil, false},
 		{"unknown in an emergency", document(""), []func(*releasev1.Request){proceduretest.Emergency, forth(asks("nowhere"))}, []string{"check.source nowhere WARNING"}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/failpoint"
@@ -180,27 +181,8 @@ func approved(state procedure.State, id string) string {
 	return state.PrimaryArtifact().GetDigest()
 }
 
-// checks are those of the catalogue, and those of the request that the catalogue
-// does not name itself: what the procedure demands of a service cannot be left out
-// by a request. On the way back the request's are those of its rollback plan.
+// checks are those that are looked at in that state.
 func checks(state procedure.State, index *policy.Index) []*releasev1.Check {
 	r := state.Request
-	all := append([]*releasev1.Check(nil), index.Service(r.GetService()).GetChecks()...)
-	asked := r.GetValidation().GetChecks()
-	if state.Phase == procedure.PhaseVerifyRollback {
-		back := r.GetRollbackPlan().GetChecks()
-		if len(all)+len(back) > 0 {
-			asked = back
-		}
-	}
-	taken := map[string]bool{}
-	for _, c := range all {
-		taken[c.GetName()] = true
-	}
-	for _, c := range asked {
-		if !taken[c.GetName()] {
-			all = append(all, c)
-		}
-	}
-	return all
+	return criterion.Looked(r, index.Service(r.GetService()).GetChecks(), state.Phase == procedure.PhaseVerifyRollback)
 }
