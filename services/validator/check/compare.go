@@ -43,7 +43,8 @@ type Comparison struct {
 	Outcome   Outcome    `json:"outcome"`
 	Detail    string     `json:"detail"`
 	DecidedBy string     `json:"decided_by"`
-	// Sum is the SHA-256 of all of it but this, as it stands in the evidence.
+	// Sum is the SHA-256 of the comparison as it stands in the evidence, with nothing between the
+	// quotes of this field.
 	Sum string `json:"sha256"`
 }
 
@@ -54,13 +55,11 @@ func (c *Comparison) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, (*plain)(c)); err != nil {
 		return err
 	}
-	var again bytes.Buffer
-	encoder := json.NewEncoder(&again)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode((*plain)(c)); err != nil {
+	again, err := written((*plain)(c))
+	if err != nil {
 		return err
 	}
-	if !bytes.Equal(bytes.TrimSpace(again.Bytes()), text) {
+	if !bytes.Equal(again, text) {
 		return fmt.Errorf("%w: a comparison is written otherwise", ErrDocument)
 	}
 	return nil
@@ -134,10 +133,19 @@ type Disturbance struct {
 	To time.Time `json:"to,omitzero"`
 }
 
-// sum is the SHA-256 of a comparison without its own.
+// written is what stands in the evidence, which is written without escapes for HTML.
+func written(part any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(part)
+	return bytes.TrimSpace(text.Bytes()), err
+}
+
+// sum is the SHA-256 of a comparison with none in it.
 func (c Comparison) sum() string {
 	c.Sum = ""
-	text, err := json.Marshal(c)
+	text, err := written(c)
 	if err != nil {
 		return ""
 	}

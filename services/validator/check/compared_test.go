@@ -440,6 +440,26 @@ func TestOneChangedByteOfAComparisonIsReported(t *testing.T) {
 	})
 }
 
+// TestTheSumOfAComparisonIsThatOfItsText: whoever has the evidence can tell with what every system
+// has, whatever characters a query holds.
+func TestTheSumOfAComparisonIsThatOfItsText(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := comparing(t, compared())
+		p.Checks[0].GetPrometheus().MaxAgeOf = `errors{a!~"<&>",t="{target}"}`
+		report := compare(t, p, &curves{of: map[string]curve{"eu1": steady(1)}})
+		sum := comparisonOf(t, report).Sum
+		_, text, _ := bytes.Cut(report.Document, []byte(`"comparison":`))
+		var written json.RawMessage
+		if err := json.NewDecoder(bytes.NewReader(text)).Decode(&written); err != nil {
+			t.Fatal(err)
+		}
+		empty := bytes.Replace(written, []byte(`"sha256":"`+sum+`"`), []byte(`"sha256":""`), 1)
+		if got := fmt.Sprintf("%x", sha256.Sum256(empty)); got != sum || len(empty) == len(written) || !bytes.Contains(empty, []byte(`<&>`)) {
+			t.Errorf("the text has the sum %s, and says %s:\n%s", got, sum, empty)
+		}
+	})
+}
+
 // TestAForgedOutcomeProvesNothing: a comparison that says otherwise than its values come to is
 // refused though its sum fits.
 func TestAForgedOutcomeProvesNothing(t *testing.T) {
