@@ -7,6 +7,7 @@ import (
 
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/validator/check"
 	"github.com/blackdice/shipwarden/services/validator/verify"
 )
 
@@ -105,10 +106,19 @@ func (p *pass) verified(ctx context.Context, d *Decision, before procedure.State
 	if err != nil {
 		return err
 	}
-	derived, err := verify.Rejudge(index, before, samples, v)
+	var chart []byte
+	if of := v.GetChart().GetDigest(); of != "" {
+		if chart, err = p.blob(ctx, of); err != nil {
+			return err
+		}
+	}
+	derived, err := verify.Rejudge(index, before, samples, chart, v)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDiffers, err)
 	}
 	d.partly("the verdict of every check and of all together", "the samples, which the validator took", "that the bake lasted, or why it ended early")
+	if chart != nil && !check.DrawnAlike(chart) {
+		d.Taken = append(d.Taken, "the chart, which another version draws otherwise")
+	}
 	return same(derived, e.Event)
 }

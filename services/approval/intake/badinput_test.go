@@ -221,7 +221,9 @@ func badRequests(at time.Time) []badRequest {
 			q.Validation.Bake = durationpb.New(9 * time.Minute)
 		}, field: "validation.bake", rule: "baseline.bake"},
 		{name: "27 more to compare than can be kept", change: func(q *releasev1.Request) {
-			compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Over = durationpb.New(4 * time.Hour) })(q)
+			compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) {
+				b.Over = durationpb.New(4 * time.Hour)
+			})(q)
 			for i := range 100 {
 				c := proto.CloneOf(q.GetValidation().GetChecks()[0])
 				c.Name = fmt.Sprintf("c%d", i)

@@ -13,6 +13,15 @@ import (
 // ChartType is the media type of a chart.
 const ChartType = "image/svg+xml"
 
+// opening is how a chart begins. The number is that of the drawing: charts are on record, and are
+// drawn again to tell whether they are of their samples. Whoever draws otherwise, whatever it is,
+// gives it the next number.
+const opening = `<svg xmlns="http://www.w3.org/2000/svg" data-drawing="1" `
+
+// DrawnAlike reports whether a chart is drawn as Chart draws. Of others nobody can tell here
+// whether they are of their samples.
+func DrawnAlike(chart []byte) bool { return bytes.HasPrefix(chart, []byte(opening)) }
+
 // maxPanels bounds how many comparisons one chart shows: those that did not pass before others.
 const maxPanels = 16
 
@@ -28,7 +37,7 @@ const (
 
 // Chart draws the comparisons in the document of a bake by these checks as SVG; nil where there
 // are none. It is pure: equal documents give equal bytes, so that whoever has the document can
-// tell whether a chart is of it. All text in it is escaped, and it runs and loads nothing. Errors
+// tell whether a chart that is DrawnAlike is of it. All text in it is escaped, and it runs and loads nothing. Errors
 // wrap ErrDocument.
 func Chart(content []byte, checks []*releasev1.Check) ([]byte, error) {
 	var d document
@@ -51,7 +60,7 @@ func Chart(content []byte, checks []*releasev1.Check) ([]byte, error) {
 	slices.SortStableFunc(panels, func(a, b panel) int { return rank[a.compared.Outcome] - rank[b.compared.Outcome] })
 	shown := panels[:min(len(panels), maxPanels)]
 	p := &pen{}
-	p.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img" font-family="sans-serif" font-size="12" fill="#222">`,
+	p.add(opening+`width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img" font-family="sans-serif" font-size="12" fill="#222">`,
 		chartWidth, len(shown)*panelHeight+30)
 	p.add(`<title>Values since the change and of the baseline: %s</title>`, escaped(d.Verdict))
 	p.add(`<rect width="100%%" height="100%%" fill="#fff"/>`)
