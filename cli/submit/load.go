@@ -116,7 +116,7 @@ func Unclear(r *releasev1.Request) []strictyaml.Violation {
 	}
 	look("validation.checks", r.GetValidation().GetChecks())
 	look("rollback_plan.checks", r.GetRollbackPlan().GetChecks())
-	if crowded := criterion.Crowded(r, nil); crowded != "" {
+	if crowded := criterion.Crowded(r, nil, r.GetValidation().GetBake().AsDuration()); crowded != "" {
 		out = append(out, strictyaml.Violation{Field: "plan.waves", Rule: "baseline.room", Message: crowded})
 	}
 	return out

@@ -56,10 +56,10 @@ func RoomFor(check *releasev1.Check, bake time.Duration, others int) int {
 }
 
 // Crowded says why there is no room for all comparisons of a wave, or of the way back from one; ""
-// where there is. A check of the service's catalogue entry counts as well.
-func Crowded(r *releasev1.Request, catalogue []*releasev1.Check) string {
+// where there is. Each is validated for that long, and with the checks of the service's catalogue
+// entry as well.
+func Crowded(r *releasev1.Request, catalogue []*releasev1.Check, bake time.Duration) string {
 	forth, back := Looked(r, catalogue, false), Looked(r, catalogue, true)
-	bake := r.GetValidation().GetBake().AsDuration()
 	waves := r.GetPlan().GetWaves()
 	left := 0
 	for _, w := range waves {

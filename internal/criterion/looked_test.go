@@ -79,7 +79,7 @@ func TestWhatThereIsNoRoomForIsKnownBefore(t *testing.T) {
 	} {
 		r := &releasev1.Request{
 			Plan:         &releasev1.Plan{},
-			Validation:   &releasev1.Validation{Bake: durationpb.New(15 * time.Minute), Checks: test.forth},
+			Validation:   &releasev1.Validation{Checks: test.forth},
 			RollbackPlan: &releasev1.RollbackPlan{Checks: test.back},
 		}
 		for i, n := range test.waves {
@@ -89,7 +89,7 @@ func TestWhatThereIsNoRoomForIsKnownBefore(t *testing.T) {
 			}
 			r.Plan.Waves = append(r.Plan.Waves, w)
 		}
-		if got := criterion.Crowded(r, test.catalogue); (got == "") != (test.want == "") || !strings.HasPrefix(got, test.want) {
+		if got := criterion.Crowded(r, test.catalogue, 15*time.Minute); (got == "") != (test.want == "") || !strings.HasPrefix(got, test.want) {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
 	}

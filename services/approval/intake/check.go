@@ -155,10 +155,16 @@ func (c *checker) names() {
 
 // bake checks that it gives every comparison of metrics the values that it needs, also of the
 // checks that the procedure demands of the service, and that there is room for all of them. A longer
-// one, which step 3 may choose, gives them more.
+// one, which step 3 may choose where the request lets it, gives them more, and takes more room.
 func (c *checker) bake() {
 	v := c.r.GetValidation()
-	if crowded := criterion.Crowded(c.r, c.x.Service(c.r.GetService()).GetChecks()); crowded != "" {
+	longest := v.GetBake().AsDuration()
+	for _, level := range c.x.Document().GetRiskScore().GetLevels() {
+		if v.GetMayRaise() {
+			longest = max(longest, level.GetBake().AsDuration())
+		}
+	}
+	if crowded := criterion.Crowded(c.r, c.x.Service(c.r.GetService()).GetChecks(), longest); crowded != "" {
 		c.say("plan.waves", "baseline.room", "%s", crowded)
 	}
 	for _, k := range slices.Concat(v.GetChecks(), c.r.GetRollbackPlan().GetChecks(), c.x.Service(c.r.GetService()).GetChecks()) {
