@@ -38,8 +38,11 @@ func TestRoomIsForTheLongestBakeThatMayBeChosen(t *testing.T) {
 		targets int
 		want    bool
 	}{
-		{15 * time.Minute, false, 1, false}, {15 * time.Minute, true, 1, false}, {4 * time.Hour, false, 2, true},
-		{15 * time.Minute, false, 2, false}, {15 * time.Minute, true, 2, true},
+		{15 * time.Minute, false, 1, false},
+		{15 * time.Minute, true, 1, false},
+		{4 * time.Hour, false, 2, true},
+		{15 * time.Minute, false, 2, false},
+		{15 * time.Minute, true, 2, true},
 	} {
 		r := proceduretest.Request(proceduretest.Waves([]string{"eu1", "us1"}[:test.targets]))
 		r.Validation.Bake, r.Validation.MayRaise = durationpb.New(test.bake), test.raise
