@@ -79,14 +79,14 @@ func TestLimitsAreThoseOfBucketAndServer(t *testing.T) {
 	n := natstest.Single(t)
 	make8(t, n)
 	got, err := entry(t, n.URL(), "limits", "shop").Limits(t.Context())
-	if want := (bucket.Limits{History: 8, Bytes: n.Conn().MaxPayload()}); got != want || err != nil {
+	if want := (bucket.Limits{History: 8, Bytes: n.Conn().MaxPayload(), Intact: true}); got != want || err != nil {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 	if _, err := n.JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "small", History: 1, MaxValueSize: 100, TTL: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	got, err = entry(t, n.URL(), "small", "shop").Limits(t.Context())
-	if want := (bucket.Limits{History: 1, Bytes: 100, Expires: true}); got != want || err != nil {
+	if want := (bucket.Limits{History: 1, Bytes: 100, Expires: true, Intact: true}); got != want || err != nil {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 	if _, err := n.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{Name: "KV_endless", Subjects: []string{"$KV.endless.>"}}); err != nil {
@@ -98,6 +98,23 @@ func TestLimitsAreThoseOfBucketAndServer(t *testing.T) {
 	if _, err := entry(t, n.URL(), "small", "shop").Put(t.Context(), bucket.Write{Value: make([]byte, 101), Present: true}); !errors.Is(err, bucket.ErrRefused) {
 		t.Errorf("101 bytes: %v", err)
 	}
+}
+
+func TestABucketFromWhichAnythingWasRemovedSaysSo(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		kv, e := make8(t, n), entry(t, n.URL(), "limits", "shop")
+		for i := range 9 {
+			if got, err := e.Limits(t.Context()); !got.Intact || err != nil {
+				t.Errorf("after %d writes: %+v, %v", i, got, err)
+			}
+			if _, err := kv.PutString(t.Context(), "shop", "x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := e.Limits(t.Context()); got.Intact || err != nil {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
 }
 
 func TestWhatIsNotThereIsSaid(t *testing.T) {

@@ -52,6 +52,9 @@ type Limits struct {
 	Expires bool
 	// Mirror says that the bucket is a copy of another one, and cannot be written.
 	Mirror bool
+	// Intact says that nothing that was ever written into the bucket has been removed: what
+	// it keeps of an entry is all that there ever was.
+	Intact bool
 }
 
 type answer struct {
@@ -63,6 +66,7 @@ type answer struct {
 		Data    []byte `json:"data,omitempty"`
 	} `json:"message,omitempty"`
 	Config *jetstream.StreamConfig `json:"config,omitempty"`
+	State  *jetstream.StreamState  `json:"state,omitempty"`
 }
 
 type get struct {
@@ -96,12 +100,13 @@ func (e *Entry) Limits(ctx context.Context) (Limits, error) {
 	if err != nil {
 		return Limits{}, err
 	}
-	if a.Config == nil {
+	if a.Config == nil || a.State == nil {
 		return Limits{}, fmt.Errorf("settings of bucket %s: %w: the answer has none", e.bucket, ErrRefused)
 	}
 	out := Limits{
 		History: int(a.Config.MaxMsgsPerSubject), Bytes: conn.MaxPayload(),
 		Expires: a.Config.MaxAge != 0, Mirror: a.Config.Mirror != nil,
+		Intact: a.State.Msgs == a.State.LastSeq,
 	}
 	if out.History <= 0 {
 		out.History = math.MaxInt // no bound

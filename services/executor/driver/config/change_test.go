@@ -115,7 +115,7 @@ func TestWhatWasWrittenByHandAndShownInThePreviewIsReplaced(t *testing.T) {
 }
 
 func TestAFenceOutlivesWhatIsWrittenByHand(t *testing.T) {
-	w := newWorld(t, natstest.Single(t), 4)
+	w := newWorld(t, natstest.Single(t), 8)
 	release(t, w, 2, "")
 	stale := func() error {
 		_, err := w.open(t, nil).Apply(t.Context(), driver.ApplyKey("shop-1", 0, 1), at(10), from("by: hand\n", 1))
@@ -126,7 +126,7 @@ func TestAFenceOutlivesWhatIsWrittenByHand(t *testing.T) {
 		t.Errorf("got %v, want %v", err, driver.ErrStaleFence)
 	}
 	// As often as the bucket keeps revisions: then nobody can tell who was there.
-	for range 3 {
+	for range 7 {
 		w.put(t, "by: hand\n")
 	}
 	if err := stale(); !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "let the bucket keep more") {
@@ -134,6 +134,72 @@ func TestAFenceOutlivesWhatIsWrittenByHand(t *testing.T) {
 	}
 	if got := w.value(t); got != "by: hand\n" {
 		t.Errorf("the bucket has %q", got)
+	}
+}
+
+// TestAFenceThatWasTakenAwayLetsNobodyIn: whoever purges the key takes the fence away, and a
+// sleeper with an old one must not be the next to come in.
+func TestAFenceThatWasTakenAwayLetsNobodyIn(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		for name, takeAway := range map[string]func(t *testing.T, w *world) error{
+			"a purge": func(t *testing.T, w *world) error { return w.kv.Purge(t.Context(), key) },
+			"a purge, and a write by hand": func(t *testing.T, w *world) error {
+				err := w.kv.Purge(t.Context(), key)
+				w.put(t, document(2))
+				return err
+			},
+			"a deletion of which one revision is kept": func(t *testing.T, w *world) error {
+				err := w.kv.Delete(t.Context(), key)
+				w.tidy(t)
+				return err
+			},
+			"a write by hand of which one revision is kept": func(t *testing.T, w *world) error {
+				w.put(t, document(2))
+				w.tidy(t)
+				return nil
+			},
+		} {
+			w := newWorld(t, n, 8)
+			release(t, w, 2, "")
+			if err := takeAway(t, w); err != nil {
+				t.Fatal(err)
+			}
+			before := w.value(t)
+			d := w.open(t, nil)
+			for _, previous := range []string{"", "gone: 1\n", document(2)} {
+				if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-1", 0, 1), at(10), from(previous, 1)); !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "write the document with the header Shipwarden-Target: {}") {
+					t.Errorf("%s: apply: %v, want %v", name, err, driver.ErrConflict)
+				}
+			}
+			if _, err := d.Rollback(t.Context(), driver.RollbackKey("shop-1", 0, 1), at(10), from(document(2), 1)); !errors.Is(err, driver.ErrConflict) {
+				t.Errorf("%s: rollback: %v, want %v", name, err, driver.ErrConflict)
+			}
+			if _, err := d.Seal(t.Context(), driver.ApplyKey("shop-1", 0, 1), at(10)); !errors.Is(err, driver.ErrConflict) {
+				t.Errorf("%s: seal: %v, want %v", name, err, driver.ErrConflict)
+			}
+			if _, err := d.Preview(t.Context(), from(before, 3)); !errors.Is(err, driver.ErrConflict) {
+				t.Errorf("%s: preview: %v, want %v", name, err, driver.ErrConflict)
+			}
+			if got := w.value(t); got != before {
+				t.Errorf("%s: the bucket has %q", name, got)
+			}
+			// Somebody who has seen to it that nobody is at work says so.
+			if _, err := w.JetStream().PublishMsg(t.Context(), header("$KV."+w.Bucket+"."+key, "{}", document(2))); err != nil {
+				t.Fatal(err)
+			}
+			release(t, w, 3, document(2))
+		}
+	})
+}
+
+// TestADocumentThatIsGoneWithoutATraceIsMissed: the stream was purged, or the bucket made anew.
+func TestADocumentThatIsGoneWithoutATraceIsMissed(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 8)
+	if _, err := w.open(t, nil).Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), from(document(1), 2)); !errors.Is(err, driver.ErrConflict) {
+		t.Errorf("got %v, want %v", err, driver.ErrConflict)
+	}
+	if n := len(w.history(t)); n != 0 {
+		t.Errorf("%d revisions", n)
 	}
 }
 

@@ -25,6 +25,7 @@
 //
 // What somebody wrote by hand has another digest than was placed. It is neither overwritten
 // nor taken back unless it is what people saw in the preview. The fence outlives it, because
-// it is looked for in the history; who purges the key, or writes it by hand as often as the
-// bucket keeps revisions, takes the fence away.
+// it is looked for in the history. Who purges the key, or writes it by hand as often as the
+// bucket keeps revisions, takes the fence away; then nobody is let in until a person has
+// written the document with an empty one.
 package config

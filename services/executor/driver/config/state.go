@@ -64,10 +64,12 @@ type state struct {
 
 // ours reports whether the document is what this driver placed last, and nobody has changed
 // it by hand.
-func (s state) ours() bool { return s.note.Carries == s.digest }
+func (s state) ours() bool { return s.note.Key != "" && s.note.Carries == s.digest }
 
 // load reads the entry. Where its newest revision was written by hand, the fence is that of
-// the newest one that has it.
+// the newest one that has it. Where none has it, there was one that is gone, unless nothing was
+// ever removed from the bucket: a purge, and administration, leave a revision that looks like
+// the first.
 func (d *Driver) load(ctx context.Context) (state, error) {
 	last, err := d.entry.Last(ctx)
 	if err != nil {
@@ -87,7 +89,7 @@ func (d *Driver) load(ctx context.Context) (state, error) {
 			return s, err
 		}
 	}
-	s.lost = len(all) >= limits.History
+	s.lost = !s.Present || !limits.Intact
 	return s, nil
 }
 
@@ -112,7 +114,8 @@ func (s state) foreign(target string) error {
 	case s.note.Target != "" && s.note.Target != target:
 		return fmt.Errorf("the entry is target %s: %w", s.note.Target, driver.ErrConflict)
 	case s.lost:
-		return fmt.Errorf("all revisions that the bucket keeps were written by hand, and the fence is not among them any more: let the bucket keep more: %w", driver.ErrConflict)
+		return fmt.Errorf("no revision that the bucket keeps of the entry has a fence, and others may have been purged or pushed out with it: see to it that no executor is at work on it, and write the document with the header %s: {}; let the bucket keep more: %w",
+			Header, driver.ErrConflict)
 	}
 	return nil
 }
