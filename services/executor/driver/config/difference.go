@@ -66,10 +66,12 @@ func (d *difference) values(at string, secret bool, before, after any) {
 			}
 		}
 		slices.Sort(names)
+		about := aboutSecret(a) || aboutSecret(b)
 		for _, name := range names {
 			old, was := a[name]
 			now, is := b[name]
-			below, hide := at+"/"+step(name), secret || secretName.MatchString(name)
+			below, hide := at+"/"+step(name), secret || secretName.MatchString(name) ||
+				about && (was && !saysSecret(name, old) || is && !saysSecret(name, now))
 			switch {
 			case !was:
 				d.whole("+", below, hide, now, &d.added)
@@ -100,6 +102,12 @@ func (d *difference) values(at string, secret bool, before, after any) {
 	if equal(before, after) {
 		return
 	}
+	if hasLeaves(before) || hasLeaves(after) {
+		// What is below has names by which a secret is known.
+		d.whole("-", at, secret, before, &d.removed)
+		d.whole("+", at, secret, after, &d.added)
+		return
+	}
 	d.changed++
 	d.lines = append(d.lines, fmt.Sprintf("~ %s: %s -> %s", root(at), shown(before, secret), shown(after, secret)))
 }
@@ -108,8 +116,9 @@ func (d *difference) values(at string, secret bool, before, after any) {
 func (d *difference) whole(sign, at string, secret bool, v any, count *int) {
 	switch v := v.(type) {
 	case map[string]any:
+		about := aboutSecret(v)
 		for _, name := range slices.Sorted(maps.Keys(v)) {
-			d.whole(sign, at+"/"+step(name), secret || secretName.MatchString(name), v[name], count)
+			d.whole(sign, at+"/"+step(name), secret || secretName.MatchString(name) || about && !saysSecret(name, v[name]), v[name], count)
 		}
 		if len(v) > 0 {
 			return
@@ -124,6 +133,36 @@ func (d *difference) whole(sign, at string, secret bool, v any, count *int) {
 	}
 	*count++
 	d.lines = append(d.lines, fmt.Sprintf("%s %s: %s", sign, root(at), shown(v, secret)))
+}
+
+// naming are the fields by which a map says what its other fields are about.
+var naming = []string{"name", "key", "id"}
+
+// saysSecret reports whether a field says that the others beside it are about a secret.
+func saysSecret(name string, v any) bool {
+	text, ok := v.(string)
+	return ok && secretName.MatchString(text) && slices.ContainsFunc(naming, func(n string) bool { return strings.EqualFold(n, name) })
+}
+
+// aboutSecret reports whether a map says that it is about a secret, as in a list of variables:
+// {name: DB_PASSWORD, value: ...}.
+func aboutSecret(m map[string]any) bool {
+	for name, v := range m {
+		if saysSecret(name, v) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasLeaves(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		return len(v) > 0
+	case []any:
+		return len(v) > 0
+	}
+	return false
 }
 
 func root(at string) string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -120,7 +121,7 @@ func read(f format, body []byte) ([]any, error) {
 		case errors.Is(err, io.EOF):
 			return values, nil
 		case err != nil:
-			return nil, fmt.Errorf("%w: document %d: %w", errForm, len(values)+1, err)
+			return nil, fmt.Errorf("%w: document %d: %s", errForm, len(values)+1, noYAML(err))
 		case len(values) == maxDocuments:
 			return nil, fmt.Errorf("%w: more than %d documents", errForm, maxDocuments)
 		}
@@ -132,12 +133,24 @@ func read(f format, body []byte) ([]any, error) {
 	}
 }
 
+// yamlLine is where an error of the reader of YAML says that it is.
+var yamlLine = regexp.MustCompile(`^yaml: (?:unmarshal errors:\n  )?line ([0-9]+): `)
+
+// noYAML says of an error of the reader of YAML where it is, and nothing else: its words have
+// what stands there, which may be a secret.
+func noYAML(err error) string {
+	if at := yamlLine.FindStringSubmatch(err.Error()); at != nil {
+		return "near line " + at[1] + ": no YAML"
+	}
+	return "no YAML, or one that refers to what is not in it (*): quote a text that begins with a star"
+}
+
 // decode is the value of a YAML document as it would be in JSON.
 func decode(node *yaml.Node) (any, error) {
 	asText(node, 0)
 	var v any
 	if err := node.Decode(&v); err != nil {
-		return nil, err
+		return nil, errors.New(noYAML(err))
 	}
 	return plain(v, 0)
 }

@@ -35,6 +35,27 @@ func TestThePreviewShowsEveryValueAndNoSecret(t *testing.T) {
 			[]string{"~ /db/password: [redacted] -> [redacted]", "~ /tokens/ci: [redacted] -> [redacted]", "+ /tokens/cd: [redacted]", "~ /db/url: \"postgres://u:[redacted password in URL]@db/x\""},
 		},
 		{
+			"secrets in a list of variables", "limits.yaml",
+			"env: [{name: DB_PASSWORD, value: hunter2}, {name: MODE, value: fast}]\n",
+			"env: [{name: DB_PASSWORD, value: hunter3}, {name: MODE, value: slow}, {Key: api-token, id: hunter4, from: {value: hunter5}}, {name: CI_TOKEN, value: [hunter6]}]\n",
+			"2 changed, 5 added",
+			[]string{
+				"~ /env/0/value: [redacted] -> [redacted]", `~ /env/1/value: "fast" -> "slow"`, "+ /env/2/from/value: [redacted]",
+				`+ /env/3/name: "CI_TOKEN"`, "+ /env/3/value/0: [redacted]",
+			},
+		},
+		{
+			"a variable that becomes a secret", "limits.yaml",
+			"env: [{name: MODE, value: fast}, {name: DB_PASSWORD, value: hunter2}]\n", "env: [{name: DB_PASSWORD, value: hunter2}]\n",
+			"2 changed, 2 removed",
+			[]string{"~ /env/0/name: [redacted] -> [redacted]", "~ /env/0/value: [redacted] -> [redacted]", "- /env/1/value: [redacted]"},
+		},
+		{
+			"secrets in what becomes something else", "limits.yaml", "db: {password: hunter2, port: 1}\nlist: [{name: token, value: hunter3}]\n", "db: none\nlist: {a: 1}\n",
+			"2 added, 4 removed",
+			[]string{"- /db/password: [redacted]", "- /db/port: 1", `+ /db: "none"`, "- /list/0/value: [redacted]", "+ /list/a: 1"},
+		},
+		{
 			"only the form", "limits.yaml", "b: 1\na: 2\n", "# words\na: 2\nb: 1\n", "no value differs",
 			[]string{"no value differs: what differs are comments, order or white space"},
 		},
@@ -110,6 +131,10 @@ func TestADocumentThatDoesNotFitIsRefusedWithItsPlaces(t *testing.T) {
 		{"another type", "limits.json", `{"limits":{"orders":"7"}}`, "/limits/orders: is a string, must be a integer"},
 		{"missing and too much", "limits.yaml", "limit: 1\n", "/: limit not allowed; /: limits required"},
 		{"a secret is not told", "limits.yaml", "limits: {password: hunter2}\n", "/limits/password: pattern"},
+		{"a secret that begins with a star", "limits.yaml", "limits: {}\npassword: *hunter2\n", "quote a text that begins with a star"},
+		{"a secret that is no number", "limits.yaml", "limits: {}\nport: !!int hunter2\n", "it cannot be read: document 1: "},
+		{"a secret as a key, twice", "limits.yaml", "a: {hunter2: 1, hunter2: 2}\n", "near line 1: no YAML"},
+		{"a secret before a mistake", "limits.yaml", "limits: {}\na: \"hunter2\" b\n", "near line 1: no YAML"},
 		{"one of several", "limits.yaml", "limits: {}\n---\nlimits: {orders: 1.5}\n", "document 2: invalid: the document does not fit its schema: /limits/orders: is a number"},
 		{"twice the same key", "limits.yaml", "limits: {}\nlimits: {}\n", "it cannot be read"},
 		{"twice the same key in JSON", "limits.json", `{"limits":{},"limits":{}}`, "it cannot be read"},
