@@ -122,7 +122,7 @@ func (d *Driver) attempt(ctx context.Context, c *change) (result driver.Result, 
 		c.sent = nil
 		return d.look(ctx, c, s.Sequence)
 	}
-	next, finished, err := d.judge(s, c)
+	next, finished, repeated, err := d.judge(s, c)
 	if err != nil {
 		return result, false, err
 	}
@@ -130,17 +130,20 @@ func (d *Driver) attempt(ctx context.Context, c *change) (result driver.Result, 
 	if finished && next.same(s.note) {
 		return driver.Result{Digest: c.digest, Message: "carries " + c.digest + " already", Repeated: true}, true, nil
 	}
-	if err := d.document(ctx, c); err != nil {
-		return result, false, err
-	}
-	if s.digest == c.digest {
-		if err := d.keeps(ctx, s.note.Before, c.plan.Previous); err != nil {
+	document := s.Value
+	if !finished {
+		if document, err = d.document(ctx, c); err != nil {
 			return result, false, err
+		}
+	}
+	if s.digest == c.digest && !c.rollback {
+		if err := d.keeps(ctx, s.note.Before, c.plan.Previous); err != nil {
+			return already(c, repeated, err)
 		}
 	}
 	d.pass(c, PointChecked)
 	next.Write = c.write
-	sequence, err := d.write(ctx, s.Sequence, next, c.document, true)
+	sequence, err := d.write(ctx, s.Sequence, next, document, true)
 	switch {
 	case errors.Is(err, bucket.ErrUnanswered):
 		c.sent = err
@@ -148,7 +151,7 @@ func (d *Driver) attempt(ctx context.Context, c *change) (result driver.Result, 
 	case errors.Is(err, bucket.ErrRaced), errors.Is(err, bucket.ErrUnavailable) && ctx.Err() == nil:
 		return result, false, nil
 	case err != nil:
-		return result, false, err
+		return already(c, repeated, err)
 	}
 	c.sent = nil
 	d.pass(c, PointWritten)
@@ -158,32 +161,46 @@ func (d *Driver) attempt(ctx context.Context, c *change) (result driver.Result, 
 	return result, done, err
 }
 
+// already is the answer where the entry cannot be written: an effect that was complete before
+// is done, though it is not noted who asked again. Nobody whom the note would keep away can
+// undo it: of the same effect there is nothing to undo, and everybody else was kept away when
+// it was placed.
+func already(c *change, repeated bool, err error) (driver.Result, bool, error) {
+	if !repeated || !errors.Is(wrong(err), driver.ErrInvalid) {
+		return driver.Result{}, false, wrong(err)
+	}
+	return driver.Result{
+		Digest: c.digest, Message: fmt.Sprintf("carries %s already; that it was asked for again is not noted: %v", c.digest, err), Repeated: true,
+	}, true, nil
+}
+
 // judge decides by what was read whether the call may change the target, and what is noted of
-// it then. It is finished where the target carries what it should.
-func (d *Driver) judge(s state, c *change) (next note, finished bool, err error) {
+// it then. It is finished where the target carries what it should, and repeated where this
+// effect placed it.
+func (d *Driver) judge(s state, c *change) (next note, finished, repeated bool, err error) {
 	if err := s.foreign(d.target); err != nil {
-		return next, false, err
+		return next, false, false, err
 	}
 	record, repeated, err := s.note.Admit(c.key, c.fence, c.digest)
 	if err != nil {
-		return next, false, err
+		return next, false, false, err
 	}
 	switch {
 	case s.digest == c.digest:
 		finished = repeated || c.rollback
 	case repeated:
-		return next, false, byHand(s, "it was placed, and changed by hand since")
+		return next, false, false, byHand(s, "it was placed, and changed by hand since")
 	case c.rollback && s.digest != c.plan.Artifact.Digest:
-		return next, false, byHand(s, "that is neither the release nor what was before it")
+		return next, false, false, byHand(s, "that is neither the release nor what was before it")
 	case !c.rollback && !s.ours() && s.digest != c.plan.Previous:
-		return next, false, byHand(s, "that was written by hand")
+		return next, false, false, byHand(s, "that was written by hand")
 	}
 	next = note{Record: record, Target: d.target, Before: s.note.Before}
 	next.Done, next.Pending, next.Carries = true, false, c.digest
 	if s.digest != c.digest {
 		next.Before = s.digest
 	}
-	return next, finished, nil
+	return next, finished, repeated, nil
 }
 
 func byHand(s state, why string) error {
@@ -195,35 +212,35 @@ func byHand(s state, why string) error {
 }
 
 // document finds what is to be written, once: the artifact, checked, or what the bucket keeps.
-func (d *Driver) document(ctx context.Context, c *change) error {
+func (d *Driver) document(ctx context.Context, c *change) ([]byte, error) {
 	if c.document != nil {
-		return nil
+		return c.document, nil
 	}
 	if !c.rollback {
 		limits, err := d.usable(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		document, err := content(ctx, c.plan.Artifact, limits.Bytes)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := d.parse(c.plan.Artifact.Location, document); err != nil {
-			return err
+			return nil, err
 		}
 		c.document = document
-		return nil
+		return document, nil
 	}
 	all, _, err := d.history(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r, ok := find(all, c.digest)
 	if !ok {
-		return fmt.Errorf("%s is not in the bucket's history any more: %w", c.digest, driver.ErrNoWayBack)
+		return nil, fmt.Errorf("%s is not in the bucket's history any more: %w", c.digest, driver.ErrNoWayBack)
 	}
 	c.document = r.Value
-	return nil
+	return r.Value, nil
 }
 
 // keeps refuses a write that changes no document and would push the only copy out of the

@@ -204,7 +204,7 @@ func TestADocumentThatIsGoneWithoutATraceIsMissed(t *testing.T) {
 }
 
 func TestAHeaderThatCannotBeReadLetsNobodyIn(t *testing.T) {
-	w := newWorld(t, natstest.Single(t), 4)
+	w := newWorld(t, natstest.Single(t), 8)
 	m := header("$KV."+w.Bucket+"."+key, "{", document(1))
 	if _, err := w.JetStream().PublishMsg(t.Context(), m); err != nil {
 		t.Fatal(err)
@@ -218,7 +218,7 @@ func TestAHeaderThatCannotBeReadLetsNobodyIn(t *testing.T) {
 }
 
 func TestAnEntryOfAnotherTargetIsLeftAlone(t *testing.T) {
-	w := newWorld(t, natstest.Single(t), 4)
+	w := newWorld(t, natstest.Single(t), 8)
 	release(t, w, 1, "")
 	other, err := config.New(w.config(), config.Options{Target: "till-config"})
 	if err != nil {
@@ -263,17 +263,19 @@ func TestASealLeavesTheDocumentAsItIs(t *testing.T) {
 }
 
 func TestNothingPushesTheWayBackOutOfTheHistory(t *testing.T) {
-	w := newWorld(t, natstest.Single(t), 3)
+	w := newWorld(t, natstest.Single(t), 8)
 	release(t, w, 1, "")
 	release(t, w, 2, document(1))
 	d := w.open(t, nil)
-	if _, err := d.Seal(t.Context(), driver.RollbackKey("shop-2", 0, 1), at(21)); err != nil {
-		t.Fatal(err)
+	for i := range uint32(6) {
+		if _, err := d.Seal(t.Context(), driver.RollbackKey("shop-2", 0, i+1), at(uint64(21+i))); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := d.Seal(t.Context(), driver.RollbackKey("shop-2", 0, 2), at(22)); !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), "let it keep more") {
+	if _, err := d.Seal(t.Context(), driver.RollbackKey("shop-2", 0, 7), at(27)); !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), "let it keep more") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := d.Rollback(t.Context(), driver.RollbackKey("shop-2", 0, 3), at(23), from(document(1), 2)); err != nil {
+	if _, err := d.Rollback(t.Context(), driver.RollbackKey("shop-2", 0, 8), at(28), from(document(1), 2)); err != nil {
 		t.Error(err)
 	}
 	if got := w.value(t); got != document(1) {
@@ -281,19 +283,98 @@ func TestNothingPushesTheWayBackOutOfTheHistory(t *testing.T) {
 	}
 }
 
-func TestABucketOfOneRevisionHasNoWayBackAndSaysSoBefore(t *testing.T) {
-	w := newWorld(t, natstest.Single(t), 1)
+// TestAnEffectThatIsCompleteIsDoneHoweverOftenItIsTakenOver: whoever takes over must not take
+// back a good release because the bucket has no room for saying that it was asked for again.
+func TestAnEffectThatIsCompleteIsDoneHoweverOftenItIsTakenOver(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 8)
 	release(t, w, 1, "")
-	d := w.open(t, nil)
-	for range 2 {
-		run, err := d.DryRunRollback(t.Context(), from(document(1), 2))
-		if err != nil || run.Possible || run.Source != releasev1.RollbackProof_SOURCE_TARGET {
-			t.Errorf("%+v, %v", run, err)
-		}
+	if run, err := w.open(t, nil).DryRunRollback(t.Context(), from(document(1), 2)); err != nil || !run.Possible {
+		t.Fatalf("%+v, %v", run, err)
 	}
 	release(t, w, 2, document(1))
+	takeOver := func(attempt uint32) {
+		t.Helper()
+		result, err := w.open(t, nil).Apply(t.Context(), driver.ApplyKey("shop-2", 0, attempt), at(uint64(20+attempt)), from(document(1), 2))
+		if err != nil || !result.Repeated || result.Digest != digest(document(2)) {
+			t.Errorf("attempt %d: %+v, %v", attempt, result, err)
+		}
+	}
+	for attempt := uint32(2); attempt < 12; attempt++ {
+		takeOver(attempt)
+	}
+	// Nor where somebody has it keep less, afterwards.
+	stream, err := w.JetStream().Stream(t.Context(), "KV_"+w.Bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	less := stream.CachedInfo().Config
+	less.MaxMsgsPerSubject = 2
+	if _, err := w.JetStream().UpdateStream(t.Context(), less); err != nil {
+		t.Fatal(err)
+	}
+	takeOver(12)
+	// Whoever was kept away before still is.
+	if _, err := w.open(t, nil).Apply(t.Context(), driver.ApplyKey("shop-1", 0, 1), at(10), plan(1)); !errors.Is(err, driver.ErrStaleFence) {
+		t.Errorf("got %v, want %v", err, driver.ErrStaleFence)
+	}
+	if got := w.value(t); got != document(2) {
+		t.Errorf("the bucket has %q", got)
+	}
+}
+
+// TestAWayBackThatNobodyWentIsFinishedWhateverItPushesOut: what it goes back to is there.
+func TestAWayBackThatNobodyWentIsFinishedWhateverItPushesOut(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 8)
+	release(t, w, 1, "")
+	release(t, w, 2, document(1))
+	d := w.open(t, nil)
+	for i := range uint32(6) {
+		if _, err := d.Seal(t.Context(), driver.ApplyKey("shop-3", 0, i+1), at(uint64(30+i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.Rollback(t.Context(), driver.RollbackKey("shop-3", 0, 1), at(40), from(document(2), 3)); err != nil {
+		t.Error(err)
+	}
+	// It keeps away whoever slept.
+	if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-3", 0, 9), at(39), from(document(2), 3)); !errors.Is(err, driver.ErrStaleFence) {
+		t.Errorf("got %v, want %v", err, driver.ErrStaleFence)
+	}
+}
+
+func TestABucketOfFewRevisionsIsRefusedBeforeAnythingIsPlaced(t *testing.T) {
+	n := natstest.Single(t)
+	for _, history := range []uint8{1, 2, 7} {
+		w := newWorld(t, n, history)
+		w.put(t, document(1))
+		d := w.open(t, nil)
+		run, err := d.DryRunRollback(t.Context(), from(document(1), 2))
+		if err != nil || run.Possible || run.Source != releasev1.RollbackProof_SOURCE_TARGET {
+			t.Errorf("%d: %+v, %v", history, run, err)
+		}
+		if _, err := d.Preview(t.Context(), from(document(1), 2)); !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), "must keep 8") {
+			t.Errorf("%d: preview: %v", history, err)
+		}
+		if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), from(document(1), 2)); !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), "must keep 8") {
+			t.Errorf("%d: apply: %v", history, err)
+		}
+		if got := w.value(t); got != document(1) {
+			t.Errorf("%d: the bucket has %q", history, got)
+		}
+	}
+}
+
+func TestAWayBackThatIsGoneIsNone(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 8)
+	release(t, w, 1, "")
+	release(t, w, 2, document(1))
+	w.tidy(t)
+	d := w.open(t, nil)
 	if _, err := d.Rollback(t.Context(), driver.RollbackKey("shop-2", 0, 1), at(20), from(document(1), 2)); !errors.Is(err, driver.ErrNoWayBack) {
 		t.Errorf("got %v, want %v", err, driver.ErrNoWayBack)
+	}
+	if run, err := d.DryRunRollback(t.Context(), from(document(1), 2)); err != nil || run.Possible {
+		t.Errorf("%+v, %v", run, err)
 	}
 }
 
@@ -323,7 +404,7 @@ func TestBucketsInWhichNoDocumentCanStayAreRefused(t *testing.T) {
 
 func TestADocumentAsLargeAsTheServerTakes(t *testing.T) {
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
-		w := newWorld(t, n, 4)
+		w := newWorld(t, n, 8)
 		d := w.open(t, nil)
 		large := "text: " + strings.Repeat("x", 128<<10-(12<<10)-6)
 		if _, err := d.Preview(t.Context(), planOf("1", "limits.yaml", large)); err != nil {

@@ -100,6 +100,10 @@ func (d *Driver) changes(ctx context.Context, plan driver.Plan, s state, limits 
 	return diff.summary(), diff.text(), nil
 }
 
+// minHistory is how many revisions of an entry a bucket keeps at least: every takeover of an
+// effect, and every seal, uses one up, and the way back must not be pushed out by them.
+const minHistory = 8
+
 // usable asks for the bucket's limits, and refuses a bucket in which no document can stay.
 func (d *Driver) usable(ctx context.Context) (bucket.Limits, error) {
 	limits, err := d.entry.Limits(ctx)
@@ -110,6 +114,9 @@ func (d *Driver) usable(ctx context.Context) (bucket.Limits, error) {
 		return limits, fmt.Errorf("entry %s: the bucket is a mirror, and cannot be written: %w", d.entry, driver.ErrInvalid)
 	case limits.Expires:
 		return limits, fmt.Errorf("entry %s: what is in the bucket goes away after a while (TTL): %w", d.entry, driver.ErrInvalid)
+	case limits.History < minHistory:
+		return limits, fmt.Errorf("entry %s: the bucket keeps %d revisions of an entry, and must keep %d: takeovers and seals use them up, and the way back is one of them: %w",
+			d.entry, limits.History, minHistory, driver.ErrInvalid)
 	}
 	return limits, nil
 }
@@ -152,8 +159,8 @@ func (d *Driver) dryRun(ctx context.Context, plan driver.Plan) (driver.DryRun, e
 	switch {
 	case !there:
 		return not("%s is not in the bucket's history any more", plan.Previous)
-	case limits.History < 2:
-		return not("the bucket keeps %d revision of the entry: what the release replaces is gone with it", limits.History)
+	case limits.History < minHistory:
+		return not("the bucket keeps %d revisions of the entry, and must keep %d: what the release replaces would be pushed out by takeovers and seals", limits.History, minHistory)
 	case limits.Mirror || limits.Expires:
 		return not("the bucket is a mirror, or what is in it goes away after a while")
 	}
