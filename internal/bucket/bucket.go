@@ -48,9 +48,16 @@ type Entry struct {
 	nats        *configv1.Nats
 	bucket, key string
 
-	mu     sync.Mutex
-	conn   *nats.Conn
-	closed bool
+	mu      sync.Mutex
+	conn    *nats.Conn
+	dialing *dialing
+	closed  bool
+}
+
+// dialing is an attempt to connect, for which all wait who need it.
+type dialing struct {
+	done chan struct{}
+	err  error // as soon as done is closed
 }
 
 // New checks the names and makes the entry; it reaches nobody. The user is the service's
@@ -110,16 +117,40 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 	return d.dial(ctx, network, address)
 }
 
-// connected is the connection, which is made at the first call.
+// connected is the connection, which is made at the first call. Nobody waits for it longer than
+// his context lasts; whoever comes next has it.
 func (e *Entry) connected(ctx context.Context) (*nats.Conn, error) {
+	for {
+		conn, attempt, err := e.dialed(ctx)
+		if conn != nil || err != nil {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("entry %s: %w: %w", e, ErrUnavailable, context.Cause(ctx))
+		case <-attempt.done:
+			if attempt.err != nil {
+				return nil, fmt.Errorf("entry %s: %w", e, attempt.err)
+			}
+		}
+	}
+}
+
+// dialed is the connection, or the attempt to make it, which is begun.
+func (e *Entry) dialed(ctx context.Context) (*nats.Conn, *dialing, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		return nil, fmt.Errorf("entry %s: %w: it is closed", e, ErrUnavailable)
+		return nil, nil, fmt.Errorf("entry %s: %w: it is closed", e, ErrUnavailable)
 	}
-	if e.conn != nil {
-		return e.conn, nil
+	if e.conn == nil && e.dialing == nil {
+		e.dialing = &dialing{done: make(chan struct{})}
+		go e.connect(context.WithoutCancel(ctx), e.dialing)
 	}
+	return e.conn, e.dialing, nil
+}
+
+func (e *Entry) connect(ctx context.Context, attempt *dialing) {
 	conn, err := service.ConnectNATS(ctx, e.user, e.nats,
 		nats.SetCustomDialer(dialer{outward.DialContext(dialTimeout)}),
 		// The dialer judges the name as it is configured, and what it leads to.
@@ -127,9 +158,14 @@ func (e *Entry) connected(ctx context.Context) (*nats.Conn, error) {
 		// What is sent while nobody is there must not be sent when nobody waits for it any more.
 		nats.ReconnectBufSize(-1),
 	)
-	if err != nil {
-		return nil, fmt.Errorf("entry %s: %w", e, err)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dialing, attempt.err = nil, err
+	switch {
+	case err == nil && e.closed:
+		conn.Close()
+	case err == nil:
+		e.conn = conn
 	}
-	e.conn = conn
-	return conn, nil
+	close(attempt.done)
 }

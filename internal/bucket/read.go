@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,14 +29,19 @@ const (
 	codeNoStream   = 10059
 	codeWrongLast  = 10071
 	codeWrongLastR = 10164 // of a stream with replicas
+	codeNotStored  = 10077
 )
 
 // Revision is one message of an entry.
 type Revision struct {
 	// Sequence is its place in the bucket; 0 where nothing was ever written.
 	Sequence uint64
-	// Value is the document, and nil where there is none.
+	// Value is the document, and nil where there is none, and in a history.
 	Value []byte
+	// Digest is that of the document, with its algorithm, and "" where there is none; Size is
+	// what it measures, in bytes.
+	Digest string
+	Size   int64
 	// Present says that the entry has a value there: it is neither deleted nor unwritten.
 	Present bool
 	// Header is what stands beside the value.
@@ -44,11 +50,13 @@ type Revision struct {
 
 // Limits are what the bucket and its server take.
 type Limits struct {
-	// History is how many revisions of a key are kept.
+	// History is how many revisions of a key are kept; math.MaxInt without a bound.
 	History int
 	// Bytes is how much a value and its headers may measure together.
 	Bytes int64
-	// Expires says that entries go away by themselves.
+	// Room is how many bytes more the bucket takes; math.MaxInt64 without a bound.
+	Room int64
+	// Expires says that entries go away by themselves: after a while, or for newer ones.
 	Expires bool
 	// Mirror says that the bucket is a copy of another one, and cannot be written.
 	Mirror bool
@@ -81,8 +89,14 @@ func (e *Entry) Last(ctx context.Context) (Revision, error) {
 	return e.get(ctx, get{Last: e.Subject()})
 }
 
-// History reads all revisions that the bucket keeps of the entry, oldest first. Errors as of
-// Last.
+// Read reads one revision that the history has; the zero one where it is not there any more.
+// Errors as of Last.
+func (e *Entry) Read(ctx context.Context, sequence uint64) (Revision, error) {
+	return e.get(ctx, get{Seq: sequence})
+}
+
+// History reads all revisions that the bucket keeps of the entry, oldest first, without their
+// values: of many large ones there may be more than fits into memory. Errors as of Last.
 func (e *Entry) History(ctx context.Context) ([]Revision, error) {
 	var all []Revision
 	for from := uint64(1); ; {
@@ -90,6 +104,7 @@ func (e *Entry) History(ctx context.Context) ([]Revision, error) {
 		if err != nil || r.Sequence == 0 {
 			return all, err
 		}
+		r.Value = nil
 		all, from = append(all, r), r.Sequence+1
 	}
 }
@@ -105,8 +120,9 @@ func (e *Entry) Limits(ctx context.Context) (Limits, error) {
 	}
 	out := Limits{
 		History: int(a.Config.MaxMsgsPerSubject), Bytes: conn.MaxPayload(),
-		Expires: a.Config.MaxAge != 0, Mirror: a.Config.Mirror != nil,
-		Intact: a.State.Msgs == a.State.LastSeq,
+		Room: room(a.Config, a.State), Mirror: a.Config.Mirror != nil,
+		Expires: a.Config.MaxAge != 0 || a.Config.Discard == jetstream.DiscardOld && (a.Config.MaxBytes > 0 || a.Config.MaxMsgs > 0),
+		Intact:  a.State.Msgs == a.State.LastSeq,
 	}
 	if out.History <= 0 {
 		out.History = math.MaxInt // no bound
@@ -115,6 +131,16 @@ func (e *Entry) Limits(ctx context.Context) (Limits, error) {
 		out.Bytes = min(out.Bytes, most)
 	}
 	return out, nil
+}
+
+func room(c *jetstream.StreamConfig, s *jetstream.StreamState) int64 {
+	switch {
+	case c.MaxMsgs > 0 && s.Msgs >= uint64(c.MaxMsgs):
+		return 0
+	case c.MaxBytes <= 0:
+		return math.MaxInt64
+	}
+	return max(0, c.MaxBytes-int64(min(s.Bytes, math.MaxInt64))) //nolint:gosec // It fits.
 }
 
 func (e *Entry) get(ctx context.Context, g get) (Revision, error) {
@@ -140,7 +166,8 @@ func (e *Entry) get(ctx context.Context, g get) (Revision, error) {
 		}
 	}
 	if r.Present = !gone(r.Header); r.Present {
-		r.Value = a.Message.Data
+		r.Value, r.Size = a.Message.Data, int64(len(a.Message.Data))
+		r.Digest = fmt.Sprintf("sha256:%x", sha256.Sum256(r.Value))
 	}
 	return r, nil
 }

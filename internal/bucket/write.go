@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -91,9 +92,17 @@ func (e *Entry) Put(ctx context.Context, w Write) (uint64, error) {
 		return 0, fmt.Errorf("write entry %s: %w: the answer is another stream's", e, ErrUnanswered)
 	case ack.Error.ErrorCode == codeWrongLast, ack.Error.ErrorCode == codeWrongLastR:
 		return 0, fmt.Errorf("write entry %s: %w", e, ErrRaced)
+	case full(ack.Error):
+		return 0, fmt.Errorf("write entry %s: %w: the bucket is full: %w", e, ErrRefused, ack.Error)
 	case ack.Error.Code == http.StatusServiceUnavailable:
 		// A cluster says so also of what it has begun to agree on.
 		return 0, fmt.Errorf("write entry %s: %w: %w", e, ErrUnanswered, ack.Error)
 	}
 	return 0, fmt.Errorf("write entry %s: %w: %w", e, ErrRefused, ack.Error)
+}
+
+// full reports whether a server did not store a message because of a bound of the bucket. It has
+// one code for that and for disks that do not answer, of which nobody knows what they have.
+func full(e *jetstream.APIError) bool {
+	return e.ErrorCode == codeNotStored && strings.HasPrefix(e.Description, "maximum ") && strings.HasSuffix(e.Description, " exceeded")
 }

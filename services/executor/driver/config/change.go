@@ -136,7 +136,7 @@ func (d *Driver) attempt(ctx context.Context, c *change) (result driver.Result, 
 			return result, false, err
 		}
 	}
-	if s.digest == c.digest && !c.rollback {
+	if s.Digest == c.digest && !c.rollback {
 		if err := d.keeps(ctx, s.note.Before, c.plan.Previous); err != nil {
 			return already(c, repeated, err)
 		}
@@ -186,25 +186,25 @@ func (d *Driver) judge(s state, c *change) (next note, finished, repeated bool, 
 		return next, false, false, err
 	}
 	switch {
-	case s.digest == c.digest:
+	case s.Digest == c.digest:
 		finished = repeated || c.rollback
 	case repeated:
 		return next, false, false, byHand(s, "it was placed, and changed by hand since")
-	case c.rollback && s.digest != c.plan.Artifact.Digest:
+	case c.rollback && s.Digest != c.plan.Artifact.Digest:
 		return next, false, false, byHand(s, "that is neither the release nor what was before it")
-	case !c.rollback && !s.ours() && s.digest != c.plan.Previous:
+	case !c.rollback && !s.ours() && s.Digest != c.plan.Previous:
 		return next, false, false, byHand(s, "that was written by hand")
 	}
 	next = note{Record: record, Target: d.target, Before: s.note.Before}
 	next.Done, next.Pending, next.Carries = true, false, c.digest
-	if s.digest != c.digest {
-		next.Before = s.digest
+	if s.Digest != c.digest {
+		next.Before = s.Digest
 	}
 	return next, finished, repeated, nil
 }
 
 func byHand(s state, why string) error {
-	digest := s.digest
+	digest := s.Digest
 	if digest == "" {
 		digest = "nothing"
 	}
@@ -221,7 +221,7 @@ func (d *Driver) document(ctx context.Context, c *change) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		document, err := content(ctx, c.plan.Artifact, limits.Bytes)
+		document, err := content(ctx, c.plan.Artifact, limits)
 		if err != nil {
 			return nil, err
 		}
@@ -236,7 +236,12 @@ func (d *Driver) document(ctx context.Context, c *change) ([]byte, error) {
 		return nil, err
 	}
 	r, ok := find(all, c.digest)
-	if !ok {
+	if ok {
+		if r, err = d.entry.Read(ctx, r.Sequence); err != nil {
+			return nil, wrong(err)
+		}
+	}
+	if r.Digest != c.digest {
 		return nil, fmt.Errorf("%s is not in the bucket's history any more: %w", c.digest, driver.ErrNoWayBack)
 	}
 	c.document = r.Value
@@ -246,6 +251,10 @@ func (d *Driver) document(ctx context.Context, c *change) ([]byte, error) {
 // keeps refuses a write that changes no document and would push the only copy out of the
 // history of something that a target goes back to.
 func (d *Driver) keeps(ctx context.Context, needed ...string) error {
+	limits, err := d.entry.Limits(ctx)
+	if err != nil || limits.History > maxHistory {
+		return wrong(err) // Such a bucket pushes nothing out that anybody goes back to.
+	}
 	all, limits, err := d.history(ctx)
 	if err != nil {
 		return err
@@ -254,7 +263,7 @@ func (d *Driver) keeps(ctx context.Context, needed ...string) error {
 		return nil
 	}
 	for _, digest := range needed {
-		if digest == "" || digestOf(all[0]) != digest {
+		if digest == "" || all[0].Digest != digest {
 			continue
 		}
 		if _, there := find(all[1:], digest); !there {
@@ -288,7 +297,7 @@ func (d *Driver) look(ctx context.Context, c *change, sequence uint64) (driver.R
 	if err := s.note.Holds(c.key, c.fence); err != nil {
 		return result, false, err
 	}
-	if s.digest != c.digest {
+	if s.Digest != c.digest {
 		return result, false, byHand(s, fmt.Sprintf("revision %d placed %s, and somebody has changed it", sequence, c.digest))
 	}
 	return result, true, nil
@@ -343,7 +352,7 @@ func (d *Driver) seal(ctx context.Context, key driver.Key, f driver.Fence) (driv
 			written = true
 		case errors.Is(err, bucket.ErrRaced), errors.Is(err, bucket.ErrUnavailable) && ctx.Err() == nil:
 		default:
-			return was, err
+			return was, wrong(err)
 		}
 		timer := time.NewTimer(again)
 		select {

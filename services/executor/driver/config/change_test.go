@@ -402,6 +402,107 @@ func TestBucketsInWhichNoDocumentCanStayAreRefused(t *testing.T) {
 	}
 }
 
+func TestABucketThatIsFullIsSeenBeforeAndRefuses(t *testing.T) {
+	n := natstest.Single(t)
+	create := func(name string, bytes int64) *world {
+		kv, err := n.JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: name, History: 8, MaxBytes: bytes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &world{Server: n, place: place{URL: n.URL(), Bucket: name}, kv: kv}
+		w.put(t, document(1))
+		return w
+	}
+	fill := func(w *world, bytes int) {
+		if _, err := w.kv.Put(t.Context(), "other", make([]byte, bytes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := create("full", 64<<10)
+	d := w.open(t, nil)
+	if run, err := d.DryRunRollback(t.Context(), from(document(1), 2)); err != nil || !run.Possible {
+		t.Errorf("with room: %+v, %v", run, err)
+	}
+	fill(w, 43<<10) // There is room for one of two.
+	if run, err := d.DryRunRollback(t.Context(), from(document(1), 2)); err != nil || run.Possible || !strings.Contains(run.Reason, "the bucket is full") {
+		t.Errorf("room for one: %+v, %v", run, err)
+	}
+	if _, err := d.Preview(t.Context(), from(document(1), 2)); err != nil {
+		t.Errorf("room for one: %v", err)
+	}
+	fill(w, 10<<10)
+	if _, err := d.Preview(t.Context(), from(document(1), 2)); !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), "the bucket is full") {
+		t.Errorf("no room: preview %v", err)
+	}
+	// It is filled between the last look and the write: nothing was written, and that is known.
+	w = create("filled", 64<<10)
+	d = w.open(t, func(point string) {
+		if point == config.PointChecked {
+			fill(w, 64<<10-1000)
+		}
+	})
+	large := planOf("2", "limits.yaml", "text: "+strings.Repeat("x", 2000))
+	large.Previous = digest(document(1))
+	if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), large); !errors.Is(err, driver.ErrInvalid) || errors.Is(err, driver.ErrUnknown) || !strings.Contains(err.Error(), "maximum bytes exceeded") {
+		t.Errorf("filled: %v, want %v", err, driver.ErrInvalid)
+	}
+	if got := w.value(t); got != document(1) {
+		t.Errorf("the bucket has %q", got)
+	}
+}
+
+// TestAWayBackThatDoesNotFitIsSaidBefore: a document that was written by hand, without a header.
+func TestAWayBackThatDoesNotFitIsSaidBefore(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 8)
+	d := w.open(t, nil)
+	for _, test := range []struct {
+		size int
+		fits bool
+	}{{128<<10 - 12<<10, true}, {128<<10 - 12<<10 + 1, false}, {128<<10 - 300, false}} {
+		byHand := "text: " + strings.Repeat("x", test.size-6)
+		w.put(t, byHand)
+		run, err := d.DryRunRollback(t.Context(), from(byHand, 2))
+		if err != nil || run.Possible != test.fits || !test.fits && !strings.Contains(run.Reason, "the bucket takes 118784 beside what is noted of it") {
+			t.Errorf("%d bytes: %+v, %v", test.size, run, err)
+		}
+		p, err := d.Preview(t.Context(), from(byHand, 2))
+		if err != nil || p.RollbackReady != test.fits {
+			t.Errorf("%d bytes: %+v, %v", test.size, p, err)
+		}
+	}
+}
+
+// TestABucketWithoutABoundIsNotReadToItsEnd: it may have more than anybody reads in time.
+func TestABucketWithoutABoundIsNotReadToItsEnd(t *testing.T) {
+	n := natstest.Single(t)
+	if _, err := n.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{Name: "KV_endless", Subjects: []string{"$KV.endless.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.JetStream().Publish(t.Context(), "$KV.endless."+key, []byte(document(1))); err != nil {
+		t.Fatal(err)
+	}
+	d := opened(t, place{URL: n.URL(), Bucket: "endless"}.config(), nil)
+	for what, call := range map[string]func() error{
+		"preview": func() error { _, err := d.Preview(t.Context(), from(document(1), 2)); return err },
+		"probe":   func() error { _, err := d.Probe(t.Context(), driver.ApplyKey("shop-2", 0, 1)); return err },
+		"seal": func() error {
+			_, err := d.Seal(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20))
+			return err
+		},
+		"apply": func() error {
+			_, err := d.Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), from(document(1), 2))
+			return err
+		},
+	} {
+		if err := call(); !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), "bound its history") {
+			t.Errorf("%s: %v, want %v", what, err, driver.ErrInvalid)
+		}
+	}
+	if run, err := d.DryRunRollback(t.Context(), from(document(1), 2)); err != nil || run.Possible || !strings.Contains(run.Reason, "bound its history") {
+		t.Errorf("%+v, %v", run, err)
+	}
+}
+
 func TestADocumentAsLargeAsTheServerTakes(t *testing.T) {
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := newWorld(t, n, 8)

@@ -98,7 +98,7 @@ func (d *Driver) Running(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("look at target %s: %w", d.target, wrong(err))
 	}
-	return digestOf(r), nil
+	return r.Digest, nil
 }
 
 // Probe implements driver.Driver.

@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/blackdice/shipwarden/internal/bucket"
 	"github.com/blackdice/shipwarden/internal/strictjson"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
@@ -49,10 +50,10 @@ func formatOf(location string) (format, error) {
 }
 
 // content reads a document to its end, so that its digest is verified, and refuses one that
-// does not fit beside a header.
-func content(ctx context.Context, a artifact.Artifact, limit int64) ([]byte, error) {
-	if most := limit - headerRoom; a.Size > most {
-		return nil, fmt.Errorf("it measures %d bytes, and the bucket takes %d beside what is noted of it: %w", a.Size, max(most, 0), driver.ErrInvalid)
+// does not fit beside a header, or into what the bucket has left.
+func content(ctx context.Context, a artifact.Artifact, limits bucket.Limits) ([]byte, error) {
+	if err := fits(a.Size, limits); err != nil {
+		return nil, err
 	}
 	reader, err := a.Open(ctx)
 	if err != nil {
@@ -63,10 +64,18 @@ func content(ctx context.Context, a artifact.Artifact, limit int64) ([]byte, err
 	if err != nil {
 		return nil, fmt.Errorf("read artifact %s: %w", a.Name, err)
 	}
-	if most := limit - headerRoom; int64(len(body)) > most {
-		return nil, fmt.Errorf("it measures %d bytes, and the bucket takes %d beside what is noted of it: %w", len(body), max(most, 0), driver.ErrInvalid)
+	return body, fits(int64(len(body)), limits)
+}
+
+// fits refuses a document by its size.
+func fits(size int64, limits bucket.Limits) error {
+	switch {
+	case size > limits.Bytes-headerRoom:
+		return fmt.Errorf("it measures %d bytes, and the bucket takes %d beside what is noted of it: %w", size, max(limits.Bytes-headerRoom, 0), driver.ErrInvalid)
+	case size > limits.Room-headerRoom:
+		return fmt.Errorf("it measures %d bytes, and the bucket is full: it takes %d more beside what is noted of it: %w", size, max(limits.Room-headerRoom, 0), driver.ErrInvalid)
 	}
-	return body, nil
+	return nil
 }
 
 // parse reads a document and holds it against the schema. Errors wrap driver.ErrInvalid and

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/internal/natstest"
@@ -170,6 +171,41 @@ func TestAWriteThatWasLostIsSentAgain(t *testing.T) {
 	}
 	if got := len(w.history(t)); got != 1 || w.value(t) != document(1) {
 		t.Errorf("%d revisions, %q", got, w.value(t))
+	}
+}
+
+// TestAWriteThatWasLostIsNotForgottenWhereTheNextIsRefused: the bucket is full by then, and
+// the first may still arrive.
+func TestAWriteThatWasLostIsNotForgottenWhereTheNextIsRefused(t *testing.T) {
+	n := natstest.Single(t)
+	kv, err := n.JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "filling", History: 8, MaxBytes: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{Server: n, place: place{URL: n.URL(), Bucket: "filling"}, kv: kv}
+	l := newLine(t, w.URLs()[0])
+	filled := make(chan error, 1)
+	d := w.through(t, l, func(point string) {
+		if point == config.PointChecked {
+			l.set(false, true)
+			go func() {
+				natstest.Eventually(t, "the write on its way", func() bool {
+					l.mu.Lock()
+					defer l.mu.Unlock()
+					return len(l.held) > 0
+				})
+				_, err := kv.Put(t.Context(), "other", make([]byte, 64<<10-1000))
+				filled <- err
+				l.cut()
+			}()
+		}
+	})
+	large := planOf("1", "limits.yaml", "text: "+strings.Repeat("x", 2000))
+	if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-1", 0, 1), at(10), large); !errors.Is(err, driver.ErrUnknown) || !strings.Contains(err.Error(), "maximum bytes exceeded") {
+		t.Errorf("got %v, want %v", err, driver.ErrUnknown)
+	}
+	if err := <-filled; err != nil {
+		t.Error(err)
 	}
 }
 

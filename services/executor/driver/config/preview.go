@@ -54,13 +54,13 @@ func (d *Driver) preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 	if err != nil {
 		return p, err
 	}
-	before := s.digest
+	before := s.Digest
 	if before == "" {
 		before = "nothing"
 	}
 	p.Summary = fmt.Sprintf("%s -> %s, %s", before, plan.Artifact.Digest, words)
-	if s.digest == plan.Artifact.Digest {
-		p.Summary = fmt.Sprintf("carries %s already", s.digest)
+	if s.Digest == plan.Artifact.Digest {
+		p.Summary = fmt.Sprintf("carries %s already", s.Digest)
 	}
 	var detail strings.Builder
 	fmt.Fprintf(&detail, "target:   %s\nentry:    %s\ncurrent:  %s\nnew:      %s\nversion:  %s\nartifact: %s from %s\nrollback: %s\n\nwhat would change in the document\n%s",
@@ -74,7 +74,7 @@ func (d *Driver) changes(ctx context.Context, plan driver.Plan, s state, limits 
 	if !plan.Artifact.HasContent() {
 		return "content not at hand", "the document is not at hand, so that nobody can say\n", nil
 	}
-	body, err := content(ctx, plan.Artifact, limits.Bytes)
+	body, err := content(ctx, plan.Artifact, limits)
 	if err != nil {
 		return "", "", err
 	}
@@ -113,12 +113,12 @@ func (d *Driver) usable(ctx context.Context) (bucket.Limits, error) {
 	case limits.Mirror:
 		return limits, fmt.Errorf("entry %s: the bucket is a mirror, and cannot be written: %w", d.entry, driver.ErrInvalid)
 	case limits.Expires:
-		return limits, fmt.Errorf("entry %s: what is in the bucket goes away after a while (TTL): %w", d.entry, driver.ErrInvalid)
+		return limits, fmt.Errorf("entry %s: what is in the bucket goes away after a while (TTL), or for what is newer: %w", d.entry, driver.ErrInvalid)
 	case limits.History < minHistory:
 		return limits, fmt.Errorf("entry %s: the bucket keeps %d revisions of an entry, and must keep %d: takeovers and seals use them up, and the way back is one of them: %w",
 			d.entry, limits.History, minHistory, driver.ErrInvalid)
 	}
-	return limits, nil
+	return limits, d.bounded(limits)
 }
 
 // DryRunRollback implements driver.Driver: the document of the way back is in the bucket's
@@ -155,19 +155,26 @@ func (d *Driver) dryRun(ctx context.Context, plan driver.Plan) (driver.DryRun, e
 	if err != nil {
 		return out, err
 	}
-	_, there := find(all, plan.Previous)
+	previous, there := find(all, plan.Previous)
 	switch {
 	case !there:
 		return not("%s is not in the bucket's history any more", plan.Previous)
 	case limits.History < minHistory:
 		return not("the bucket keeps %d revisions of the entry, and must keep %d: what the release replaces would be pushed out by takeovers and seals", limits.History, minHistory)
 	case limits.Mirror || limits.Expires:
-		return not("the bucket is a mirror, or what is in it goes away after a while")
+		return not("the bucket is a mirror, or what is in it goes away")
 	}
-	if digestOf(all[len(all)-1]) != plan.Previous && digestOf(all[len(all)-1]) != plan.Artifact.Digest && len(all) >= limits.History {
-		if _, still := find(all[1:], plan.Previous); !still {
-			return not("%s is the oldest revision that the bucket keeps, and the release would push it out", plan.Previous)
+	if newest := all[len(all)-1].Digest; newest != plan.Artifact.Digest {
+		if newest != plan.Previous && len(all) >= limits.History {
+			if _, still := find(all[1:], plan.Previous); !still {
+				return not("%s is the oldest revision that the bucket keeps, and the release would push it out", plan.Previous)
+			}
 		}
+		// The release takes its part before.
+		limits.Room -= min(limits.Room, plan.Artifact.Size+headerRoom)
+	}
+	if err := fits(previous.Size, limits); err != nil {
+		return not("%s cannot be written again: %v", plan.Previous, err)
 	}
 	out.Possible = true
 	out.Steps = fmt.Sprintf("put:     %s <- %s, from the bucket's history\nversion: %s\n", d.entry, plan.Previous, plan.PreviousVersion)

@@ -2,7 +2,6 @@ package config
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -55,16 +54,14 @@ func (n note) same(other note) bool {
 // state is an entry as it was read.
 type state struct {
 	bucket.Revision
-	// digest is that of the document; "" where there is none.
-	digest string
-	note   note
+	note note
 	// lost says that a fence may have been there, and is not any more.
 	lost bool
 }
 
 // ours reports whether the document is what this driver placed last, and nobody has changed
 // it by hand.
-func (s state) ours() bool { return s.note.Key != "" && s.note.Carries == s.digest }
+func (s state) ours() bool { return s.note.Key != "" && s.note.Carries == s.Digest }
 
 // load reads the entry. Where its newest revision was written by hand, the fence is that of
 // the newest one that has it. Where none has it, there was one that is gone, unless nothing was
@@ -75,7 +72,7 @@ func (d *Driver) load(ctx context.Context) (state, error) {
 	if err != nil {
 		return state{}, wrong(err)
 	}
-	s := state{Revision: last, digest: digestOf(last)}
+	s := state{Revision: last}
 	found, err := s.read(last)
 	if err != nil || found || last.Sequence == 0 {
 		return s, err
@@ -120,28 +117,34 @@ func (s state) foreign(target string) error {
 	return nil
 }
 
-// history is what the bucket keeps of the entry, and its limits.
+// maxHistory is how many revisions of an entry are looked through at most, one by one.
+const maxHistory = 256
+
+// history is what the bucket keeps of the entry, without the documents, and its limits.
 func (d *Driver) history(ctx context.Context) ([]bucket.Revision, bucket.Limits, error) {
 	limits, err := d.entry.Limits(ctx)
 	if err != nil {
 		return nil, limits, wrong(err)
 	}
+	if err := d.bounded(limits); err != nil {
+		return nil, limits, err
+	}
 	all, err := d.entry.History(ctx)
 	return all, limits, wrong(err)
 }
 
-// digestOf is the digest of a revision's document; "" where it has none.
-func digestOf(r bucket.Revision) string {
-	if !r.Present {
-		return ""
+// bounded refuses a bucket of which nobody can read all revisions in time.
+func (d *Driver) bounded(limits bucket.Limits) error {
+	if limits.History <= maxHistory {
+		return nil
 	}
-	return fmt.Sprintf("sha256:%x", sha256.Sum256(r.Value))
+	return fmt.Errorf("entry %s: the bucket keeps more than %d revisions of an entry, or all of them: bound its history: %w", d.entry, maxHistory, driver.ErrInvalid)
 }
 
 // find is the newest revision whose document has a digest.
 func find(all []bucket.Revision, digest string) (bucket.Revision, bool) {
 	for _, r := range slices.Backward(all) {
-		if r.Present && digestOf(r) == digest {
+		if r.Present && r.Digest == digest {
 			return r, true
 		}
 	}
