@@ -140,7 +140,7 @@ func room(c *jetstream.StreamConfig, s *jetstream.StreamState) int64 {
 	case c.MaxBytes <= 0:
 		return math.MaxInt64
 	}
-	return max(0, c.MaxBytes-int64(min(s.Bytes, math.MaxInt64))) //nolint:gosec // It fits.
+	return max(0, c.MaxBytes-int64(min(s.Bytes, math.MaxInt64)))
 }
 
 func (e *Entry) get(ctx context.Context, g get) (Revision, error) {

@@ -226,7 +226,7 @@ func (d difference) summary() string {
 // text is all of it, as far as it is shown, and what was left out.
 func (d difference) text() string {
 	if len(d.lines) == 0 {
-		return "no value differs: what differs are comments, order or white space\n"
+		return "no value differs: what differs is how they are written, such as comments, order, quotes or white space\n"
 	}
 	var out strings.Builder
 	for i, line := range d.lines {

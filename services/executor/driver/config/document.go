@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -119,11 +117,11 @@ func read(f format, body []byte) ([]any, error) {
 		}
 		return []any{v}, nil
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(body))
+	stream := yaml.NewDecoder(bytes.NewReader(body))
 	var values []any
 	for {
 		var node yaml.Node
-		err := decoder.Decode(&node)
+		err := stream.Decode(&node)
 		switch {
 		case errors.Is(err, io.EOF) && len(values) == 0:
 			return nil, fmt.Errorf("%w: it is empty", errForm)
@@ -134,73 +132,10 @@ func read(f format, body []byte) ([]any, error) {
 		case len(values) == maxDocuments:
 			return nil, fmt.Errorf("%w: more than %d documents", errForm, maxDocuments)
 		}
-		v, err := decode(&node)
+		v, err := new(decoder).value(&node, 0)
 		if err != nil {
 			return nil, fmt.Errorf("%w: document %d: %w", errForm, len(values)+1, err)
 		}
 		values = append(values, v)
 	}
-}
-
-// yamlLine is where an error of the reader of YAML says that it is.
-var yamlLine = regexp.MustCompile(`^yaml: (?:unmarshal errors:\n  )?line ([0-9]+): `)
-
-// noYAML says of an error of the reader of YAML where it is, and nothing else: its words have
-// what stands there, which may be a secret.
-func noYAML(err error) string {
-	if at := yamlLine.FindStringSubmatch(err.Error()); at != nil {
-		return "near line " + at[1] + ": no YAML"
-	}
-	return "no YAML, or one that refers to what is not in it (*): quote a text that begins with a star"
-}
-
-// decode is the value of a YAML document as it would be in JSON.
-func decode(node *yaml.Node) (any, error) {
-	asText(node, 0)
-	var v any
-	if err := node.Decode(&v); err != nil {
-		return nil, errors.New(noYAML(err))
-	}
-	return plain(v, 0)
-}
-
-// asText has times of day read as the text that they are written as.
-func asText(node *yaml.Node, depth int) {
-	if depth > 2*maxDepth {
-		return // Too deep a document is refused afterwards.
-	}
-	if node.Kind == yaml.ScalarNode && node.ShortTag() == "!!timestamp" {
-		node.Tag = "!!str"
-	}
-	for _, child := range node.Content {
-		asText(child, depth+1)
-	}
-}
-
-func plain(v any, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, errors.New("nested too deep")
-	}
-	var err error
-	switch v := v.(type) {
-	case map[string]any:
-		for name, child := range v {
-			if v[name], err = plain(child, depth+1); err != nil {
-				return nil, err
-			}
-		}
-	case map[any]any:
-		return nil, errors.New("a key is no text")
-	case []any:
-		for i, child := range v {
-			if v[i], err = plain(child, depth+1); err != nil {
-				return nil, err
-			}
-		}
-	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, errors.New("a number that is none, or infinite")
-		}
-	}
-	return v, nil
 }

@@ -14,7 +14,8 @@ import (
 func FuzzDocument(f *testing.F) {
 	for _, seed := range []string{
 		"limits:\n  orders: 7\n  since: 2026-01-01\n", `{"a":{"b":[1,2.50,null,true,"x"]},"password":"hunter2"}`, "a: &a {b: 1}\nc: {<<: *a}\n",
-		"--- 1\n---\n- x\n...\n", "? [a]\n: b\n", "a: !!binary aGVsbG8=\n", "x: .inf\n", "{}", "[", "\xff", "",
+		"--- 1\n---\n- x\n...\n", "? [a]\n: b\n", "a: !!binary aGVsbG8=\n", "x: .inf\n", "a: &a [*a]\n", "a: [0777, 0x1F, 1:30, yes, 1e3, +1]\n", "x: !y 1\n", "-0.50e+10",
+		"{}", "[", "\xff", "",
 	} {
 		shaketest.Add(f, []byte(seed))
 	}

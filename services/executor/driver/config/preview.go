@@ -84,16 +84,16 @@ func (d *Driver) changes(ctx context.Context, plan driver.Plan, s state, limits 
 	}
 	var before []any
 	if s.Present {
-		f, err := formatOf(plan.Artifact.Location)
-		if err == nil {
-			before, err = read(f, s.Value)
+		// Nearly all JSON is YAML; what neither of both is was written by hand, or before.
+		own, _ := formatOf(plan.Artifact.Location) // as parse has it
+		for _, f := range []format{own, formatYAML, formatJSON} {
+			if before, err = read(f, s.Value); err == nil {
+				break
+			}
 		}
 		if err != nil {
-			// YAML reads nearly all JSON; where the other way round does not work, all of it is new.
-			if before, err = read(formatYAML, s.Value); err != nil {
-				all := compare(nil, after)
-				return "all of it is replaced", "what is there now cannot be read as such a document: all of it is replaced\n" + all.text(), nil //nolint:nilerr // It is the answer.
-			}
+			all := compare(nil, after)
+			return "all of it is replaced", "what is there now cannot be read as such a document: all of it is replaced\n" + all.text(), nil //nolint:nilerr // It is the answer.
 		}
 	}
 	diff := compare(before, after)

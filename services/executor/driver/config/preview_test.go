@@ -22,8 +22,8 @@ func TestThePreviewShowsEveryValueAndNoSecret(t *testing.T) {
 	}{
 		{
 			"values", "limits.yaml",
-			"orders: 1\nold: {a: 1, b: x}\nlist: [1, 2]\nsame: yes\n",
-			"orders: 2\nnew: 2026-01-01\nlist: [1, 3, 4]\nsame: yes\n",
+			"orders: 1\nold: {a: 1, b: x}\nlist: [1, 2]\nsame: true\n",
+			"orders: 2\nnew: 2026-01-01\nlist: [1, 3, 4]\nsame: true\n",
 			"2 changed, 2 added, 2 removed",
 			[]string{"~ /list/1: 2 -> 3", "+ /list/2: 4", `+ /new: "2026-01-01"`, "- /old/a: 1", `- /old/b: "x"`, "~ /orders: 1 -> 2"},
 		},
@@ -56,8 +56,19 @@ func TestThePreviewShowsEveryValueAndNoSecret(t *testing.T) {
 			[]string{"- /db/password: [redacted]", "- /db/port: 1", `+ /db: "none"`, "- /list/0/value: [redacted]", "+ /list/a: 1"},
 		},
 		{
-			"only the form", "limits.yaml", "b: 1\na: 2\n", "# words\na: 2\nb: 1\n", "no value differs",
-			[]string{"no value differs: what differs are comments, order or white space"},
+			"only the form", "limits.yaml", "b: 1\na: 2\nc: x\n", "# words\na: 2\nb: 1\nc: 'x'\n", "no value differs",
+			[]string{"no value differs: what differs is how they are written, such as comments, order, quotes or white space"},
+		},
+		{
+			"numbers that are the same to a machine", "limits.yaml", "total: 9007199254740993.0\nid: 123456789012345678901\nrate: 1.0\n", "total: 9007199254740992.0\nid: 123456789012345678902\nrate: 1.00\n", "3 changed",
+			[]string{"~ /total: 9007199254740993.0 -> 9007199254740992.0", "~ /id: 123456789012345678901 -> 123456789012345678902", "~ /rate: 1.0 -> 1.00"},
+		},
+		{
+			"what readers take for different things", "limits.yaml", "mode: 0777\n", "mode: 511\n", "all of it is replaced",
+			[]string{"what is there now cannot be read as such a document", "+ /mode: 511"},
+		},
+		{
+			"JSON that YAML reads otherwise", "limits.yaml", `{"a":1e3}`, "a: 1000\n", "1 changed", []string{"~ /a: 1e3 -> 1000"},
 		},
 		{
 			"several documents", "limits.yml", "a: 1\n---\nb: 1\n", "a: 1\n---\nb: 2\n---\nc: 3\n", "1 changed, 1 added",
@@ -129,11 +140,13 @@ func TestADocumentThatDoesNotFitIsRefusedWithItsPlaces(t *testing.T) {
 		{"fits", "limits.yaml", "limits: {orders: 7}\n", ""},
 		{"a value too high", "limits.yaml", "limits: {orders: 101}\n", "/limits/orders: maximum"},
 		{"another type", "limits.json", `{"limits":{"orders":"7"}}`, "/limits/orders: is a string, must be a integer"},
+		{"a number beyond all bounds", "limits.yaml", "limits: {orders: 1.0e+99999999}\n", "/limits/orders: "},
+		{"a number beyond all bounds in JSON", "limits.json", `{"limits":{"orders":1e99999999}}`, "/limits/orders: "},
 		{"missing and too much", "limits.yaml", "limit: 1\n", "/: limit not allowed; /: limits required"},
 		{"a secret is not told", "limits.yaml", "limits: {password: hunter2}\n", "/limits/password: pattern"},
 		{"a secret that begins with a star", "limits.yaml", "limits: {}\npassword: *hunter2\n", "quote a text that begins with a star"},
-		{"a secret that is no number", "limits.yaml", "limits: {}\nport: !!int hunter2\n", "it cannot be read: document 1: "},
-		{"a secret as a key, twice", "limits.yaml", "a: {hunter2: 1, hunter2: 2}\n", "near line 1: no YAML"},
+		{"a secret that is no number", "limits.yaml", "limits: {}\nport: !!int hunter2\n", "document 1: line 2: a type (!)"},
+		{"a secret as a key, twice", "limits.yaml", "a: {hunter2: 1, hunter2: 2}\n", "line 1: a key that is there before"},
 		{"a secret before a mistake", "limits.yaml", "limits: {}\na: \"hunter2\" b\n", "near line 1: no YAML"},
 		{"one of several", "limits.yaml", "limits: {}\n---\nlimits: {orders: 1.5}\n", "document 2: invalid: the document does not fit its schema: /limits/orders: is a number"},
 		{"twice the same key", "limits.yaml", "limits: {}\nlimits: {}\n", "it cannot be read"},
@@ -198,6 +211,40 @@ func TestMistakesOfTheConfigurationAreNamedByField(t *testing.T) {
 	} {
 		if _, err := config.New(c, config.Options{Target: target}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// TestWhatReadersOfYAMLTakeForDifferentThingsIsRefusedWithItsLine: a preview that shows one of
+// them would not show what the service reads.
+func TestWhatReadersOfYAMLTakeForDifferentThingsIsRefusedWithItsLine(t *testing.T) {
+	w := newWorld(t, natstest.Single(t), 8)
+	d := w.open(t, nil)
+	preview := func(value string) (driver.Preview, error) {
+		return d.Preview(t.Context(), planOf("1", "limits.yaml", "# words\na: "+value+"\n"))
+	}
+	const differently = "line 2: not all readers of YAML take this for the same"
+	for value, want := range map[string]string{
+		"yes": differently, "No": differently, "ON": differently, "off": differently, "y": differently, "N": differently,
+		"0777": differently, "-0777": differently, "08": differently, "0o777": differently, "0b11": differently, "0x1F": differently,
+		"1_000": differently, "1:30": differently, "12:30:45": differently, "1:30.5": differently, "1e3": differently, "1.5E3": differently,
+		"+1": differently, ".5": differently, "1.": differently, "1_0.5": differently, "=": differently,
+		"{on: 1}": differently, "{<<: {b: 1}}": differently, "[1, [no]]": differently,
+		"!!float 1": "line 2: a type (!)", "!!binary aGVsbG8=": "line 2: a type (!)", "!secret x": "line 2: a type (!)", "!!set {x}": "line 2: a type (!)",
+		"-.inf": "line 2: a number that is none", "{b: 1, 'b': 2}": "line 2: a key that is there before", "{~: 1}": "line 2: a key is no text",
+		"&a [*a]": "nested too deep", "[&a " + strings.Repeat("x", 60000) + strings.Repeat(",*a", 40) + "]": "line 2: aliases (*) stand for too much",
+	} {
+		if _, err := preview(value); !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", value, err, want)
+		}
+	}
+	for value, want := range map[string]string{
+		"'yes'": `"yes"`, `"0777"`: `"0777"`, "!!str 0777": `"0777"`, "|-\n  no": `"no"`, "yesterday": `"yesterday"`, "1.2.3": `"1.2.3"`,
+		"10.0.0.1:80": `"10.0.0.1:80"`, "8080:80": `"8080:80"`, "2026-01-01": `"2026-01-01"`, "1h30m": `"1h30m"`,
+		"0": "0", "-7": "-7", "1.50": "1.50", "1.5e+3": "1.5e+3", "True": "true", "~": "null", "": "null", "&a x": `"x"`, "!!map {}": "{}",
+	} {
+		if p, err := preview(value); err != nil || !strings.Contains(p.Detail, "\n+ /a: "+want+"\n") {
+			t.Errorf("%s: %v, want %s: %s", value, err, want, p.Detail)
 		}
 	}
 }
