@@ -2,13 +2,18 @@ package kubernetes
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/blackdice/shipwarden/services/executor/driver"
@@ -20,7 +25,7 @@ import (
 func (d *Driver) Diff(ctx context.Context, plan driver.Plan) (driver.Diff, error) {
 	out, err := d.diff(ctx, plan)
 	if err != nil {
-		return driver.Diff{}, fmt.Errorf("ask what would change on target %s: %w", d.target, err)
+		return driver.Diff{}, fmt.Errorf("ask what would change on target %s: %w", d.target, told{err})
 	}
 	return out, nil
 }
@@ -38,7 +43,7 @@ func (d *Driver) diff(ctx context.Context, plan driver.Plan) (driver.Diff, error
 	case ctx.Err() != nil:
 		return driver.Diff{}, context.Cause(ctx)
 	case err != nil:
-		return driver.Diff{Asked: true, Failed: err.Error()}, nil //nolint:nilerr // It is the answer.
+		return driver.Diff{Asked: true, Failed: told{err}.Error()}, nil //nolint:nilerr // It is the answer.
 	}
 	said := argv.Cut([]byte(text))
 	return driver.Diff{Asked: true, Text: string(said.Text), Last: said.LastLine(), LeftOut: said.Total > argv.MaxOutput}, nil
@@ -60,6 +65,8 @@ func (d *Driver) differences(ctx context.Context, objects set) (string, error) {
 		return "", err
 	}
 	var out strings.Builder
+	// A kubeconfig is replaced: an answer of one server must not stand for another.
+	fmt.Fprintf(&out, "namespace %s of %s\n", d.namespace, address(c.server))
 	var created, changed, deleted int
 	for _, t := range trials {
 		differs := differences(strip(t.is), strip(t.would))
@@ -110,47 +117,78 @@ func strip(o *unstructured.Unstructured) map[string]any {
 	return content
 }
 
-// differences has a line for each value that one of the two has and the other has not.
+// differences has a line for each value that one of the two has and the other has not. Of one
+// that looks like a secret on either side it has digests.
 func differences(is, would map[string]any) string {
-	before, after := map[string]string{}, map[string]string{}
-	leaves(before, "", is)
-	leaves(after, "", would)
+	before, after := map[string]leaf{}, map[string]leaf{}
+	leaves(before, "", false, is)
+	leaves(after, "", false, would)
+	all := maps.Clone(before)
+	maps.Copy(all, after)
 	var out strings.Builder
-	for _, path := range slices.Sorted(maps.Keys(union2(before, after))) {
+	for _, path := range slices.Sorted(maps.Keys(all)) {
 		old, was := before[path]
 		now, is := after[path]
+		secret := old.secret || now.secret
 		switch {
-		case was && is && old == now:
+		case was && is && old.text == now.text:
 		case was && is:
-			fmt.Fprintf(&out, "  %s: %s -> %s\n", path, old, now)
+			fmt.Fprintf(&out, "  %s: %s -> %s\n", path, old.shown(secret), now.shown(secret))
 		case was:
-			fmt.Fprintf(&out, "  - %s: %s\n", path, old)
+			fmt.Fprintf(&out, "  - %s: %s\n", path, old.shown(secret))
 		default:
-			fmt.Fprintf(&out, "  + %s: %s\n", path, now)
+			fmt.Fprintf(&out, "  + %s: %s\n", path, now.shown(secret))
 		}
 	}
 	return out.String()
 }
 
-func union2(a, b map[string]string) map[string]string {
-	out := maps.Clone(a)
-	maps.Copy(out, b)
-	return out
+var (
+	// secretName is the name of something whose value nobody needs to see.
+	secretName = regexp.MustCompile(`(?i)secret|token|passw|passphrase|credential|private|(?:api|access|signing|encryption|auth)[_-]?key|^key$|^pwd$|^auth$|dsn|connection[_-]?string|last-applied-configuration`)
+	// reference is the name of what says where a secret is, and not the secret.
+	reference = regexp.MustCompile(`^(?:secretName|secretRef|secretKeyRef|imagePullSecrets|valueFrom|automountServiceAccountToken)$`)
+)
+
+// leaf is a value of a tree, in JSON.
+type leaf struct {
+	text   string
+	secret bool
 }
 
-// leaves are the values of a tree by their paths, in JSON.
-func leaves(into map[string]string, path string, value any) {
+// shown is what people see of the value. It differs where the value does, and begins in a way
+// that the redaction of the whole text leaves alone.
+func (l leaf) shown(secret bool) string {
+	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(l.text)))[:12]
+	if secret {
+		return "a secret, sha256 " + sum
+	}
+	if clean, n := argv.Redact([]byte(l.text)); n > 0 {
+		return fmt.Sprintf("%s, sha256 %s", clean, sum)
+	}
+	return l.text
+}
+
+// leaves are the values of a tree by their paths.
+func leaves(into map[string]leaf, path string, secret bool, value any) {
 	switch v := value.(type) {
 	case map[string]any:
+		about := aboutSecret(path, v)
 		for key, inner := range v {
-			leaves(into, strings.TrimPrefix(path+"."+key, "."), inner)
+			hide := !reference.MatchString(key) && (secret || secretName.MatchString(key) || about && !naming(key))
+			leaves(into, strings.TrimPrefix(path+"."+key, "."), hide, inner)
 		}
 		if len(v) > 0 || path == "" {
 			return
 		}
 	case []any:
 		for i, inner := range v {
-			leaves(into, fmt.Sprintf("%s[%d]", path, i), inner)
+			hide := secret
+			if i > 0 {
+				flag, _ := v[i-1].(string)
+				hide = hide || strings.HasPrefix(flag, "-") && !strings.Contains(flag, "=") && secretName.MatchString(flag)
+			}
+			leaves(into, fmt.Sprintf("%s[%d]", path, i), hide, inner)
 		}
 		if len(v) > 0 {
 			return
@@ -160,5 +198,61 @@ func leaves(into map[string]string, path string, value any) {
 	if err != nil {
 		text = fmt.Append(nil, value)
 	}
-	into[path] = string(text)
+	into[path] = leaf{text: string(text), secret: secret}
+}
+
+// naming reports whether a field says what the others beside it are about.
+func naming(key string) bool {
+	return slices.Contains([]string{"name", "key", "id"}, strings.ToLower(key))
+}
+
+// aboutSecret reports whether a map says that its values are about a secret, as a variable
+// does: {name: DB_PASSWORD, value: ...}. The name of an object or of a container says nothing
+// of the kind.
+func aboutSecret(path string, m map[string]any) bool {
+	if _, container := m["image"]; container || path == "metadata" || strings.HasSuffix(path, ".metadata") {
+		return false
+	}
+	for key, value := range m {
+		if text, ok := value.(string); ok && naming(key) && secretName.MatchString(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxTold bounds what is said of an error, in bytes.
+const maxTold = 600
+
+// told is an error as people and the record may read it: in short, without what looks like a
+// secret, and without the values that the server has refused and quotes.
+type told struct{ error }
+
+func (t told) Unwrap() error { return t.error }
+
+func (t told) Error() string {
+	text := t.error.Error()
+	if status := apierrors.APIStatus(nil); errors.As(t.error, &status) && status.Status().Reason == metav1.StatusReasonInvalid && status.Status().Details != nil {
+		said := status.Status()
+		var why []string
+		for _, cause := range said.Details.Causes {
+			// The value stands before the last colon.
+			why = append(why, cause.Field+": "+strings.TrimSpace(cause.Message[strings.LastIndex(cause.Message, ": ")+1:]))
+		}
+		text = strings.ReplaceAll(text, said.Message, strings.Join(why, ", "))
+	}
+	clean, _ := argv.Redact([]byte(text))
+	if len(clean) > maxTold {
+		return strings.ToValidUTF8(string(clean[:maxTold]), "") + "…"
+	}
+	return string(clean)
+}
+
+// address is the URL of a server without credentials.
+func address(server string) string {
+	u, err := url.Parse(server)
+	if err != nil {
+		return "a server whose address cannot be read"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }

@@ -16,7 +16,7 @@ func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 	defer cancel()
 	p, err := d.preview(ctx, plan)
 	if err != nil {
-		return driver.Preview{}, fmt.Errorf("preview target %s: %w", d.target, err)
+		return driver.Preview{}, fmt.Errorf("preview target %s: %w", d.target, told{err})
 	}
 	return p, nil
 }
@@ -43,7 +43,7 @@ func (d *Driver) preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 	}
 	var detail strings.Builder
 	fmt.Fprintf(&detail, "target:    %s\nserver:    %s\nnamespace: %s\ncurrent:   %s\nnew:       %s\nversion:   %s\nartifact:  %s from %s\nready in:  %s\nrollback:  %s\n",
-		d.target, c.server, d.namespace, before, plan.Artifact.Digest, plan.Version, plan.Artifact.Name, plan.Artifact.Location, d.timeout, back.Reason)
+		d.target, address(c.server), d.namespace, before, plan.Artifact.Digest, plan.Version, plan.Artifact.Name, plan.Artifact.Location, d.timeout, back.Reason)
 	for _, o := range r.Objects {
 		fmt.Fprintf(&detail, "there:     %s\n", o)
 	}
@@ -64,7 +64,7 @@ func (d *Driver) DryRunRollback(ctx context.Context, plan driver.Plan) (driver.D
 	defer cancel()
 	out, err := d.askBack(ctx, plan)
 	if err != nil {
-		return driver.DryRun{}, fmt.Errorf("dry run of the way back of target %s: %w", d.target, err)
+		return driver.DryRun{}, fmt.Errorf("dry run of the way back of target %s: %w", d.target, told{err})
 	}
 	return out, nil
 }
@@ -97,7 +97,7 @@ func (d *Driver) dryRun(ctx context.Context, c *cluster, r record, plan driver.P
 	case err != nil && passes(err):
 		return out, err // Nobody knows.
 	case err != nil:
-		out.Reason = fmt.Sprintf("%s cannot be placed again: %v", plan.Previous, err)
+		out.Reason = fmt.Sprintf("%s cannot be placed again: %v", plan.Previous, told{err})
 		return out, nil
 	}
 	var steps strings.Builder

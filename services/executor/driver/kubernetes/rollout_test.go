@@ -240,6 +240,18 @@ func TestWhatWouldChangeIsSaidByTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The server says as well whether it would delete.
+	firm := w.driver(t, kubernetes.Options{Wrap: func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodDelete {
+				r.URL.Path += "/nowhere"
+			}
+			return next.RoundTrip(r)
+		})
+	}})
+	if asked, err := firm.Diff(t.Context(), planOf(2, web("2.0.0", ""))); err != nil || !strings.Contains(asked.Failed, "Service shop cannot be deleted") {
+		t.Errorf("what cannot be deleted: %+v, %v", asked, err)
+	}
 	more := "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: extra}, data: {password: hunter2hunter2}}\n"
 	second := planOf(2, web("2.0.0", more))
 	second.Previous = first.Artifact.Digest
@@ -248,6 +260,7 @@ func TestWhatWouldChangeIsSaidByTheServer(t *testing.T) {
 		t.Fatalf("%+v, %v", asked, err)
 	}
 	for _, want := range []string{
+		"namespace " + w.namespace + " of https://127.0.0.1:",
 		"create ConfigMap extra\n", "change Deployment shop\n", "delete Service shop\n",
 		`  spec.template.spec.containers[0].image: "registry.example.test/shop:1.0.0" -> "registry.example.test/shop:2.0.0"` + "\n",
 		"1 to create, 1 to change, 1 to delete, 0 as they are\n",

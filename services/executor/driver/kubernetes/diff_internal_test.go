@@ -1,0 +1,122 @@
+package kubernetes
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/argv"
+)
+
+func tree(t *testing.T, text string) map[string]any {
+	t.Helper()
+	var out map[string]any
+	if text == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func shownTo(t *testing.T, is, would string) string {
+	t.Helper()
+	return string(argv.Cut([]byte(differences(tree(t, is), tree(t, would)))).Text)
+}
+
+// Whatever it says of a secret, approvers see that it changes, and another value is another
+// answer.
+func TestADifferenceShowsNoSecretAndChangesWithIt(t *testing.T) {
+	for name, test := range map[string]struct{ is, would string }{
+		"a value by its name":                 {`{"data": {"password": "hunter2old"}}`, `{"data": {"password": "hunter2new"}}`},
+		"a value that is new":                 {``, `{"data": {"password": "hunter2new"}}`},
+		"a value that goes":                   {`{"data": {"password": "hunter2new"}}`, `{"data": {}}`},
+		"a variable":                          {`{"env": [{"name": "DB_PASSWORD", "value": "hunter2old"}]}`, `{"env": [{"name": "DB_PASSWORD", "value": "hunter2new"}]}`},
+		"a variable that is new":              {`{"env": []}`, `{"env": [{"name": "API_TOKEN", "value": "hunter2new"}]}`},
+		"a variable that moves":               {`{"env": [{"name": "A", "value": "b"}]}`, `{"env": [{"name": "DB_PASSWORD", "value": "hunter2new"}, {"name": "A", "value": "b"}]}`},
+		"a variable that is called otherwise": {`{"env": [{"name": "DB_PASSWORD", "value": "hunter2old"}]}`, `{"env": [{"name": "A", "value": "hunter2new"}]}`},
+		"what is below":                       {`{"x": {"credentials": [{"a": "hunter2old"}]}}`, `{"x": {"credentials": [{"a": "hunter2new"}]}}`},
+		"an argument":                         {`{"args": ["--db-password", "hunter2old"]}`, `{"args": ["--db-password", "hunter2new"]}`},
+		"an argument with its name":           {`{"args": ["--db-password=hunter2old"]}`, `{"args": ["--db-password=hunter2new"]}`},
+		"a text":                              {`{"data": {"app.conf": "password=hunter2old\nx=y"}}`, `{"data": {"app.conf": "password=hunter2new\nx=y"}}`},
+		"a container of that name":            {`{"containers": [{"name": "auth", "image": "a:1", "env": [{"name": "DB_PASSWORD", "value": "hunter2old"}]}]}`, `{"containers": [{"name": "auth", "image": "a:1", "env": [{"name": "DB_PASSWORD", "value": "hunter2new"}]}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := shownTo(t, test.is, test.would)
+			if got == "" || strings.Contains(got, "hunter2") {
+				t.Errorf("shown: %q", got)
+			}
+			if other := shownTo(t, strings.ReplaceAll(test.is, "hunter2new", "hunter2other"), strings.ReplaceAll(test.would, "hunter2new", "hunter2other")); other == got {
+				t.Errorf("another value is the same answer: %q", got)
+			}
+		})
+	}
+}
+
+func TestADifferenceShowsWhatIsNoSecret(t *testing.T) {
+	for name, test := range map[string]struct{ is, would, want string }{
+		"the image of a container whose name sounds so": {
+			`{"containers": [{"name": "auth", "image": "a:1"}]}`, `{"containers": [{"name": "auth", "image": "a:2"}]}`, `  containers[0].image: "a:1" -> "a:2"`,
+		},
+		"the labels of an object whose name sounds so": {
+			`{"metadata": {"name": "token-shop", "labels": {"a": "b"}}}`, `{"metadata": {"name": "token-shop", "labels": {"a": "c"}}}`, `  metadata.labels.a: "b" -> "c"`,
+		},
+		"which secret is named": {
+			`{"volumes": [{"secret": {"secretName": "a"}}]}`, `{"volumes": [{"secret": {"secretName": "b"}}]}`, `  volumes[0].secret.secretName: "a" -> "b"`,
+		},
+		"where a variable has its value from": {
+			`{"env": [{"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "a", "key": "password"}}}]}`,
+			`{"env": [{"name": "DB_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "b", "key": "password"}}}]}`,
+			`  env[0].valueFrom.secretKeyRef.name: "a" -> "b"`,
+		},
+		"a variable": {
+			`{"env": [{"name": "A", "value": "b"}]}`, `{"env": [{"name": "A", "value": "c"}]}`, `  env[0].value: "b" -> "c"`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := shownTo(t, test.is, test.would); got != test.want+"\n" {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// A server quotes the whole value that it refuses: a template of pods with its variables.
+func TestWhatAServerRefusesIsSaidInShortAndWithoutItsValue(t *testing.T) {
+	refused := apierrors.NewInvalid(schema.GroupKind{Group: "batch", Kind: "Job"}, "shop", field.ErrorList{
+		field.Invalid(field.NewPath("spec", "template"), map[string]any{"env": `{Name:"DB_PASSWORD", Value:"hunter2: x"}`}, "field is immutable"),
+		field.Required(field.NewPath("spec", "selector"), ""),
+	})
+	got := told{fmt.Errorf("Job shop: %w", refused)}
+	for _, want := range []string{"Job shop: ", "spec.template: field is immutable", "spec.selector: Required value"} {
+		if !strings.Contains(got.Error(), want) {
+			t.Errorf("nothing of %q in %q", want, got.Error())
+		}
+	}
+	if strings.Contains(got.Error(), "hunter2") || !apierrors.IsInvalid(got) {
+		t.Errorf("got %q", got.Error())
+	}
+	long := told{fmt.Errorf("password=hunter2hunter2 %s: %w", strings.Repeat("ä", 5000), driver.ErrInvalid)}
+	if text := long.Error(); len(text) > maxTold+50 || strings.Contains(text, "hunter2") || !errors.Is(long, driver.ErrInvalid) {
+		t.Errorf("%d bytes: %q", len(text), text)
+	}
+}
+
+func TestAServerIsNamedWithoutCredentials(t *testing.T) {
+	for server, want := range map[string]string{
+		"https://10.0.0.1:6443":                        "https://10.0.0.1:6443",
+		"https://me:hunter2@gate.example/k8s/c1?a=b#c": "https://gate.example/k8s/c1",
+	} {
+		if got := address(server); got != want {
+			t.Errorf("%s: got %q, want %q", server, got, want)
+		}
+	}
+}
