@@ -84,20 +84,38 @@ func (d *Driver) differences(ctx context.Context, objects set) (string, error) {
 		if has(wanted, old) {
 			continue
 		}
-		var found *unstructured.Unstructured
-		if err := again(ctx, func() (bool, error) {
-			found, _, err = d.live(ctx, c, old)
-			return err == nil, err
-		}); err != nil {
-			return "", fmt.Errorf("%s: %w", old, err)
+		deletes, err := d.tryDelete(ctx, c, old)
+		if err != nil {
+			return "", fmt.Errorf("%s cannot be deleted: %w", old, err)
 		}
-		if found != nil && found.GetDeletionTimestamp() == nil && found.GetLabels()[labelTarget] == d.target {
+		if deletes {
 			deleted++
 			fmt.Fprintf(&out, "delete %s\n", old)
 		}
 	}
 	fmt.Fprintf(&out, "%d to create, %d to change, %d to delete, %d as they are\n", created, changed, deleted, len(trials)-created-changed)
 	return out.String(), nil
+}
+
+// tryDelete reports whether an object is there to be deleted, and has the server say whether
+// it would.
+func (d *Driver) tryDelete(ctx context.Context, c *cluster, r ref) (there bool, err error) {
+	err = again(ctx, func() (bool, error) {
+		found, objects, err := d.live(ctx, c, r)
+		there = found != nil && found.GetDeletionTimestamp() == nil && found.GetLabels()[labelTarget] == d.target
+		if err != nil || !there {
+			return err == nil, err
+		}
+		uid, background := found.GetUID(), metav1.DeletePropagationBackground
+		err = objects.Delete(ctx, r.Name, metav1.DeleteOptions{
+			Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background, DryRun: []string{metav1.DryRunAll},
+		})
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			return false, nil // It is another one by now, or none.
+		}
+		return err == nil, err
+	})
+	return there, err
 }
 
 // strip is what of an object can be released: neither what its controllers say of it, nor
