@@ -98,7 +98,7 @@ func (d *Driver) dryRun(ctx context.Context, c *cluster, r record, plan driver.P
 		return out, err // Nobody knows.
 	case err != nil:
 		out.Reason = fmt.Sprintf("%s cannot be placed again: %v", plan.Previous, told{err})
-		return out, nil
+		return out, nil //nolint:nilerr // It is the answer.
 	}
 	var steps strings.Builder
 	fmt.Fprintf(&steps, "version: %s\n", version)
