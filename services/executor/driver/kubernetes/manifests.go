@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	nodes "go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	yamldocs "k8s.io/apimachinery/pkg/util/yaml"
@@ -203,11 +204,48 @@ func (d *Driver) parse(files [][]byte) (set, error) {
 			return nil, fmt.Errorf("%s is there twice: %w", a, driver.ErrInvalid)
 		}
 	}
-	return s, nil
+	_, err := s.encode()
+	return s, err
+}
+
+// plain refuses what the document does not say as it stands there: values that stand for
+// others, which may be more than fits anywhere, and what follows the end of the document, which
+// nobody reads.
+func plain(text []byte) error {
+	docs := nodes.NewDecoder(bytes.NewReader(text))
+	for n := 0; ; n++ {
+		var doc nodes.Node
+		switch err := docs.Decode(&doc); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("%w: %w", driver.ErrInvalid, err)
+		case n > 0:
+			return fmt.Errorf("something follows the end (...): %w", driver.ErrInvalid)
+		}
+		if err := literal(&doc); err != nil {
+			return err
+		}
+	}
+}
+
+func literal(node *nodes.Node) error {
+	if node.Kind == nodes.AliasNode || node.Anchor != "" {
+		return fmt.Errorf("line %d: anchors (&) and aliases (*) are not taken: write out what they stand for: %w", node.Line, driver.ErrUnsupported)
+	}
+	for _, child := range node.Content {
+		if err := literal(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // document adds the objects of one document.
 func (d *Driver) document(s set, text []byte) (set, error) {
+	if err := plain(text); err != nil {
+		return nil, fmt.Errorf("read manifest %d: %w", len(s)+1, err)
+	}
 	converted, err := yaml.YAMLToJSONStrict(text)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest %d: %w: %w", len(s)+1, driver.ErrInvalid, err)
@@ -248,6 +286,8 @@ func (d *Driver) admissible(o *unstructured.Unstructured) error {
 		return fmt.Errorf("%s lies in namespace %s, and the target is namespace %s: %w", r, namespace, d.namespace, driver.ErrUnsupported)
 	case r.Group == "" && r.Kind == "Secret":
 		return fmt.Errorf("%s: a secret belongs into no artifact: name one that is there: %w", r, driver.ErrUnsupported)
+	case r.Group == "batch" && r.Kind == "Job":
+		return fmt.Errorf("%s: a Job is no state that can be placed: run it by another target, e.g. driver command: %w", r, driver.ErrUnsupported)
 	case r.Group == "" && r.Kind == "ConfigMap" && (r.Name == d.recordName() || strings.HasPrefix(r.Name, d.recordName()+"-")):
 		problem = "has a name that is kept for the record of the target"
 	case o.GetResourceVersion() != "" || o.GetUID() != "" || o.GetManagedFields() != nil || len(o.GetOwnerReferences()) > 0:
@@ -269,13 +309,17 @@ func (d *Driver) admissible(o *unstructured.Unstructured) error {
 	return nil
 }
 
-// encode is the set as it is kept.
+// encode is the set as it is kept. It is refused where it could not be read again.
 func (s set) encode() ([]byte, error) {
 	objects := make([]map[string]any, len(s))
 	for i, o := range s {
 		objects[i] = o.Object
 	}
-	return json.Marshal(objects)
+	text, err := json.Marshal(objects)
+	if len(text) > maxManifests {
+		return nil, fmt.Errorf("the manifests measure %d bytes as they are kept, and at most %d can be: %w", len(text), maxManifests, driver.ErrUnsupported)
+	}
+	return text, err
 }
 
 func decode(text []byte) (set, error) {

@@ -55,6 +55,11 @@ func TestWhatDoesNotBelongIntoTheNamespaceIsRefusedBeforeAnybodyIsAsked(t *testi
 		"another namespace":     {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: kube-system}}", driver.ErrUnsupported},
 		"a secret":              {"{apiVersion: v1, kind: Secret, metadata: {name: a}}", driver.ErrUnsupported},
 		"a secret in a list":    {"{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Secret, metadata: {name: a}}]}", driver.ErrUnsupported},
+		"a job":                 {"{apiVersion: batch/v1, kind: Job, metadata: {name: a}}", driver.ErrUnsupported},
+		"an anchor":             {"{apiVersion: v1, kind: ConfigMap, metadata: &a {name: a}}", driver.ErrUnsupported},
+		"an alias":              {bomb, driver.ErrUnsupported},
+		"more after an end":     {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n...\n{apiVersion: v1, kind: ConfigMap, metadata: {name: b}}", driver.ErrInvalid},
+		"too much to be kept":   {swelling, driver.ErrUnsupported},
 		"the record":            {"{apiVersion: v1, kind: ConfigMap, metadata: {name: shipwarden-shop-1}}", driver.ErrInvalid},
 		"what is kept":          {"{apiVersion: v1, kind: ConfigMap, metadata: {name: shipwarden-shop-1-0123}}", driver.ErrInvalid},
 		"the same twice":        {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}", driver.ErrInvalid},
@@ -71,6 +76,30 @@ func TestWhatDoesNotBelongIntoTheNamespaceIsRefusedBeforeAnybodyIsAsked(t *testi
 				t.Errorf("got %+v, %v; want %v", got, err, test.want)
 			}
 		})
+	}
+}
+
+// bomb is short as it is written, and what it stands for fits nowhere.
+const bomb = `apiVersion: v1
+kind: ConfigMap
+metadata: {name: a}
+data:
+  a: &a [x, x, x, x, x, x, x, x, x, x]
+  b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]
+  c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b, *b]
+  d: [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]
+`
+
+// swelling is six times as long as it is kept, and short again when it is packed.
+var swelling = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}, data: {a: \"" + strings.Repeat("<", 1<<20) + "\"}}"
+
+func TestAJobIsRefusedByItsNameAndByWhatToDoInstead(t *testing.T) {
+	p := driver.Plan{Target: "shop-1", Artifact: drivertest.File("shop", "shop.yaml", []byte("{apiVersion: batch/v1, kind: Job, metadata: {name: migrate}}"))}
+	_, err := offline(t, nobody).Diff(t.Context(), p)
+	for _, want := range []string{"Job migrate", "no state that can be placed", "driver command"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("nothing of %q in %v", want, err)
+		}
 	}
 }
 
