@@ -85,7 +85,8 @@ func (c change) do(ctx context.Context, plan driver.Plan) (driver.Result, error)
 		return driver.Result{Digest: c.digest, Message: "carries " + c.digest + " already", Repeated: true}, nil
 	}
 	c.at(PointAdmitted)
-	if _, err := c.try(ctx, c.cluster, c.objects); err != nil {
+	trials, err := c.try(ctx, c.cluster, c.objects)
+	if err != nil {
 		return driver.Result{}, err
 	}
 	if c.action == ledger.Apply {
@@ -101,7 +102,7 @@ func (c change) do(ctx context.Context, plan driver.Plan) (driver.Result, error)
 	defer stop()
 	c.at(PointBegun)
 	for i, o := range c.objects {
-		if err := c.put(ctx, o, r.stamp()); err != nil {
+		if err := c.put(ctx, o, r.stamp(), trials[i].known); err != nil {
 			return driver.Result{}, err
 		}
 		if i == 0 {

@@ -40,7 +40,8 @@ func (d *Driver) live(ctx context.Context, c *cluster, r ref) (*unstructured.Uns
 }
 
 // put applies one object, on condition that it is as it was when the record was looked at.
-func (c change) put(ctx context.Context, o *unstructured.Unstructured, stamp string) error {
+// Known says that the record named it before this change.
+func (c change) put(ctx context.Context, o *unstructured.Unstructured, stamp string, known bool) error {
 	r := refOf(o)
 	err := again(ctx, func() (bool, error) {
 		found, objects, err := c.live(ctx, c.cluster, r)
@@ -50,7 +51,7 @@ func (c change) put(ctx context.Context, o *unstructured.Unstructured, stamp str
 		if err := c.holds(ctx); err != nil {
 			return false, err
 		}
-		if err := c.ours(found); err != nil {
+		if err := c.ours(found, known); err != nil {
 			return false, err
 		}
 		wanted := wants(o, found)
@@ -86,13 +87,18 @@ func refusal(err error) error {
 	return err
 }
 
-// ours refuses what another target has placed: as the same manager, it would be no conflict.
-func (d *Driver) ours(found *unstructured.Unstructured) error {
+// ours refuses what another target has placed, for it would be no conflict of the same manager,
+// and what was there before: the way back would delete it. What the record names is ours though
+// somebody has taken its label.
+func (d *Driver) ours(found *unstructured.Unstructured, known bool) error {
 	if found == nil {
 		return nil
 	}
-	if owner := found.GetLabels()[labelTarget]; owner != "" && owner != d.target {
+	switch owner := found.GetLabels()[labelTarget]; {
+	case owner != "" && owner != d.target:
 		return fmt.Errorf("%w: it was placed by target %s", driver.ErrConflict, owner)
+	case owner == "" && !known:
+		return fmt.Errorf("%w: it is there already and was not placed by this target: remove it, or leave it out", driver.ErrConflict)
 	}
 	return nil
 }
@@ -119,21 +125,27 @@ func scaled(found *unstructured.Unstructured) bool {
 }
 
 // try has the server say what it would make of each object. It changes nothing, and needs no
-// fence. An error that wraps driver.ErrConflict names a field that is somebody else's.
+// fence. An error that wraps driver.ErrConflict names a field that is somebody else's, or an
+// object that is.
 func (d *Driver) try(ctx context.Context, c *cluster, objects set) ([]trial, error) {
+	remembered, err := d.load(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	trials := make([]trial, len(objects))
 	for i, o := range objects {
 		r := refOf(o)
+		known := has(remembered.Objects, r)
 		if err := again(ctx, func() (bool, error) {
 			found, resource, err := d.live(ctx, c, r)
 			if err != nil {
 				return false, err
 			}
-			if err := d.ours(found); err != nil {
+			if err := d.ours(found, known); err != nil {
 				return false, err
 			}
 			would, err := resource.Apply(ctx, r.Name, wants(o, found), metav1.ApplyOptions{FieldManager: manager, DryRun: []string{metav1.DryRunAll}})
-			trials[i] = trial{ref: r, is: found, would: would}
+			trials[i] = trial{ref: r, known: known, is: found, would: would}
 			return err == nil, refusal(err)
 		}); err != nil {
 			return nil, fmt.Errorf("%s: %w", r, err)
@@ -144,7 +156,9 @@ func (d *Driver) try(ctx context.Context, c *cluster, objects set) ([]trial, err
 
 // trial is an object as it is, nil where there is none, and as it would be.
 type trial struct {
-	ref       ref
+	ref ref
+	// known says that the record names it.
+	known     bool
 	is, would *unstructured.Unstructured
 }
 

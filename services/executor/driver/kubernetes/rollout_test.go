@@ -204,6 +204,64 @@ func TestWhatAnotherTargetOfTheNamespaceHasPlacedIsNotTaken(t *testing.T) {
 	}
 }
 
+// What was there before a target is not its own: the way back would delete it.
+func TestWhatWasThereAndNobodyPlacedIsNotTaken(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d := w.driver(t, kubernetes.Options{})
+	w.admin.Must(t, http.MethodPost, w.path("configmaps"), object{"metadata": object{"name": "extra"}})
+	first, _, err := release(t, d, 1, driver.Plan{}, shop(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const extra = "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: extra}, data: {a: b}}\n"
+	second := planOf(2, shop(3)+extra)
+	second.Previous = first.Artifact.Digest
+	const want = "ConfigMap extra: conflict: it is there already and was not placed by this target: remove it, or leave it out"
+	if asked, err := d.Diff(t.Context(), second); err != nil || !strings.Contains(asked.Failed, want) || asked.Digest() != "" {
+		t.Errorf("what would change: %+v, %v", asked, err)
+	}
+	if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), second); !errors.Is(err, driver.ErrConflict) || w.status(t, "services/shop-3") != http.StatusNotFound {
+		t.Errorf("apply: %v", err)
+	}
+	if err := back(t, d, 2, second); err != nil {
+		t.Error(err)
+	}
+	if got := w.status(t, "configmaps/extra"); got != http.StatusOK {
+		t.Errorf("the way back has deleted what was there: %d", got)
+	}
+}
+
+func TestWhatSomebodyMakesAfterTheDryRunIsNotTaken(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d := w.driver(t, kubernetes.Options{At: func(point string) {
+		if point == kubernetes.PointBegun {
+			w.admin.Must(t, http.MethodPost, w.path("configmaps"), object{"metadata": object{"name": "shop"}})
+		}
+	}})
+	if _, _, err := release(t, d, 1, driver.Plan{}, shop(1)); !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "ConfigMap shop") || w.deployment(t) != nil {
+		t.Errorf("%v; deployment %v", err, w.deployment(t))
+	}
+}
+
+func TestWhatTheRecordNamesIsOursWithoutItsLabel(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d := w.driver(t, kubernetes.Options{})
+	first, _, err := release(t, d, 1, driver.Plan{}, shop(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.admin.Must(t, http.MethodPatch, w.path("configmaps/shop"), object{"metadata": object{"labels": object{"shipwarden.github.io/target": nil}}})
+	if asked, err := d.Diff(t.Context(), planOf(2, shop(2))); err != nil || asked.Failed != "" {
+		t.Errorf("what would change: %+v, %v", asked, err)
+	}
+	if _, _, err := release(t, d, 2, first, shop(2)); err != nil {
+		t.Error(err)
+	}
+}
+
 // An autoscaler changes the number of replicas by the subresource scale, as the manager that
 // all controllers are.
 func TestWhatAnAutoscalerSetsIsNoDriftAndStays(t *testing.T) {
