@@ -17,14 +17,16 @@ var (
 	errSlow   = errors.New("not ready in time")
 )
 
-// ready waits until every object is as it is to be. Why says in a line what the one lacks that
+// ready waits until every object is as it is to be: after those that were waited for, all are
+// looked at once more. Why says in a line what the one lacks that
 // is not; the error says the same.
 func (c change) ready(ctx context.Context) (why string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errSlow)
 	defer cancel()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	waiting := c.objects.refs()
+	all := c.objects.refs()
+	waiting := all
 	for {
 		if err := c.holds(ctx); err != nil {
 			return why, slow(ctx, why, err)
@@ -42,9 +44,14 @@ func (c change) ready(ctx context.Context) (why string, err error) {
 				why = fmt.Sprintf("%s: %s", r, message)
 			}
 		}
-		if waiting = left; len(waiting) == 0 {
-			return "", nil
+		if len(left) == 0 {
+			if len(waiting) == len(all) {
+				return "", nil
+			}
+			waiting = all
+			continue
 		}
+		waiting = left
 		select {
 		case <-ctx.Done():
 			return why, slow(ctx, why, ctx.Err())

@@ -262,6 +262,36 @@ func TestWhatTheRecordNamesIsOursWithoutItsLabel(t *testing.T) {
 	}
 }
 
+func TestWhatIsGoneWhileOthersAreWaitedForIsWaitedForAgain(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	var placed, deleted, missed atomic.Bool
+	d := w.driver(t, kubernetes.Options{
+		At: func(point string) { placed.Store(placed.Load() || point == kubernetes.PointPlaced) },
+		Wrap: func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				look := placed.Load() && r.Method == http.MethodGet
+				response, err := next.RoundTrip(r)
+				// The ConfigMap was looked at before.
+				if look && strings.HasSuffix(r.URL.Path, "/deployments/shop") && !deleted.Swap(true) {
+					w.admin.Must(t, http.MethodDelete, w.path("configmaps/shop"), nil)
+					w.admin.Must(t, http.MethodPatch, w.path("deployments/shop"), object{"spec": object{"template": object{"spec": object{
+						"containers": []object{{"name": "shop", "image": "registry.example.test/shop:1.0.0"}},
+					}}}})
+				}
+				if look && deleted.Load() && strings.HasSuffix(r.URL.Path, "/configmaps/shop") && !missed.Swap(true) {
+					w.admin.Must(t, http.MethodPost, w.path("configmaps"), object{"metadata": object{"name": "shop"}})
+				}
+				return response, err
+			})
+		},
+	})
+	slow := strings.Replace(web("bad-pull-1", ""), "progressDeadlineSeconds: 3", "progressDeadlineSeconds: 600", 1)
+	if _, _, err := release(t, d, 1, driver.Plan{}, slow+"---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: shop}}\n"); err != nil || !missed.Load() {
+		t.Errorf("%v; it was looked at again: %t", err, missed.Load())
+	}
+}
+
 // An autoscaler changes the number of replicas by the subresource scale, as the manager that
 // all controllers are.
 func TestWhatAnAutoscalerSetsIsNoDriftAndStays(t *testing.T) {
