@@ -39,6 +39,8 @@ type cluster struct {
 	server string
 	client dynamic.Interface
 	mapper meta.ResettableRESTMapper
+	// kinds are asked of the server each time.
+	kinds discovery.DiscoveryInterface
 }
 
 // open reads the kubeconfig, anew each time, so that one that was replaced counts from then
@@ -80,6 +82,7 @@ func connect(text []byte, path string, wrap func(http.RoundTripper) http.RoundTr
 	}
 	return &cluster{
 		server: config.Host, client: client, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds)),
+		kinds: kinds,
 	}, nil
 }
 
@@ -129,15 +132,48 @@ func access(text []byte, path string) (*rest.Config, error) {
 // resource is where the server has the objects of a kind.
 func (d *Driver) resource(c *cluster, group, version, kind string) (dynamic.ResourceInterface, error) {
 	mapping, err := c.mapper.RESTMapping(schema.GroupKind{Group: group, Kind: kind}, version)
+	if meta.IsNoMatchError(err) {
+		// Perhaps it has been there since.
+		c.mapper.Reset()
+		mapping, err = c.mapper.RESTMapping(schema.GroupKind{Group: group, Kind: kind}, version)
+	}
 	switch {
 	case meta.IsNoMatchError(err):
-		return nil, fmt.Errorf("the server has no kind %s of %s: %w", kind, schema.GroupVersion{Group: group, Version: version}, driver.ErrUnsupported)
+		return nil, noKind(group, version, kind)
 	case err != nil:
 		return nil, err
 	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
 		return nil, fmt.Errorf("a %s lies in no namespace: %w", kind, driver.ErrUnsupported)
 	}
 	return c.client.Resource(mapping.Resource).Namespace(d.namespace), nil
+}
+
+// errNoKind says that the server has no such kind, or not that version of it.
+var errNoKind = errors.New("the server has no kind")
+
+func noKind(group, version, kind string) error {
+	return fmt.Errorf("%w %s of %s: %w", errNoKind, kind, schema.GroupVersion{Group: group, Version: version}, driver.ErrUnsupported)
+}
+
+// version is the one in which the server has a kind now; "" where it does not have it. That it
+// cannot tell of each group is an error.
+func (c *cluster) version(group, kind string) (string, error) {
+	lists, err := c.kinds.ServerPreferredResources()
+	if err != nil {
+		return "", err
+	}
+	for _, list := range lists {
+		of, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil {
+			return "", err
+		}
+		for _, one := range list.APIResources {
+			if of.Group == group && one.Kind == kind {
+				return of.Version, nil
+			}
+		}
+	}
+	return "", nil
 }
 
 // passes reports whether an error may be gone when it is tried again: there was no answer, or

@@ -101,7 +101,7 @@ func (d *Driver) differences(ctx context.Context, objects set) (string, error) {
 // it would.
 func (d *Driver) tryDelete(ctx context.Context, c *cluster, r ref) (there bool, err error) {
 	err = again(ctx, func() (bool, error) {
-		found, objects, err := d.live(ctx, c, r)
+		found, objects, err := d.former(ctx, c, r)
 		there = found != nil && found.GetDeletionTimestamp() == nil && found.GetLabels()[labelTarget] == d.target
 		if err != nil || !there {
 			return err == nil, err

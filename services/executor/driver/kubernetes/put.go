@@ -33,8 +33,29 @@ func (d *Driver) live(ctx context.Context, c *cluster, r ref) (*unstructured.Uns
 		return nil, nil, err
 	}
 	found, err := objects.Get(ctx, r.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse):
+		// Nothing is there where the kind was.
+		c.mapper.Reset()
+		return nil, nil, noKind(r.Group, r.Version, r.Kind)
+	case apierrors.IsNotFound(err):
 		return nil, objects, nil
+	}
+	return found, objects, err
+}
+
+// former is what is live of an object that was placed before: in another version where the
+// server does not have that one any more, and nil where it does not have the kind.
+func (d *Driver) former(ctx context.Context, c *cluster, r ref) (*unstructured.Unstructured, dynamic.ResourceInterface, error) {
+	found, objects, err := d.live(ctx, c, r)
+	if !errors.Is(err, errNoKind) {
+		return found, objects, err
+	}
+	if r.Version, err = c.version(r.Group, r.Kind); err != nil || r.Version == "" {
+		return nil, nil, err
+	}
+	if found, objects, err = d.live(ctx, c, r); errors.Is(err, errNoKind) {
+		err = fmt.Errorf("the server is about to change its kind %s", r.Kind) // So it is asked again.
 	}
 	return found, objects, err
 }
@@ -166,7 +187,7 @@ type trial struct {
 // write to it any more.
 func (d *Driver) mark(ctx context.Context, c *cluster, r ref, stamp string) error {
 	err := again(ctx, func() (bool, error) {
-		found, objects, err := d.live(ctx, c, r)
+		found, objects, err := d.former(ctx, c, r)
 		if err != nil || found == nil {
 			return err == nil, err
 		}
@@ -212,7 +233,7 @@ func (c change) prune(ctx context.Context, r record) (deleted int, missing []ref
 // remove deletes one object of ours; gone says that it was there.
 func (c change) remove(ctx context.Context, r ref) (gone bool, err error) {
 	err = again(ctx, func() (bool, error) {
-		found, objects, err := c.live(ctx, c.cluster, r)
+		found, objects, err := c.former(ctx, c.cluster, r)
 		if err != nil || found == nil {
 			return err == nil, err
 		}

@@ -632,6 +632,124 @@ rules: []
 	}
 }
 
+// kind gives the server a kind of two versions, which the executor may write, and returns its
+// group.
+func (w world) kind(t *testing.T) string {
+	t.Helper()
+	group := w.namespace + ".example.test"
+	version := func(name string, stored bool) object {
+		return object{"name": name, "served": true, "storage": stored, "schema": object{"openAPIV3Schema": object{"type": "object"}}}
+	}
+	w.admin.Must(t, http.MethodPost, definitions, object{
+		"metadata": object{"name": "shops." + group},
+		"spec": object{
+			"group": group, "scope": "Namespaced", "names": object{"kind": "Shop", "plural": "shops"},
+			"versions": []object{version("v1", true), version("v1beta1", false)},
+		},
+	})
+	const rbac = "rbac.authorization.k8s.io"
+	roles := "/apis/" + rbac + "/v1/namespaces/" + w.namespace + "/"
+	w.admin.Must(t, http.MethodPost, roles+"roles", object{
+		"metadata": object{"name": "shops"}, "rules": []object{{"apiGroups": []string{group}, "resources": []string{"*"}, "verbs": []string{"*"}}},
+	})
+	w.admin.Must(t, http.MethodPost, roles+"rolebindings", object{
+		"metadata": object{"name": "shops"}, "roleRef": object{"apiGroup": rbac, "kind": "Role", "name": "shops"},
+		"subjects": []object{{"apiGroup": rbac, "kind": "User", "name": "executor"}},
+	})
+	w.served(t, group, "v1beta1", http.StatusOK)
+	return group
+}
+
+const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+// served waits until the server answers so for the kind, and says so where it lists its kinds.
+func (w world) served(t *testing.T, group, version string, want int) {
+	t.Helper()
+	kubetest.Eventually(t, "the server has changed its kinds", func() bool {
+		return w.admin.Status(t, http.MethodGet, "/apis/"+group+"/"+version+"/namespaces/"+w.namespace+"/shops", nil) == want &&
+			w.admin.Status(t, http.MethodGet, "/apis/"+group+"/"+version, nil) == want
+	})
+}
+
+func TestAKindThatTheServerHasNoMoreDoesNotHoldTheTarget(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range map[string]bool{"for who knew it": false, "for who never did": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := open(t)
+			group := w.kind(t)
+			d := w.driver(t, kubernetes.Options{})
+			custom := "---\n{apiVersion: " + group + "/v1, kind: Shop, metadata: {name: shop}}\n"
+			first, _, err := release(t, d, 1, driver.Plan{}, shop(1)+custom)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			begun := planOf(2, shop(2))
+			begun.Previous = first.Artifact.Digest
+			stopped := w.driver(t, kubernetes.Options{At: func(point string) {
+				if point == kubernetes.PointPlaced {
+					cancel()
+				}
+			}})
+			if _, err := stopped.Apply(ctx, driver.ApplyKey("shop-2", 0, 1), at(20), begun); !errors.Is(err, context.Canceled) {
+				t.Fatalf("it was to be stopped in the middle: %v", err)
+			}
+			w.admin.Must(t, http.MethodDelete, definitions+"/shops."+group, nil)
+			w.served(t, group, "v1", http.StatusNotFound)
+			if fresh {
+				d = w.driver(t, kubernetes.Options{})
+			}
+			if status, err := d.Seal(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20)); status != driver.StatusStarted || err != nil {
+				t.Errorf("seal: %s, %v", status, err)
+			}
+			if err := back(t, d, 2, begun); !errors.Is(err, driver.ErrUnsupported) {
+				t.Errorf("what has such an object is placed: %v", err)
+			}
+			if asked, err := d.Diff(t.Context(), planOf(3, shop(2))); err != nil || asked.Failed != "" || strings.Contains(asked.Text, "Shop") {
+				t.Errorf("what would change: %+v, %v", asked, err)
+			}
+			if _, _, err := release(t, d, 3, first, shop(2)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestAnObjectWhoseVersionTheServerHasNoMoreIsDeletedByAnother(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range map[string]bool{"by who knew it": false, "by who never did": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := open(t)
+			group := w.kind(t)
+			d := w.driver(t, kubernetes.Options{})
+			first, _, err := release(t, d, 1, driver.Plan{}, shop(1)+"---\n{apiVersion: "+group+"/v1beta1, kind: Shop, metadata: {name: shop}}\n")
+			if err != nil {
+				t.Fatal(err)
+			}
+			definition := w.admin.Must(t, http.MethodGet, definitions+"/shops."+group, nil)
+			old, _ := kubetest.Field(definition, "spec", "versions", 1).(object)
+			old["served"] = false
+			w.admin.Must(t, http.MethodPut, definitions+"/shops."+group, definition)
+			w.served(t, group, "v1beta1", http.StatusNotFound)
+			if fresh {
+				d = w.driver(t, kubernetes.Options{})
+			}
+			if asked, err := d.Diff(t.Context(), planOf(2, shop(2))); err != nil || !strings.Contains(asked.Text, "delete Shop shop\n") {
+				t.Errorf("what would change: %+v, %v", asked, err)
+			}
+			if _, _, err := release(t, d, 2, first, shop(2)); err != nil {
+				t.Error(err)
+			}
+			if got := w.admin.Status(t, http.MethodGet, "/apis/"+group+"/v1/namespaces/"+w.namespace+"/shops/shop", nil); got != http.StatusNotFound {
+				t.Errorf("it is still there: %d", got)
+			}
+		})
+	}
+}
+
 func TestAKubeconfigThatWasReplacedCountsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := open(t)
