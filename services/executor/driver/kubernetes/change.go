@@ -25,7 +25,7 @@ type change struct {
 func (d *Driver) Apply(ctx context.Context, key driver.Key, f driver.Fence, plan driver.Plan) (driver.Result, error) {
 	result, err := d.apply(ctx, key, f, plan)
 	if err != nil {
-		return result, fmt.Errorf("apply to target %s: %w", d.target, err)
+		return result, fmt.Errorf("apply to target %s: %w", d.target, told{err})
 	}
 	return result, nil
 }
@@ -50,7 +50,7 @@ func (d *Driver) apply(ctx context.Context, key driver.Key, f driver.Fence, plan
 func (d *Driver) Rollback(ctx context.Context, key driver.Key, f driver.Fence, plan driver.Plan) (driver.Result, error) {
 	result, err := d.rollback(ctx, key, f, plan)
 	if err != nil {
-		return result, fmt.Errorf("roll back target %s: %w", d.target, err)
+		return result, fmt.Errorf("roll back target %s: %w", d.target, told{err})
 	}
 	return result, nil
 }
