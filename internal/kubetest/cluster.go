@@ -43,8 +43,10 @@ type Cluster struct {
 	// URL is where the API server is, https://127.0.0.1:port.
 	URL string
 
-	keys       *keys
-	lock       *dirlock.Lock
+	keys *keys
+	lock *dirlock.Lock
+	// dir is the folder of all that it keeps.
+	dir        string
 	processes  []*process
 	namespaces atomic.Int64
 }
@@ -68,7 +70,7 @@ func (c *Cluster) Stop() {
 	}
 	c.processes = nil
 	if c.lock != nil {
-		_ = os.RemoveAll(c.keys.dir)
+		_ = os.RemoveAll(c.dir)
 		c.lock.Release()
 		c.lock = nil
 	}
@@ -93,7 +95,7 @@ func attemptStart(ctx context.Context, program string) (c *Cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c = &Cluster{}
+	c = &Cluster{dir: dir}
 	if c.lock, err = dirlock.Acquire(dir); err != nil {
 		return nil, err
 	}
