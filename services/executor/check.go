@@ -11,7 +11,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/station"
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
-	"github.com/blackdice/shipwarden/services/executor/driver/kubernetes"
+	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
 )
 
 // Check says what is wrong with a configuration beside what Load reads in it, without
@@ -59,7 +59,7 @@ func executables(targets []*configv1.TargetDriver) error {
 		look(field+"command.preview.argv[0]", first(t.GetCommand().GetPreview()))
 		look(field+"command.rollback_dry_run.argv[0]", first(t.GetCommand().GetRollbackDryRun()))
 		if k := t.GetKubernetes(); k != nil {
-			wrong = append(wrong, service.InField(field+"kubernetes.kubeconfig_file", kubernetes.CheckKubeconfig(k.GetKubeconfigFile())))
+			wrong = append(wrong, service.InField(field+"kubernetes.kubeconfig_file", cluster.CheckKubeconfig(k.GetKubeconfigFile())))
 		}
 		for j, path := range t.GetCommand().GetAllow() {
 			look(fmt.Sprintf("%scommand.allow[%d]", field, j), path)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
 )
 
 const (
@@ -37,17 +38,17 @@ func (d *Driver) keptName(digest string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", driver.ErrInvalid, err)
 	}
-	return d.recordName() + "-" + hex[:hexKept], nil
+	return d.RecordName() + "-" + hex[:hexKept], nil
 }
 
 // keep keeps the set in the namespace, so that it can be placed again whatever becomes of
 // where it came from.
-func (d *Driver) keep(ctx context.Context, c *cluster, digest, version string, s set) error {
+func (d *Driver) keep(ctx context.Context, c *cluster.Server, digest, version string, s cluster.Set) error {
 	name, err := d.keptName(digest)
 	if err != nil {
 		return err
 	}
-	text, err := s.encode()
+	text, err := encode(s)
 	if err != nil {
 		return err
 	}
@@ -58,19 +59,19 @@ func (d *Driver) keep(ctx context.Context, c *cluster, digest, version string, s
 	if len(packed) > maxKept {
 		return fmt.Errorf("the manifests measure %d bytes packed, and at most %d can be kept for the way back: %w", len(packed), maxKept, driver.ErrUnsupported)
 	}
-	o := d.own(name)
+	o := d.Own(name)
 	o.SetAnnotations(map[string]string{
 		markDigest: digest, markVersion: version, markSum: fmt.Sprintf("sha256:%x", sha256.Sum256(text)),
 	})
 	if err := unstructured.SetNestedField(o.Object, base64.StdEncoding.EncodeToString(packed), "binaryData", keyKept); err != nil {
 		return err
 	}
-	return again(ctx, func() (bool, error) {
-		maps, err := d.configMaps(c)
+	return cluster.Again(ctx, func() (bool, error) {
+		maps, err := d.ConfigMaps(c)
 		if err != nil {
 			return false, err
 		}
-		_, err = maps.Create(ctx, o, metav1.CreateOptions{FieldManager: manager})
+		_, err = maps.Create(ctx, o, metav1.CreateOptions{FieldManager: cluster.Manager})
 		if apierrors.IsAlreadyExists(err) {
 			_, _, err = d.kept(ctx, c, digest)
 		}
@@ -80,13 +81,13 @@ func (d *Driver) keep(ctx context.Context, c *cluster, digest, version string, s
 
 // kept is a set that was placed before, and its version. Errors wrap driver.ErrNoWayBack where
 // it is not there, or not as it was.
-func (d *Driver) kept(ctx context.Context, c *cluster, digest string) (s set, version string, err error) {
+func (d *Driver) kept(ctx context.Context, c *cluster.Server, digest string) (s cluster.Set, version string, err error) {
 	name, err := d.keptName(digest)
 	if err != nil {
 		return nil, "", err
 	}
-	err = again(ctx, func() (bool, error) {
-		maps, err := d.configMaps(c)
+	err = cluster.Again(ctx, func() (bool, error) {
+		maps, err := d.ConfigMaps(c)
 		if err != nil {
 			return false, err
 		}
@@ -104,7 +105,7 @@ func (d *Driver) kept(ctx context.Context, c *cluster, digest string) (s set, ve
 	return s, version, err
 }
 
-func unkeep(o *unstructured.Unstructured, digest string) (set, error) {
+func unkeep(o *unstructured.Unstructured, digest string) (cluster.Set, error) {
 	encoded, _, _ := unstructured.NestedString(o.Object, "binaryData", keyKept)
 	text, err := base64.StdEncoding.DecodeString(encoded)
 	if err == nil {
@@ -140,12 +141,12 @@ func unpacked(text []byte) ([]byte, error) {
 
 // forget deletes the oldest sets, and none of those that are named. That it cannot is no
 // reason to fail: the next change tries again.
-func (d *Driver) forget(ctx context.Context, c *cluster, spared ...string) {
-	maps, err := d.configMaps(c)
+func (d *Driver) forget(ctx context.Context, c *cluster.Server, spared ...string) {
+	maps, err := d.ConfigMaps(c)
 	if err != nil {
 		return
 	}
-	found, err := maps.List(ctx, metav1.ListOptions{LabelSelector: labelTarget + "=" + d.target + "," + labelManaged + "=" + manager})
+	found, err := maps.List(ctx, metav1.ListOptions{LabelSelector: cluster.LabelTarget + "=" + d.Target + "," + cluster.LabelManaged + "=" + cluster.Manager})
 	if err != nil {
 		return
 	}

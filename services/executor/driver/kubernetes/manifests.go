@@ -25,6 +25,7 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
 )
 
 const (
@@ -34,50 +35,6 @@ const (
 	maxObjects = 500
 )
 
-// ref names an object of the target's namespace.
-type ref struct {
-	Group   string `json:"group,omitempty"`
-	Version string `json:"version"`
-	Kind    string `json:"kind"`
-	Name    string `json:"name"`
-}
-
-func (r ref) String() string {
-	return r.Kind + " " + r.Name
-}
-
-// same says that two names lead to one object: a kind has several versions.
-func (r ref) same(o ref) bool { return r.Group == o.Group && r.Kind == o.Kind && r.Name == o.Name }
-
-func has(list []ref, r ref) bool { return slices.ContainsFunc(list, r.same) }
-
-// union is the first list, and what of the second is not in it.
-func union(first, second []ref) []ref {
-	out := slices.Clone(first)
-	for _, r := range second {
-		if !has(out, r) {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-func refOf(o *unstructured.Unstructured) ref {
-	kind := o.GroupVersionKind()
-	return ref{Group: kind.Group, Version: kind.Version, Kind: kind.Kind, Name: o.GetName()}
-}
-
-// set is what an artifact makes a target carry, in the order in which it is placed.
-type set []*unstructured.Unstructured
-
-func (s set) refs() []ref {
-	refs := make([]ref, len(s))
-	for i, o := range s {
-		refs[i] = refOf(o)
-	}
-	return refs
-}
-
 // early are the kinds that others need, and so are placed before them; the rest follows by
 // kind and name.
 var early = []string{
@@ -85,7 +42,7 @@ var early = []string{
 	"ConfigMap", "PersistentVolumeClaim", "Service",
 }
 
-func place(r ref) int {
+func place(r cluster.Ref) int {
 	if i := slices.Index(early, r.Kind); i >= 0 {
 		return i
 	}
@@ -112,7 +69,7 @@ func check(plan driver.Plan) error {
 
 // manifests reads what the plan's artifact holds, and refuses what does not belong into the
 // namespace.
-func (d *Driver) manifests(ctx context.Context, plan driver.Plan) (set, error) {
+func (d *Driver) manifests(ctx context.Context, plan driver.Plan) (cluster.Set, error) {
 	content, err := plan.Artifact.Open(ctx)
 	if err != nil {
 		return nil, err
@@ -169,8 +126,8 @@ func unpack(content io.Reader) ([][]byte, error) {
 
 // parse reads documents of YAML, of which JSON is one. Errors wrap driver.ErrInvalid or
 // driver.ErrUnsupported.
-func (d *Driver) parse(files [][]byte) (set, error) {
-	var s set
+func (d *Driver) parse(files [][]byte) (cluster.Set, error) {
+	var s cluster.Set
 	size := 0
 	for _, file := range files {
 		if size += len(file); size > maxManifests {
@@ -196,15 +153,15 @@ func (d *Driver) parse(files [][]byte) (set, error) {
 		return nil, fmt.Errorf("%d objects, and at most %d are placed: %w", len(s), maxObjects, driver.ErrUnsupported)
 	}
 	slices.SortStableFunc(s, func(a, b *unstructured.Unstructured) int {
-		x, y := refOf(a), refOf(b)
+		x, y := cluster.RefOf(a), cluster.RefOf(b)
 		return cmp.Or(cmp.Compare(place(x), place(y)), cmp.Compare(x.Group, y.Group), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Name, y.Name))
 	})
 	for i := 1; i < len(s); i++ {
-		if a, b := refOf(s[i-1]), refOf(s[i]); a.same(b) {
+		if a, b := cluster.RefOf(s[i-1]), cluster.RefOf(s[i]); a.Same(b) {
 			return nil, fmt.Errorf("%s is there twice: %w", a, driver.ErrInvalid)
 		}
 	}
-	_, err := s.encode()
+	_, err := encode(s)
 	return s, err
 }
 
@@ -242,7 +199,7 @@ func literal(node *nodes.Node) error {
 }
 
 // document adds the objects of one document.
-func (d *Driver) document(s set, text []byte) (set, error) {
+func (d *Driver) document(s cluster.Set, text []byte) (cluster.Set, error) {
 	if err := plain(text); err != nil {
 		return nil, fmt.Errorf("read manifest %d: %w", len(s)+1, err)
 	}
@@ -274,7 +231,7 @@ func (d *Driver) document(s set, text []byte) (set, error) {
 // admissible refuses what does not belong into the target's namespace, or says what only a
 // server may say, and completes the rest.
 func (d *Driver) admissible(o *unstructured.Unstructured) error {
-	r := refOf(o)
+	r := cluster.RefOf(o)
 	problem := ""
 	labels, _, malformed := unstructured.NestedStringMap(o.Object, "metadata", "labels")
 	switch namespace := o.GetNamespace(); {
@@ -282,13 +239,13 @@ func (d *Driver) admissible(o *unstructured.Unstructured) error {
 		problem = "has no apiVersion or no kind"
 	case r.Name == "":
 		problem = "has no name"
-	case namespace != "" && namespace != d.namespace:
-		return fmt.Errorf("%s lies in namespace %s, and the target is namespace %s: %w", r, namespace, d.namespace, driver.ErrUnsupported)
+	case namespace != "" && namespace != d.Name:
+		return fmt.Errorf("%s lies in namespace %s, and the target is namespace %s: %w", r, namespace, d.Name, driver.ErrUnsupported)
 	case r.Group == "" && r.Kind == "Secret":
 		return fmt.Errorf("%s: a secret belongs into no artifact: name one that is there: %w", r, driver.ErrUnsupported)
 	case r.Group == "batch" && r.Kind == "Job":
 		return fmt.Errorf("%s: a Job is no state that can be placed: run it by another target, e.g. driver command: %w", r, driver.ErrUnsupported)
-	case r.Group == "" && r.Kind == "ConfigMap" && (r.Name == d.recordName() || strings.HasPrefix(r.Name, d.recordName()+"-")):
+	case r.Group == "" && r.Kind == "ConfigMap" && (r.Name == d.RecordName() || strings.HasPrefix(r.Name, d.RecordName()+"-")):
 		problem = "has a name that is kept for the record of the target"
 	case o.GetResourceVersion() != "" || o.GetUID() != "" || o.GetManagedFields() != nil || len(o.GetOwnerReferences()) > 0:
 		problem = "has metadata that only a server gives"
@@ -298,19 +255,19 @@ func (d *Driver) admissible(o *unstructured.Unstructured) error {
 	if problem != "" {
 		return fmt.Errorf("%s %s: %w", r, problem, driver.ErrInvalid)
 	}
-	o.SetNamespace(d.namespace)
+	o.SetNamespace(d.Name)
 	unstructured.RemoveNestedField(o.Object, "metadata", "creationTimestamp")
 	unstructured.RemoveNestedField(o.Object, "status")
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	labels[labelTarget] = d.target
+	labels[cluster.LabelTarget] = d.Target
 	o.SetLabels(labels)
 	return nil
 }
 
 // encode is the set as it is kept. It is refused where it could not be read again.
-func (s set) encode() ([]byte, error) {
+func encode(s cluster.Set) ([]byte, error) {
 	objects := make([]map[string]any, len(s))
 	for i, o := range s {
 		objects[i] = o.Object
@@ -322,12 +279,12 @@ func (s set) encode() ([]byte, error) {
 	return text, err
 }
 
-func decode(text []byte) (set, error) {
+func decode(text []byte) (cluster.Set, error) {
 	var raw []json.RawMessage
 	if err := json.Unmarshal(text, &raw); err != nil {
 		return nil, err
 	}
-	s := make(set, len(raw))
+	s := make(cluster.Set, len(raw))
 	for i, one := range raw {
 		s[i] = &unstructured.Unstructured{}
 		if err := s[i].UnmarshalJSON(one); err != nil {

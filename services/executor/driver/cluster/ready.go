@@ -1,4 +1,4 @@
-package kubernetes
+package cluster
 
 import (
 	"context"
@@ -17,21 +17,21 @@ var (
 	errSlow   = errors.New("not ready in time")
 )
 
-// ready waits until every object is as it is to be: after those that were waited for, all are
+// Ready waits until every object is as it is to be: after those that were waited for, all are
 // looked at once more. Why says in a line what the one lacks that
 // is not; the error says the same.
-func (c change) ready(ctx context.Context) (why string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errSlow)
+func (c Change) Ready(ctx context.Context) (why string, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, errSlow)
 	defer cancel()
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
-	all := c.objects.refs()
+	all := c.Objects.Refs()
 	waiting := all
 	for {
-		if err := c.holds(ctx); err != nil {
+		if err := c.Holds(ctx); err != nil {
 			return why, slow(ctx, why, err)
 		}
-		var left []ref
+		var left []Ref
 		for _, r := range waiting {
 			state, message, err := c.state(ctx, r)
 			switch {
@@ -72,9 +72,9 @@ func slow(ctx context.Context, why string, err error) error {
 }
 
 // state is what kstatus says of an object.
-func (c change) state(ctx context.Context, r ref) (state status.Status, message string, err error) {
-	err = again(ctx, func() (bool, error) {
-		found, _, err := c.live(ctx, c.cluster, r)
+func (c Change) state(ctx context.Context, r Ref) (state status.Status, message string, err error) {
+	err = Again(ctx, func() (bool, error) {
+		found, _, err := c.Live(ctx, c.Server, r)
 		if err != nil {
 			return false, err
 		}

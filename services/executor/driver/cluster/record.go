@@ -1,4 +1,4 @@
-package kubernetes
+package cluster
 
 import (
 	"context"
@@ -19,11 +19,11 @@ import (
 
 // Marks of what we place.
 const (
-	labelTarget  = "shipwarden.github.io/target"
-	labelManaged = "app.kubernetes.io/managed-by"
-	// labelFence says which call wrote an object last. It is a label, because an annotation of
+	LabelTarget  = "shipwarden.github.io/target"
+	LabelManaged = "app.kubernetes.io/managed-by"
+	// LabelFence says which call wrote an object last. It is a label, because an annotation of
 	// a Deployment is one of its replica sets as well.
-	labelFence = "shipwarden.github.io/fence"
+	LabelFence = "shipwarden.github.io/fence"
 	// labelSealed is written to keep others from writing. It is another one, because nobody
 	// applies it, so that it is no conflict.
 	labelSealed = "shipwarden.github.io/sealed"
@@ -31,13 +31,13 @@ const (
 
 // record is what a target remembers: the object that all who change the target compare and
 // set.
-type record struct {
+type Record struct {
 	fence.Record
 	// Objects are all that may be there of ours.
-	Objects []ref `json:"objects,omitempty"`
+	Objects []Ref `json:"objects,omitempty"`
 	// Doubtful are those that were to be deleted and were not there: who slept on the way to
 	// creating them may still do so. The next change looks for them again.
-	Doubtful []ref `json:"doubtful,omitempty"`
+	Doubtful []Ref `json:"doubtful,omitempty"`
 
 	// Beat counts while somebody is at work.
 	Beat uint64 `json:"beat,omitempty"`
@@ -46,28 +46,28 @@ type record struct {
 	version string
 }
 
-// stamp is different for each change of the record, and fits into a label.
-func (r record) stamp() string {
+// Stamp is different for each change of the Record, and fits into a label.
+func (r Record) Stamp() string {
 	return fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %s %s", r.Fence, r.Key, r.version)))[:32]
 }
 
-func (d *Driver) recordName() string { return manager + "-" + d.target }
+func (n *Namespace) RecordName() string { return Manager + "-" + n.Target }
 
-func (d *Driver) configMaps(c *cluster) (dynamic.ResourceInterface, error) {
-	return d.resource(c, "", "v1", "ConfigMap")
+func (n *Namespace) ConfigMaps(c *Server) (dynamic.ResourceInterface, error) {
+	return n.resource(c, "", "v1", "ConfigMap")
 }
 
 // load reads the record; the zero record where there is none.
-func (d *Driver) load(ctx context.Context, c *cluster) (record, error) {
-	var r record
-	err := again(ctx, func() (bool, error) {
-		maps, err := d.configMaps(c)
+func (n *Namespace) Load(ctx context.Context, c *Server) (Record, error) {
+	var r Record
+	err := Again(ctx, func() (bool, error) {
+		maps, err := n.ConfigMaps(c)
 		if err != nil {
 			return false, err
 		}
-		found, err := maps.Get(ctx, d.recordName(), metav1.GetOptions{})
+		found, err := maps.Get(ctx, n.RecordName(), metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			r = record{}
+			r = Record{}
 			return true, nil
 		}
 		if err != nil {
@@ -79,8 +79,8 @@ func (d *Driver) load(ctx context.Context, c *cluster) (record, error) {
 	return r, err
 }
 
-func decodeRecord(o *unstructured.Unstructured) (record, error) {
-	var r record
+func decodeRecord(o *unstructured.Unstructured) (Record, error) {
+	var r Record
 	text, _, _ := unstructured.NestedString(o.Object, "data", "record")
 	// A record that cannot be read must not be taken for none: that would let a stale
 	// executor in.
@@ -93,10 +93,10 @@ func decodeRecord(o *unstructured.Unstructured) (record, error) {
 
 // update replaces the record by what change makes of it, as long as nobody else has replaced
 // it. Where that is what it is, after a lost answer for instance, nothing is written.
-func (d *Driver) update(ctx context.Context, c *cluster, change func(record) (record, error)) (record, error) {
-	var kept record
-	err := again(ctx, func() (bool, error) {
-		old, err := d.load(ctx, c)
+func (n *Namespace) Update(ctx context.Context, c *Server, change func(Record) (Record, error)) (Record, error) {
+	var kept Record
+	err := Again(ctx, func() (bool, error) {
+		old, err := n.Load(ctx, c)
 		if err != nil {
 			return false, err
 		}
@@ -108,7 +108,7 @@ func (d *Driver) update(ctx context.Context, c *cluster, change func(record) (re
 			kept = old
 			return true, nil
 		}
-		kept, err = d.replace(ctx, c, old, next)
+		kept, err = n.replace(ctx, c, old, next)
 		if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
 			return false, nil
 		}
@@ -125,25 +125,25 @@ type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
-func (d *Driver) replace(ctx context.Context, c *cluster, old, next record) (record, error) {
+func (n *Namespace) replace(ctx context.Context, c *Server, old, next Record) (Record, error) {
 	text, err := json.Marshal(next)
 	if err != nil {
 		return next, err
 	}
-	o := d.own(d.recordName())
+	o := n.Own(n.RecordName())
 	if err := unstructured.SetNestedField(o.Object, string(text), "data", "record"); err != nil {
 		return next, err
 	}
-	maps, err := d.configMaps(c)
+	maps, err := n.ConfigMaps(c)
 	if err != nil {
 		return next, err
 	}
 	var written *unstructured.Unstructured
 	if old.version == "" {
-		written, err = maps.Create(ctx, o, metav1.CreateOptions{FieldManager: manager})
+		written, err = maps.Create(ctx, o, metav1.CreateOptions{FieldManager: Manager})
 	} else {
 		o.SetResourceVersion(old.version)
-		written, err = maps.Update(ctx, o, metav1.UpdateOptions{FieldManager: manager})
+		written, err = maps.Update(ctx, o, metav1.UpdateOptions{FieldManager: Manager})
 	}
 	if err != nil {
 		return next, err
@@ -153,12 +153,12 @@ func (d *Driver) replace(ctx context.Context, c *cluster, old, next record) (rec
 }
 
 // own is an empty ConfigMap of ours.
-func (d *Driver) own(name string) *unstructured.Unstructured {
+func (n *Namespace) Own(name string) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{}
 	o.SetAPIVersion("v1")
 	o.SetKind("ConfigMap")
 	o.SetName(name)
-	o.SetNamespace(d.namespace)
-	o.SetLabels(map[string]string{labelTarget: d.target, labelManaged: manager})
+	o.SetNamespace(n.Name)
+	o.SetLabels(map[string]string{LabelTarget: n.Target, LabelManaged: Manager})
 	return o
 }

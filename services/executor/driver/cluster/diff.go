@@ -1,4 +1,4 @@
-package kubernetes
+package cluster
 
 import (
 	"context"
@@ -20,71 +20,56 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 )
 
-// Diff implements driver.Driver: the server says what each object would be (a dry run), and
-// the answer is what differs from what is there. It needs the content of the plan's artifact.
-func (d *Driver) Diff(ctx context.Context, plan driver.Plan) (driver.Diff, error) {
-	out, err := d.diff(ctx, plan)
-	if err != nil {
-		return driver.Diff{}, fmt.Errorf("ask what would change on target %s: %w", d.target, told{err})
-	}
-	return out, nil
-}
-
-func (d *Driver) diff(ctx context.Context, plan driver.Plan) (driver.Diff, error) {
-	if err := errors.Join(ctx.Err(), check(plan)); err != nil {
-		return driver.Diff{}, err
-	}
-	objects, err := d.manifests(ctx, plan)
-	if err != nil {
-		return driver.Diff{}, err
-	}
-	text, err := d.differences(ctx, objects)
+// Diff is the answer to what would change, from what Differences says of it.
+func Diff(ctx context.Context, text string, err error) (driver.Diff, error) {
 	switch {
 	case ctx.Err() != nil:
 		return driver.Diff{}, context.Cause(ctx)
 	case err != nil:
-		return driver.Diff{Asked: true, Failed: told{err}.Error()}, nil //nolint:nilerr // It is the answer.
+		return driver.Diff{Asked: true, Failed: Told(err).Error()}, nil //nolint:nilerr // It is the answer.
 	}
 	said := argv.Cut([]byte(text))
 	return driver.Diff{Asked: true, Text: string(said.Text), Last: said.LastLine(), LeftOut: said.Total > argv.MaxOutput}, nil
 }
 
-func (d *Driver) differences(ctx context.Context, objects set) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
+// Differences has the server say what each object would be (a dry run), and says what differs from
+// what is there: in a line each, of what looks like a secret by digests. It changes nothing.
+func (n *Namespace) Differences(ctx context.Context, objects Set) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, LookTime)
 	defer cancel()
-	c, err := d.open()
+	c, err := n.Open()
 	if err != nil {
 		return "", err
 	}
-	r, err := d.load(ctx, c)
+	r, err := n.Load(ctx, c)
 	if err != nil {
 		return "", err
 	}
-	trials, err := d.try(ctx, c, objects)
+	trials, err := n.Try(ctx, c, objects)
 	if err != nil {
 		return "", err
 	}
 	var out strings.Builder
 	// A kubeconfig is replaced: an answer of one server must not stand for another.
-	fmt.Fprintf(&out, "namespace %s of %s\n", d.namespace, address(c.server))
+	fmt.Fprintf(&out, "namespace %s of %s\n", n.Name, Address(c.Address))
 	var created, changed, deleted int
 	for _, t := range trials {
-		differs := differences(strip(t.is), strip(t.would))
+		differs := differences(strip(t.Is), strip(t.Would))
 		switch {
-		case t.is == nil:
+		case t.Is == nil:
 			created++
-			fmt.Fprintf(&out, "create %s\n%s", t.ref, differs)
+			fmt.Fprintf(&out, "create %s\n%s", t.Ref, differs)
 		case differs != "":
 			changed++
-			fmt.Fprintf(&out, "change %s\n%s", t.ref, differs)
+			fmt.Fprintf(&out, "change %s\n%s", t.Ref, differs)
 		}
 	}
-	wanted := objects.refs()
-	for _, old := range union(r.Objects, r.Doubtful) {
-		if has(wanted, old) {
+	wanted := objects.Refs()
+	for _, old := range Union(r.Objects, r.Doubtful) {
+		if Has(wanted, old) {
 			continue
 		}
-		deletes, err := d.tryDelete(ctx, c, old)
+		deletes, err := n.tryDelete(ctx, c, old)
 		if err != nil {
 			return "", fmt.Errorf("%s cannot be deleted: %w", old, err)
 		}
@@ -99,10 +84,10 @@ func (d *Driver) differences(ctx context.Context, objects set) (string, error) {
 
 // tryDelete reports whether an object is there to be deleted, and has the server say whether
 // it would.
-func (d *Driver) tryDelete(ctx context.Context, c *cluster, r ref) (there bool, err error) {
-	err = again(ctx, func() (bool, error) {
-		found, objects, err := d.former(ctx, c, r)
-		there = found != nil && found.GetDeletionTimestamp() == nil && found.GetLabels()[labelTarget] == d.target
+func (n *Namespace) tryDelete(ctx context.Context, c *Server, r Ref) (there bool, err error) {
+	err = Again(ctx, func() (bool, error) {
+		found, objects, err := n.former(ctx, c, r)
+		there = found != nil && found.GetDeletionTimestamp() == nil && found.GetLabels()[LabelTarget] == n.Target
 		if err != nil || !there {
 			return err == nil, err
 		}
@@ -129,7 +114,7 @@ func strip(o *unstructured.Unstructured) map[string]any {
 	for _, field := range []string{"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"} {
 		unstructured.RemoveNestedField(content, "metadata", field)
 	}
-	for _, mark := range []string{labelFence, labelSealed} {
+	for _, mark := range []string{LabelFence, labelSealed} {
 		unstructured.RemoveNestedField(content, "metadata", "labels", mark)
 	}
 	return content
@@ -242,8 +227,10 @@ func aboutSecret(path string, m map[string]any) bool {
 // maxTold bounds what is said of an error, in bytes.
 const maxTold = 600
 
-// told is an error as people and the record may read it: in short, without what looks like a
+// Told is an error as people and the record may read it: in short, without what looks like a
 // secret, and without the values that the server has refused and quotes.
+func Told(err error) error { return told{err} }
+
 type told struct{ error }
 
 func (t told) Unwrap() error { return t.error }
@@ -266,8 +253,8 @@ func (t told) Error() string {
 	return string(clean)
 }
 
-// address is the URL of a server without credentials.
-func address(server string) string {
+// Address is the URL of a server without credentials.
+func Address(server string) string {
 	u, err := url.Parse(server)
 	if err != nil {
 		return "a server whose address cannot be read"

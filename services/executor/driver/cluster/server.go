@@ -1,4 +1,4 @@
-package kubernetes
+package cluster
 
 import (
 	"context"
@@ -30,44 +30,44 @@ const (
 	requestTime = 30 * time.Second
 	// patience is how long a request is repeated that has no answer, or one that passes.
 	patience = time.Minute
-	// lookTime bounds a question that changes nothing: whoever asks it asks again.
-	lookTime = 30 * time.Second
+	// LookTime bounds a question that changes nothing: whoever asks it asks again.
+	LookTime = 30 * time.Second
 )
 
 // cluster is a server, and who we are there.
-type cluster struct {
-	server string
-	client dynamic.Interface
-	mapper meta.ResettableRESTMapper
+type Server struct {
+	Address string
+	client  dynamic.Interface
+	mapper  meta.ResettableRESTMapper
 	// kinds are asked of the server each time.
 	kinds discovery.DiscoveryInterface
 }
 
 // open reads the kubeconfig, anew each time, so that one that was replaced counts from then
 // on. It reaches nobody.
-func (d *Driver) open() (*cluster, error) {
-	text, err := os.ReadFile(d.kubeconfig)
+func (n *Namespace) Open() (*Server, error) {
+	text, err := os.ReadFile(n.kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("kubeconfig_file: %w", err)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if sum := sha256.Sum256(text); d.known == nil || sum != d.seen {
-		known, err := connect(text, d.kubeconfig, d.wrap)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if sum := sha256.Sum256(text); n.known == nil || sum != n.seen {
+		known, err := connect(text, n.kubeconfig, n.wrap)
 		if err != nil {
 			return nil, fmt.Errorf("kubeconfig_file: %w", err)
 		}
-		d.known, d.seen = known, sum
+		n.known, n.seen = known, sum
 	}
-	return d.known, nil
+	return n.known, nil
 }
 
-func connect(text []byte, path string, wrap func(http.RoundTripper) http.RoundTripper) (*cluster, error) {
+func connect(text []byte, path string, wrap func(http.RoundTripper) http.RoundTripper) (*Server, error) {
 	config, err := access(text, path)
 	if err != nil {
 		return nil, err
 	}
-	config.UserAgent, config.Timeout, config.QPS, config.Burst = manager, requestTime, 50, 100
+	config.UserAgent, config.Timeout, config.QPS, config.Burst = Manager, requestTime, 50, 100
 	config.WarningHandler = rest.NoWarnings{}
 	if wrap != nil {
 		config.Wrap(wrap)
@@ -80,8 +80,8 @@ func connect(text []byte, path string, wrap func(http.RoundTripper) http.RoundTr
 	if err != nil {
 		return nil, err
 	}
-	return &cluster{
-		server: config.Host, client: client, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds)),
+	return &Server{
+		Address: config.Host, client: client, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds)),
 		kinds: kinds,
 	}, nil
 }
@@ -130,7 +130,7 @@ func access(text []byte, path string) (*rest.Config, error) {
 }
 
 // resource is where the server has the objects of a kind.
-func (d *Driver) resource(c *cluster, group, version, kind string) (dynamic.ResourceInterface, error) {
+func (n *Namespace) resource(c *Server, group, version, kind string) (dynamic.ResourceInterface, error) {
 	mapping, err := c.mapper.RESTMapping(schema.GroupKind{Group: group, Kind: kind}, version)
 	if meta.IsNoMatchError(err) {
 		// Perhaps it has been there since.
@@ -145,7 +145,7 @@ func (d *Driver) resource(c *cluster, group, version, kind string) (dynamic.Reso
 	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
 		return nil, fmt.Errorf("a %s lies in no namespace: %w", kind, driver.ErrUnsupported)
 	}
-	return c.client.Resource(mapping.Resource).Namespace(d.namespace), nil
+	return c.client.Resource(mapping.Resource).Namespace(n.Name), nil
 }
 
 // errNoKind says that the server has no such kind, or not that version of it.
@@ -157,7 +157,7 @@ func noKind(group, version, kind string) error {
 
 // version is the one in which the server has a kind now; "" where it does not have it. That it
 // cannot tell of each group is an error.
-func (c *cluster) version(group, kind string) (string, error) {
+func (c *Server) version(group, kind string) (string, error) {
 	lists, err := c.kinds.ServerPreferredResources()
 	if err != nil {
 		return "", err
@@ -176,9 +176,9 @@ func (c *cluster) version(group, kind string) (string, error) {
 	return "", nil
 }
 
-// passes reports whether an error may be gone when it is tried again: there was no answer, or
+// Passes reports whether an error may be gone when it is tried again: there was no answer, or
 // one that speaks of now.
-func passes(err error) bool {
+func Passes(err error) bool {
 	if errors.As(err, new(final)) {
 		return false
 	}
@@ -190,9 +190,9 @@ func passes(err error) bool {
 		!errors.Is(err, driver.ErrInvalid) && !errors.Is(err, driver.ErrNoWayBack)
 }
 
-// again makes a call until it says that it is through or fails for good. What has no answer
+// Again makes a call until it says that it is through or fails for good. What has no answer
 // is repeated for a minute: the call must find out by itself what became of it.
-func again(ctx context.Context, call func() (through bool, err error)) error {
+func Again(ctx context.Context, call func() (through bool, err error)) error {
 	pause := 20 * time.Millisecond
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -204,7 +204,7 @@ func again(ctx context.Context, call func() (through bool, err error)) error {
 		if through && err == nil {
 			return nil
 		}
-		if err != nil && !passes(err) {
+		if err != nil && !Passes(err) {
 			return err
 		}
 		select {
@@ -224,12 +224,12 @@ func again(ctx context.Context, call func() (through bool, err error)) error {
 	}
 }
 
-// conflicts reports whether an object is not as it was read, and not that a field is
+// Moved reports whether an object is not as it was read, and not that a field is
 // somebody else's.
-func conflicts(err error) bool { return apierrors.IsConflict(err) && foreign(err) == "" }
+func Moved(err error) bool { return apierrors.IsConflict(err) && Foreign(err) == "" }
 
-// foreign names the field that is somebody else's; "" where an error says no such thing.
-func foreign(err error) string {
+// Foreign names the field that is somebody else's; "" where an error says no such thing.
+func Foreign(err error) string {
 	status := apierrors.APIStatus(nil)
 	if !errors.As(err, &status) || status.Status().Details == nil {
 		return ""

@@ -1,4 +1,4 @@
-package kubernetes
+package cluster
 
 import (
 	"cmp"
@@ -18,17 +18,19 @@ import (
 )
 
 const (
-	// nowhere is the version of no object: applied with it, an object is created where there
+	// Manager is who owns the fields that are applied.
+	Manager = "shipwarden"
+	// Nowhere is the version of no object: applied with it, an object is created where there
 	// is none, and refused where there is one.
-	nowhere = "1"
+	Nowhere = "1"
 	// autoscaler and its subresource say whose the number of replicas is that nobody released.
 	autoscaler = "kube-controller-manager"
 	scale      = "scale"
 )
 
-// live is the object as it is; nil where there is none.
-func (d *Driver) live(ctx context.Context, c *cluster, r ref) (*unstructured.Unstructured, dynamic.ResourceInterface, error) {
-	objects, err := d.resource(c, r.Group, r.Version, r.Kind)
+// Live is the object as it is; nil where there is none.
+func (n *Namespace) Live(ctx context.Context, c *Server, r Ref) (*unstructured.Unstructured, dynamic.ResourceInterface, error) {
+	objects, err := n.resource(c, r.Group, r.Version, r.Kind)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -46,53 +48,53 @@ func (d *Driver) live(ctx context.Context, c *cluster, r ref) (*unstructured.Uns
 
 // former is what is live of an object that was placed before: in another version where the
 // server does not have that one any more, and nil where it does not have the kind.
-func (d *Driver) former(ctx context.Context, c *cluster, r ref) (*unstructured.Unstructured, dynamic.ResourceInterface, error) {
-	found, objects, err := d.live(ctx, c, r)
+func (n *Namespace) former(ctx context.Context, c *Server, r Ref) (*unstructured.Unstructured, dynamic.ResourceInterface, error) {
+	found, objects, err := n.Live(ctx, c, r)
 	if !errors.Is(err, errNoKind) {
 		return found, objects, err
 	}
 	if r.Version, err = c.version(r.Group, r.Kind); err != nil || r.Version == "" {
 		return nil, nil, err
 	}
-	if found, objects, err = d.live(ctx, c, r); errors.Is(err, errNoKind) {
+	if found, objects, err = n.Live(ctx, c, r); errors.Is(err, errNoKind) {
 		err = fmt.Errorf("the server is about to change its kind %s", r.Kind) // So it is asked again.
 	}
 	return found, objects, err
 }
 
-// put applies one object, on condition that it is as it was when the record was looked at.
+// Put applies one object, on condition that it is as it was when the record was looked at.
 // Known says that the record named it before this change.
-func (c change) put(ctx context.Context, o *unstructured.Unstructured, stamp string, known bool) error {
-	r := refOf(o)
-	err := again(ctx, func() (bool, error) {
-		found, objects, err := c.live(ctx, c.cluster, r)
+func (c Change) Put(ctx context.Context, o *unstructured.Unstructured, stamp string, known bool) error {
+	r := RefOf(o)
+	err := Again(ctx, func() (bool, error) {
+		found, objects, err := c.Live(ctx, c.Server, r)
 		if err != nil {
 			return false, err
 		}
-		if err := c.holds(ctx); err != nil {
+		if err := c.Holds(ctx); err != nil {
 			return false, err
 		}
-		if err := c.ours(found, known); err != nil {
+		if err := c.Ours(found, known); err != nil {
 			return false, err
 		}
-		wanted := wants(o, found)
+		wanted := Wants(o, found)
 		labels := wanted.GetLabels()
-		labels[labelFence] = stamp
+		labels[LabelFence] = stamp
 		wanted.SetLabels(labels)
-		wanted.SetResourceVersion(nowhere)
+		wanted.SetResourceVersion(Nowhere)
 		if found != nil {
 			wanted.SetUID(found.GetUID())
 			wanted.SetResourceVersion(found.GetResourceVersion())
 		}
-		_, err = objects.Apply(ctx, r.Name, wanted, metav1.ApplyOptions{FieldManager: manager})
-		if conflicts(err) {
+		_, err = objects.Apply(ctx, r.Name, wanted, metav1.ApplyOptions{FieldManager: Manager})
+		if Moved(err) {
 			return false, nil
 		}
-		return err == nil, refusal(err)
+		return err == nil, Refusal(err)
 	})
 	if errors.Is(err, driver.ErrConflict) {
 		// Perhaps with somebody newer of ours.
-		err = cmp.Or(c.holds(ctx), err)
+		err = cmp.Or(c.Holds(ctx), err)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", r, err)
@@ -100,23 +102,23 @@ func (c change) put(ctx context.Context, o *unstructured.Unstructured, stamp str
 	return nil
 }
 
-// refusal makes a conflict of the error that says that a field is somebody else's.
-func refusal(err error) error {
-	if field := foreign(err); field != "" {
+// Refusal makes a conflict of the error that says that a field is somebody else's.
+func Refusal(err error) error {
+	if field := Foreign(err); field != "" {
 		return fmt.Errorf("%w: it was changed by somebody else: %s", driver.ErrConflict, field)
 	}
 	return err
 }
 
-// ours refuses what another target has placed, for it would be no conflict of the same manager,
+// Ours refuses what another target has placed, for it would be no conflict of the same Manager,
 // and what was there before: the way back would delete it. What the record names is ours though
 // somebody has taken its label.
-func (d *Driver) ours(found *unstructured.Unstructured, known bool) error {
+func (n *Namespace) Ours(found *unstructured.Unstructured, known bool) error {
 	if found == nil {
 		return nil
 	}
-	switch owner := found.GetLabels()[labelTarget]; {
-	case owner != "" && owner != d.target:
+	switch owner := found.GetLabels()[LabelTarget]; {
+	case owner != "" && owner != n.Target:
 		return fmt.Errorf("%w: it was placed by target %s", driver.ErrConflict, owner)
 	case owner == "" && !known:
 		return fmt.Errorf("%w: it is there already and was not placed by this target: remove it, or leave it out", driver.ErrConflict)
@@ -124,9 +126,9 @@ func (d *Driver) ours(found *unstructured.Unstructured, known bool) error {
 	return nil
 }
 
-// wants is what is applied: the object, without the number of replicas where an autoscaler
+// Wants is what is applied: the object, without the number of replicas where an autoscaler
 // has set it.
-func wants(o, found *unstructured.Unstructured) *unstructured.Unstructured {
+func Wants(o, found *unstructured.Unstructured) *unstructured.Unstructured {
 	wanted := o.DeepCopy()
 	if found != nil && scaled(found) {
 		unstructured.RemoveNestedField(wanted.Object, "spec", "replicas")
@@ -145,29 +147,29 @@ func scaled(found *unstructured.Unstructured) bool {
 	return false
 }
 
-// try has the server say what it would make of each object. It changes nothing, and needs no
+// Try has the server say what it would make of each object. It changes nothing, and needs no
 // fence. An error that wraps driver.ErrConflict names a field that is somebody else's, or an
 // object that is.
-func (d *Driver) try(ctx context.Context, c *cluster, objects set) ([]trial, error) {
-	remembered, err := d.load(ctx, c)
+func (n *Namespace) Try(ctx context.Context, c *Server, objects Set) ([]Trial, error) {
+	remembered, err := n.Load(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	trials := make([]trial, len(objects))
+	trials := make([]Trial, len(objects))
 	for i, o := range objects {
-		r := refOf(o)
-		known := has(remembered.Objects, r)
-		if err := again(ctx, func() (bool, error) {
-			found, resource, err := d.live(ctx, c, r)
+		r := RefOf(o)
+		known := Has(remembered.Objects, r)
+		if err := Again(ctx, func() (bool, error) {
+			found, resource, err := n.Live(ctx, c, r)
 			if err != nil {
 				return false, err
 			}
-			if err := d.ours(found, known); err != nil {
+			if err := n.Ours(found, known); err != nil {
 				return false, err
 			}
-			would, err := resource.Apply(ctx, r.Name, wants(o, found), metav1.ApplyOptions{FieldManager: manager, DryRun: []string{metav1.DryRunAll}})
-			trials[i] = trial{ref: r, known: known, is: found, would: would}
-			return err == nil, refusal(err)
+			would, err := resource.Apply(ctx, r.Name, Wants(o, found), metav1.ApplyOptions{FieldManager: Manager, DryRun: []string{metav1.DryRunAll}})
+			trials[i] = Trial{Ref: r, Known: known, Is: found, Would: would}
+			return err == nil, Refusal(err)
 		}); err != nil {
 			return nil, fmt.Errorf("%s: %w", r, err)
 		}
@@ -175,19 +177,21 @@ func (d *Driver) try(ctx context.Context, c *cluster, objects set) ([]trial, err
 	return trials, nil
 }
 
-// trial is an object as it is, nil where there is none, and as it would be.
-type trial struct {
-	ref ref
-	// known says that the record names it.
-	known     bool
-	is, would *unstructured.Unstructured
+// Trial is an object as it is, nil where there is none, and as it would be.
+type Trial struct {
+	// Ref is its name.
+	Ref Ref
+	// Known says that the record names it.
+	Known bool
+	// Is is the object as it is, Would as it would be.
+	Is, Would *unstructured.Unstructured
 }
 
-// mark writes a mark to an object that is there, so that whoever has read it before cannot
+// Mark writes a mark to an object that is there, so that whoever has read it before cannot
 // write to it any more.
-func (d *Driver) mark(ctx context.Context, c *cluster, r ref, stamp string) error {
-	err := again(ctx, func() (bool, error) {
-		found, objects, err := d.former(ctx, c, r)
+func (n *Namespace) Mark(ctx context.Context, c *Server, r Ref, stamp string) error {
+	err := Again(ctx, func() (bool, error) {
+		found, objects, err := n.former(ctx, c, r)
 		if err != nil || found == nil {
 			return err == nil, err
 		}
@@ -197,7 +201,7 @@ func (d *Driver) mark(ctx context.Context, c *cluster, r ref, stamp string) erro
 		if err != nil {
 			return false, err
 		}
-		_, err = objects.Patch(ctx, r.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager})
+		_, err = objects.Patch(ctx, r.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: Manager})
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			return false, nil
 		}
@@ -209,12 +213,12 @@ func (d *Driver) mark(ctx context.Context, c *cluster, r ref, stamp string) erro
 	return nil
 }
 
-// prune deletes what the record knows and the set does not have. It says how many it deleted,
+// Prune deletes what the record knows and the set does not have. It says how many it deleted,
 // and which it did not find for the first time.
-func (c change) prune(ctx context.Context, r record) (deleted int, missing []ref, err error) {
-	wanted := c.objects.refs()
-	for _, old := range union(r.Objects, r.Doubtful) {
-		if has(wanted, old) {
+func (c Change) Prune(ctx context.Context, r Record) (deleted int, missing []Ref, err error) {
+	wanted := c.Objects.Refs()
+	for _, old := range Union(r.Objects, r.Doubtful) {
+		if Has(wanted, old) {
 			continue
 		}
 		gone, err := c.remove(ctx, old)
@@ -223,7 +227,7 @@ func (c change) prune(ctx context.Context, r record) (deleted int, missing []ref
 			return deleted, nil, fmt.Errorf("%s: %w", old, err)
 		case gone:
 			deleted++
-		case has(r.Objects, old):
+		case Has(r.Objects, old):
 			missing = append(missing, old)
 		}
 	}
@@ -231,20 +235,20 @@ func (c change) prune(ctx context.Context, r record) (deleted int, missing []ref
 }
 
 // remove deletes one object of ours; gone says that it was there.
-func (c change) remove(ctx context.Context, r ref) (gone bool, err error) {
-	err = again(ctx, func() (bool, error) {
-		found, objects, err := c.former(ctx, c.cluster, r)
+func (c Change) remove(ctx context.Context, r Ref) (gone bool, err error) {
+	err = Again(ctx, func() (bool, error) {
+		found, objects, err := c.former(ctx, c.Server, r)
 		if err != nil || found == nil {
 			return err == nil, err
 		}
-		if err := c.holds(ctx); err != nil {
+		if err := c.Holds(ctx); err != nil {
 			return false, err
 		}
 		if found.GetDeletionTimestamp() != nil {
 			return true, nil
 		}
 		// Somebody has made one of that name by himself.
-		if found.GetLabels()[labelTarget] != c.target {
+		if found.GetLabels()[LabelTarget] != c.Target {
 			return true, nil
 		}
 		uid, version, background := found.GetUID(), found.GetResourceVersion(), metav1.DeletePropagationBackground

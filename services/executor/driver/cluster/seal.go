@@ -1,4 +1,4 @@
-package kubernetes
+package cluster
 
 import (
 	"context"
@@ -21,9 +21,9 @@ const (
 
 var errMoved = errors.New("it is not as it was a moment ago")
 
-// beat says again and again that somebody is at work, until stop is called, which may be
+// Beat says again and again that somebody is at work, until stop is called, which may be
 // called again.
-func (c change) beat(ctx context.Context) (stop func()) {
+func (c Change) Beat(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -37,8 +37,8 @@ func (c change) beat(ctx context.Context) (stop func()) {
 			case <-ticker.C:
 			}
 			// One that is lost is made up for by the next.
-			_, _ = c.update(ctx, c.cluster, func(r record) (record, error) {
-				if err := r.Holds(c.key, c.fence); err != nil {
+			_, _ = c.Update(ctx, c.Server, func(r Record) (Record, error) {
+				if err := r.Holds(c.Key, c.Fence); err != nil {
 					return r, err
 				}
 				r.Beat++
@@ -54,28 +54,28 @@ func (c change) beat(ctx context.Context) (stop func()) {
 
 // Seal implements driver.Driver. Where a change was begun and nobody is at work on it any
 // more, every object is marked, so that what is still on its way is refused.
-func (d *Driver) Seal(ctx context.Context, key driver.Key, f driver.Fence) (driver.Status, error) {
-	status, err := d.seal(ctx, key, f)
+func (n *Namespace) Seal(ctx context.Context, key driver.Key, f driver.Fence) (driver.Status, error) {
+	status, err := n.seal(ctx, key, f)
 	if err != nil {
-		return status, fmt.Errorf("seal %s on target %s: %w", key, d.target, err)
+		return status, fmt.Errorf("seal %s on target %s: %w", key, n.Target, err)
 	}
 	return status, nil
 }
 
-func (d *Driver) seal(ctx context.Context, key driver.Key, f driver.Fence) (driver.Status, error) {
+func (n *Namespace) seal(ctx context.Context, key driver.Key, f driver.Fence) (driver.Status, error) {
 	if err := errors.Join(key.Validate(), f.Validate()); err != nil {
 		return driver.StatusUnknown, err
 	}
-	c, err := d.open()
+	c, err := n.Open()
 	if err != nil {
 		return driver.StatusUnknown, err
 	}
 	for {
-		still, err := d.unattended(ctx, c, key)
+		still, err := n.unattended(ctx, c, key)
 		if err != nil {
 			return driver.StatusUnknown, err
 		}
-		was, err := d.sealAs(ctx, c, key, f, still)
+		was, err := n.sealAs(ctx, c, key, f, still)
 		if !errors.Is(err, errMoved) {
 			return was, err
 		}
@@ -84,13 +84,13 @@ func (d *Driver) seal(ctx context.Context, key driver.Key, f driver.Fence) (driv
 
 // unattended waits until nobody is at work on the target, and returns the record by which it
 // is so. An error wraps driver.ErrBusy when ctx ends first.
-func (d *Driver) unattended(ctx context.Context, c *cluster, key driver.Key) (record, error) {
+func (n *Namespace) unattended(ctx context.Context, c *Server, key driver.Key) (Record, error) {
 	ticker := time.NewTicker(sealEvery)
 	defer ticker.Stop()
-	var seen record
+	var seen Record
 	var since time.Time
 	for {
-		r, err := d.load(ctx, c)
+		r, err := n.Load(ctx, c)
 		switch {
 		case ctx.Err() != nil && seen.Pending:
 			return r, fmt.Errorf("%w: %s has begun and is not complete: %w", driver.ErrBusy, seen.Key, context.Cause(ctx))
@@ -111,9 +111,9 @@ func (d *Driver) unattended(ctx context.Context, c *cluster, key driver.Key) (re
 }
 
 // sealAs seals the key as long as nobody has begun since.
-func (d *Driver) sealAs(ctx context.Context, c *cluster, key driver.Key, f driver.Fence, still record) (driver.Status, error) {
+func (n *Namespace) sealAs(ctx context.Context, c *Server, key driver.Key, f driver.Fence, still Record) (driver.Status, error) {
 	was, first := driver.StatusUnknown, true
-	sealed, err := d.update(ctx, c, func(r record) (record, error) {
+	sealed, err := n.Update(ctx, c, func(r Record) (Record, error) {
 		// After a lost answer it is refused by what this call has kept.
 		refused := slices.Contains(r.PastKeys, key)
 		if !refused && r.Pending && r.version != still.version {
@@ -131,7 +131,7 @@ func (d *Driver) sealAs(ctx context.Context, c *cluster, key driver.Key, f drive
 		return was, err
 	}
 	for _, o := range sealed.Objects {
-		if err := d.mark(ctx, c, o, sealed.stamp()); err != nil {
+		if err := n.Mark(ctx, c, o, sealed.Stamp()); err != nil {
 			return driver.StatusUnknown, err
 		}
 	}

@@ -1,4 +1,4 @@
-package kubernetes
+package cluster
 
 import (
 	"encoding/json"
@@ -95,7 +95,7 @@ func TestWhatAServerRefusesIsSaidInShortAndWithoutItsValue(t *testing.T) {
 		field.Invalid(field.NewPath("spec", "template"), map[string]any{"env": `{Name:"DB_PASSWORD", Value:"hunter2: x"}`}, "field is immutable"),
 		field.Required(field.NewPath("spec", "selector"), ""),
 	})
-	got := told{fmt.Errorf("Job shop: %w", refused)}
+	got := Told(fmt.Errorf("Job shop: %w", refused))
 	for _, want := range []string{"Job shop: ", "spec.template: field is immutable", "spec.selector: Required value"} {
 		if !strings.Contains(got.Error(), want) {
 			t.Errorf("nothing of %q in %q", want, got.Error())
@@ -104,7 +104,7 @@ func TestWhatAServerRefusesIsSaidInShortAndWithoutItsValue(t *testing.T) {
 	if strings.Contains(got.Error(), "hunter2") || !apierrors.IsInvalid(got) {
 		t.Errorf("got %q", got.Error())
 	}
-	long := told{fmt.Errorf("password=hunter2hunter2 %s: %w", strings.Repeat("ä", 5000), driver.ErrInvalid)}
+	long := Told(fmt.Errorf("password=hunter2hunter2 %s: %w", strings.Repeat("ä", 5000), driver.ErrInvalid))
 	if text := long.Error(); len(text) > maxTold+50 || strings.Contains(text, "hunter2") || !errors.Is(long, driver.ErrInvalid) {
 		t.Errorf("%d bytes: %q", len(text), text)
 	}
@@ -115,7 +115,7 @@ func TestAServerIsNamedWithoutCredentials(t *testing.T) {
 		"https://10.0.0.1:6443":                        "https://10.0.0.1:6443",
 		"https://me:hunter2@gate.example/k8s/c1?a=b#c": "https://gate.example/k8s/c1",
 	} {
-		if got := address(server); got != want {
+		if got := Address(server); got != want {
 			t.Errorf("%s: got %q, want %q", server, got, want)
 		}
 	}

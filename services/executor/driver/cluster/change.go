@@ -1,0 +1,95 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/blackdice/shipwarden/services/executor/driver"
+)
+
+// Change is one call that changes the namespace, by a driver that keeps its record there.
+type Change struct {
+	*Namespace
+	// Server is where the namespace is.
+	Server *Server
+	// Key and Fence are those of the call.
+	Key   driver.Key
+	Fence driver.Fence
+	// Back says that the call is a rollback.
+	Back bool
+	// Digest is what the target is to carry, Other what it may carry before a rollback.
+	Digest, Other string
+	// Objects are what Digest is made of.
+	Objects Set
+	// Timeout is how long objects may take to become ready.
+	Timeout time.Duration
+}
+
+// Admit lets the call in or not, and says whether there is nothing left to do.
+func (c Change) Admit(ctx context.Context) (finished bool, err error) {
+	if c.Key.IsRollback() != c.Back {
+		return false, fmt.Errorf("key %s goes the other way: %w", c.Key, driver.ErrInvalid)
+	}
+	_, err = c.Update(ctx, c.Server, func(r Record) (Record, error) {
+		next, repeated, err := r.Admit(c.Key, c.Fence, c.Digest)
+		if err != nil {
+			return r, err
+		}
+		inPlace := r.Carries == c.Digest && !r.Pending
+		switch {
+		case !c.Back:
+			finished = repeated && inPlace
+		case r.Carries == c.Digest:
+			// Back where it was, or never left.
+			finished = inPlace
+		case r.Carries != "" && r.Carries != c.Other && !r.Pending:
+			return r, fmt.Errorf("carries %s, neither the release nor what was before it: %w", r.Carries, driver.ErrConflict)
+		default:
+			finished = false
+		}
+		next.Done = finished
+		r.Record = next
+		return r, nil
+	})
+	return finished, err
+}
+
+// Begin keeps what the change may place, before it does.
+func (c Change) Begin(ctx context.Context, objects []Ref) (Record, error) {
+	return c.Update(ctx, c.Server, func(r Record) (Record, error) {
+		if err := r.Holds(c.Key, c.Fence); err != nil {
+			return r, err
+		}
+		r.Pending = true
+		r.Objects = Union(r.Objects, objects)
+		return r, nil
+	})
+}
+
+// Finish says that all is done: what is there now, and which objects were not there to be
+// deleted. More, which may be nil, adds what else the driver remembers.
+func (c Change) Finish(ctx context.Context, there, missing []Ref, more func(*Record)) error {
+	_, err := c.Update(ctx, c.Server, func(r Record) (Record, error) {
+		if err := r.Holds(c.Key, c.Fence); err != nil {
+			return r, err
+		}
+		r.Pending, r.Done, r.Carries = false, true, c.Digest
+		r.Objects, r.Doubtful = there, missing
+		if more != nil {
+			more(&r)
+		}
+		return r, nil
+	})
+	return err
+}
+
+// Holds says whether the call still has the target: an error that wraps driver.ErrStaleFence
+// where it has not.
+func (c Change) Holds(ctx context.Context) error {
+	r, err := c.Load(ctx, c.Server)
+	if err != nil {
+		return err
+	}
+	return r.Record.Holds(c.Key, c.Fence)
+}
