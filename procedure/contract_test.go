@@ -148,8 +148,9 @@ func TestTableAgreesWithItself(t *testing.T) {
 		if procedure.WriterOf(e) == "" {
 			t.Errorf("nobody may write %s", e)
 		}
-		// Procedure documents are changed by people, through the service; no step does it.
-		if !appended[e] && !strings.HasPrefix(e, "procedure_") {
+		// Procedure documents are changed by people, through the service, and what was changed on
+		// a target without a release is found by looking at it; no step does either.
+		if !appended[e] && !strings.HasPrefix(e, "procedure_") && e != "unrecorded_change" {
 			t.Errorf("no step appends %s", e)
 		}
 	}

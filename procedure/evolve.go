@@ -137,6 +137,8 @@ func (s *State) apply(e Entry) error {
 		return s.applyNotified(e, d.Notified)
 	case *releasev1.Event_ImpactReported:
 		return s.applyImpactReported(e, d.ImpactReported)
+	case *releasev1.Event_UnrecordedChange:
+		return s.applyUnrecordedChange(e, d.UnrecordedChange)
 	case *releasev1.Event_AuthorizationRefused:
 		return s.applyAuthorizationRefused(e, d.AuthorizationRefused)
 	case *releasev1.Event_NoticeAcknowledged:

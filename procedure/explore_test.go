@@ -147,6 +147,16 @@ func worlds() []*world {
 			}
 			return proceduretest.Impact()
 		}},
+		move{name: "changed by hand", build: func(s procedure.State, _ time.Time) *releasev1.Event {
+			if s.DriftsSeen > 0 {
+				return nil // One tells what all do.
+			}
+			return procedure.DecideUnrecordedChange(s, "eu1", "", nil)
+		}},
+		move{name: "as it was again", build: func(s procedure.State, _ time.Time) *releasev1.Event {
+			left, _ := procedure.LeftOn(s, "eu1")
+			return procedure.DecideUnrecordedChange(s, "eu1", left, nil)
+		}},
 		move{name: "finn knows", person: "finn", build: func(procedure.State, time.Time) *releasev1.Event { return proceduretest.Know() }},
 		move{name: "ada knows", person: "ada", build: func(procedure.State, time.Time) *releasev1.Event { return proceduretest.Know() }},
 	)
@@ -233,6 +243,7 @@ func abstraction(n *node) string {
 	if d, ok := procedure.NextDeadline(s); ok {
 		put(d.Kind, n.now.Before(d.At))
 	}
+	put(len(s.Drifts), s.DriftsSeen)
 	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED {
 		return b.String() // What it went through decides nothing any more.
 	}

@@ -105,6 +105,7 @@ var writers = map[string]string{
 	"approval_given": ServiceApproval, "approval_withdrawn": ServiceApproval, "rejected": ServiceApproval,
 	"authorized": ServiceApproval, "withdrawn": ServiceApproval, "superseded": ServiceApproval, "expired": ServiceApproval,
 	"notified": ServiceApproval, "notice_acknowledged": ServiceApproval, "impact_reported": ServiceApproval, "authorization_refused": ServiceApproval,
+	"unrecorded_change": ServiceExecutor,
 	"execution_claimed": ServiceExecutor, "execution_finished": ServiceExecutor,
 	"execution_failed": ServiceExecutor, "execution_unknown": ServiceExecutor, "execution_refused": ServiceExecutor,
 	"evidence_added": ServiceApproval, "gates_held": ServiceApproval,

@@ -69,7 +69,7 @@ func TestEveryEventHasItsPhases(t *testing.T) {
 func TestEveryEventIsJudged(t *testing.T) {
 	otherwise := []string{
 		"requested", "approval_given", "notified", "escalated", "acknowledged", "intervened", "deadline_passed", "review_completed",
-		"follow_up_added", "follow_up_closed", "notice_acknowledged", "impact_reported",
+		"follow_up_added", "follow_up_closed", "notice_acknowledged", "impact_reported", "unrecorded_change",
 	}
 	for _, name := range eventTypes() {
 		if _, ok := phasesOf[name]; ofReleases(name) && ok == slices.Contains(otherwise, name) {

@@ -127,6 +127,10 @@ type State struct {
 	// newest.
 	Impacts uint32
 	Impact  *releasev1.ImpactReported
+	// Drifts are the targets that carry what no release has left there, and DriftsSeen counts
+	// how often one was found to, or to do so no more.
+	Drifts     []Drift
+	DriftsSeen uint32
 	// Attempts is who tried to authorize the emergency and may not.
 	Attempts []string
 	// Wanted is what stakeholders have not been told yet.

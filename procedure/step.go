@@ -131,6 +131,7 @@ var Steps = []Step{
 		WakesOn: []string{
 			"authorized", "execution_failed", "execution_unknown", "execution_refused", "verification_failed",
 			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "deadline_passed", "impact_reported",
+			"unrecorded_change",
 		},
 		Appends: []string{"escalated", "acknowledged", "intervened", "aborted", "impact_reported"},
 	},
@@ -160,7 +161,7 @@ var Steps = []Step{
 	{
 		ID: StepCatalog, Number: "-", Title: "Keep the service's open releases, review debts and incidents", Service: ServiceApproval, Package: "services/approval/catalog",
 		Clause:  "Emergency or exceptional deployments must be reviewed retrospectively and recorded.",
-		WakesOn: []string{"authorized", "recorded", "review_completed", "acknowledged", "impact_reported"},
+		WakesOn: []string{"authorized", "recorded", "review_completed", "acknowledged", "impact_reported", "unrecorded_change"},
 		Appends: []string{"service_changed", "review_completed", "follow_up_added", "follow_up_closed", "clearance_proposed", "quarantine_cleared"},
 	},
 	{
@@ -178,7 +179,7 @@ var Steps = []Step{
 			"superseded", "notified", "notice_acknowledged", "execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
 			"execution_refused", "aborted", "verification_passed", "verification_failed", "verification_inconclusive",
 			"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "escalated", "acknowledged",
-			"intervened", "recorded", "freeze_overridden", "execution_overrun", "target_freed",
+			"intervened", "recorded", "freeze_overridden", "execution_overrun", "target_freed", "unrecorded_change",
 		},
 	},
 	{

@@ -24,6 +24,7 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/driver/configured"
 	"github.com/blackdice/shipwarden/services/executor/execute"
 	"github.com/blackdice/shipwarden/services/executor/preview"
+	"github.com/blackdice/shipwarden/services/executor/reconcile"
 	"github.com/blackdice/shipwarden/services/executor/release"
 	"github.com/blackdice/shipwarden/services/executor/rollback"
 	"github.com/blackdice/shipwarden/services/executor/site"
@@ -99,6 +100,7 @@ func Run(ctx context.Context, cfg *configv1.Executor, options ...nats.Option) er
 	reach.Seen = seen.Claim
 	s.Health.Add("record", seen.Ready)
 	s.Group.Add("witness", seen.Run(s.Conn))
+	s.Group.Add("reconcile", reconcile.New(reach, s.Store, cfg.GetReconcileEvery().AsDuration(), s.Registry, s.Now).Run)
 	for _, step := range []reactor.Step{
 		preview.New(reach), execute.New(reach, s.Now), rollback.New(reach, s.Now), release.New(reach, s.Now), wake.New(reach, s.Now),
 	} {

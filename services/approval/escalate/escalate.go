@@ -7,6 +7,7 @@
 package escalate
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -91,6 +92,17 @@ func summary(s procedure.State, cause releasev1.Cause) string {
 	out := word + ": " + r.GetService() + " " + r.GetVersion() + " to " + r.GetEnvironment() + ", phase " + s.Phase.String()
 	if s.EndReason != "" {
 		out += "; " + s.EndReason
+	}
+	if cause == releasev1.Cause_CAUSE_UNRECORDED_CHANGE {
+		for _, d := range s.Drifts {
+			out += "; target " + d.Target + " was changed and no release did it"
+			if found := d.What.GetFound(); found != d.What.GetExpected() {
+				out += ": it carries " + cmp.Or(found, "nothing")
+			}
+			if changes := d.What.GetDifferences(); len(changes) > 0 {
+				out += ": " + strings.Join(changes, ", ")
+			}
+		}
 	}
 	if cause == releasev1.Cause_CAUSE_UNEXPECTED_IMPACT {
 		out += "; " + s.Impact.GetDescription()

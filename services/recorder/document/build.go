@@ -165,6 +165,8 @@ func (b *builder) late(r view.Recorded) {
 		d.Notices = append(d.Notices, b.entry(r, x.Notified))
 	case *releasev1.Event_ImpactReported:
 		d.Decisions = append(d.Decisions, b.entry(r, x.ImpactReported))
+	case *releasev1.Event_UnrecordedChange:
+		d.Escalations = append(d.Escalations, b.entry(r, x.UnrecordedChange))
 	case *releasev1.Event_AuthorizationRefused:
 		d.Decisions = append(d.Decisions, b.entry(r, x.AuthorizationRefused))
 	case *releasev1.Event_NoticeAcknowledged:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/recorder/view"
 )
 
 // remediation is step 7: the way back, who was called, and what people decided.
@@ -62,6 +63,10 @@ func (w *writer) remedies(r *Record) (claims, results, calls, decisions, deadlin
 			calls = append(calls, []string{
 				number, when, causeWords(c.GetCause()), "called", fmt.Sprint(c.GetRung()), series(c.GetTo()), escape(c.GetIncident()),
 				at(c.GetAcknowledgeBy()), w.said(c.GetSummary(), "named in an escalation"),
+			})
+		case *releasev1.Event_UnrecordedChange:
+			calls = append(calls, []string{
+				number, when, causeWords(releasev1.Cause_CAUSE_UNRECORDED_CHANGE), "found", none, none, none, none, w.said(view.Tell(e.Entry.Event), "named in an unrecorded change"),
 			})
 		case *releasev1.Event_Acknowledged:
 			calls = append(calls, []string{

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -108,6 +109,8 @@ func describeDecision(e *releasev1.Event) string {
 		return joined("aborted by "+by, d.Aborted.GetReason())
 	case *releasev1.Event_ImpactReported:
 		return joined("impact reported by "+by, d.ImpactReported.GetDescription())
+	case *releasev1.Event_UnrecordedChange:
+		return unrecorded(d.UnrecordedChange)
 	case *releasev1.Event_AuthorizationRefused:
 		return joined(by+" tried to authorize it and may not", d.AuthorizationRefused.GetReason())
 	case *releasev1.Event_NoticeAcknowledged:
@@ -176,6 +179,22 @@ func describeWork(e *releasev1.Event) string {
 		return "recorded: " + OutcomeWord(d.Recorded.GetOutcome())
 	}
 	return ""
+}
+
+// unrecorded is what was changed on a target without a release.
+func unrecorded(u *releasev1.UnrecordedChange) string {
+	if u.GetGone() {
+		return "target " + u.GetTarget() + " carries again what the release left there"
+	}
+	text := "target " + u.GetTarget() + " was changed and no release did it"
+	if found := u.GetFound(); found != u.GetExpected() {
+		text = joined(text, "it carries "+cmp.Or(found, "nothing"))
+	}
+	changes := strings.Join(u.GetDifferences(), "; ")
+	if more := u.GetMore(); more > 0 {
+		changes += fmt.Sprintf("; and %d more", more)
+	}
+	return joined(text, changes)
 }
 
 // chosen is what the procedure chose. Without it the text of the event is as it was before there

@@ -1740,9 +1740,12 @@ type Executor struct {
 	// Folder, made where it is not there, in which this executor keeps what it has seen of the
 	// record, so that it does nothing on a bus that was put back to an old copy while it was
 	// down. Executors may share it. Empty: it knows only until it ends.
-	StateFolder   string `protobuf:"bytes,9,opt,name=state_folder,json=stateFolder,proto3" json:"state_folder,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	StateFolder string `protobuf:"bytes,9,opt,name=state_folder,json=stateFolder,proto3" json:"state_folder,omitempty"`
+	// How often each target that nobody is at work on is asked whether it still carries what
+	// the record says, 1 s to 24 h. Absent: 5 min.
+	ReconcileEvery *durationpb.Duration `protobuf:"bytes,14,opt,name=reconcile_every,json=reconcileEvery,proto3" json:"reconcile_every,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Executor) Reset() {
@@ -1836,6 +1839,13 @@ func (x *Executor) GetStateFolder() string {
 		return x.StateFolder
 	}
 	return ""
+}
+
+func (x *Executor) GetReconcileEvery() *durationpb.Duration {
+	if x != nil {
+		return x.ReconcileEvery
+	}
+	return nil
 }
 
 // ChangeConnector says how change records are looked up in the system that keeps them: one
@@ -2625,9 +2635,16 @@ type KubernetesDriver struct {
 	// The namespace that all objects of the target lie in. It must be there.
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// How long objects may take to become ready. Absent: 5 min.
-	Timeout       *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Field managers besides the server's own controllers that may change what was released
+	// without a release: an operator that injects certificates, for instance. What they own is
+	// no unrecorded change.
+	OtherManagers []string `protobuf:"bytes,10,rep,name=other_managers,json=otherManagers,proto3" json:"other_managers,omitempty"`
+	// Nobody else has workloads in the namespace: one that no release has placed there is an
+	// unrecorded change.
+	WholeNamespace bool `protobuf:"varint,11,opt,name=whole_namespace,json=wholeNamespace,proto3" json:"whole_namespace,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *KubernetesDriver) Reset() {
@@ -2679,6 +2696,20 @@ func (x *KubernetesDriver) GetTimeout() *durationpb.Duration {
 		return x.Timeout
 	}
 	return nil
+}
+
+func (x *KubernetesDriver) GetOtherManagers() []string {
+	if x != nil {
+		return x.OtherManagers
+	}
+	return nil
+}
+
+func (x *KubernetesDriver) GetWholeNamespace() bool {
+	if x != nil {
+		return x.WholeNamespace
+	}
+	return false
 }
 
 // NoopDriver changes nothing: it is for measuring.
@@ -3269,7 +3300,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\x8b\x04\n" +
+	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xe1\x04\n" +
 	"\bExecutor\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12<\n" +
@@ -3281,7 +3312,9 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x11change_connectors\x18\x06 \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\x12F\n" +
 	"\ralert_sources\x18\a \x03(\v2!.shipwarden.config.v1.AlertSourceR\falertSources\x128\n" +
 	"\x13sigstore_root_files\x18\b \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\bR\x11sigstoreRootFiles\x12!\n" +
-	"\fstate_folder\x18\t \x01(\tR\vstateFolder\"\xe8\x02\n" +
+	"\fstate_folder\x18\t \x01(\tR\vstateFolder\x12T\n" +
+	"\x0freconcile_every\x18\x0e \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x0ereconcileEvery\"\xe8\x02\n" +
 	"\x0fChangeConnector\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1c\n" +
 	"\x03url\x18\x02 \x01(\tB\n" +
@@ -3342,12 +3375,15 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\vConfigEntry\x126\n" +
 	"\x04nats\x18\x01 \x01(\v2\x1a.shipwarden.config.v1.NatsB\x06\xbaH\x03\xc8\x01\x01R\x04nats\x122\n" +
 	"\x06bucket\x18\x02 \x01(\tB\x1a\xbaH\x17r\x15\x18\x80\x012\x10^[a-zA-Z0-9_-]+$R\x06bucket\x12D\n" +
-	"\x03key\x18\x03 \x01(\tB2\xbaH/r-\x18\x80\x022(^[-/_=a-zA-Z0-9]+([.][-/_=a-zA-Z0-9]+)*$R\x03key\"\xd7\x01\n" +
+	"\x03key\x18\x03 \x01(\tB2\xbaH/r-\x18\x80\x022(^[-/_=a-zA-Z0-9]+([.][-/_=a-zA-Z0-9]+)*$R\x03key\"\xbc\x02\n" +
 	"\x10KubernetesDriver\x124\n" +
 	"\x0fkubeconfig_file\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x0ekubeconfigFile\x12I\n" +
 	"\tnamespace\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\tnamespace\x12B\n" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
-	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\"\f\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\x12:\n" +
+	"\x0eother_managers\x18\n" +
+	" \x03(\tB\x13\xbaH\x10\x92\x01\r\x10 \x18\x01\"\ar\x05\x10\x01\x18\x80\x01R\rotherManagers\x12'\n" +
+	"\x0fwhole_namespace\x18\v \x01(\bR\x0ewholeNamespace\"\f\n" +
 	"\n" +
 	"NoopDriver\"\xd0\x01\n" +
 	"\aCommand\x12\x1e\n" +
@@ -3477,37 +3513,38 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	20, // 32: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
 	22, // 33: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	11, // 34: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	23, // 35: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	41, // 36: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	25, // 37: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	26, // 38: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
-	28, // 39: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	29, // 40: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	33, // 41: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	32, // 42: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
-	30, // 43: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
-	34, // 44: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	34, // 45: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	34, // 46: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	34, // 47: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	34, // 48: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
-	31, // 49: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
-	41, // 50: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
-	4,  // 51: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
-	41, // 52: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
-	40, // 53: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	41, // 54: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 55: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 56: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 57: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	36, // 58: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
-	41, // 59: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
-	38, // 60: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	61, // [61:61] is the sub-list for method output_type
-	61, // [61:61] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	41, // 35: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
+	23, // 36: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	41, // 37: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	25, // 38: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	26, // 39: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
+	28, // 40: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	29, // 41: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	33, // 42: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	32, // 43: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
+	30, // 44: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
+	34, // 45: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	34, // 46: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	34, // 47: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	34, // 48: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	34, // 49: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	31, // 50: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
+	41, // 51: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
+	4,  // 52: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
+	41, // 53: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
+	40, // 54: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	41, // 55: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 56: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 57: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 58: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	36, // 59: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
+	41, // 60: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
+	38, // 61: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	62, // [62:62] is the sub-list for method output_type
+	62, // [62:62] is the sub-list for method input_type
+	62, // [62:62] is the sub-list for extension type_name
+	62, // [62:62] is the sub-list for extension extendee
+	0,  // [0:62] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }

@@ -129,7 +129,7 @@ func (x Intervened_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Intervened_Action.Descriptor instead.
 func (Intervened_Action) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41, 0}
 }
 
 // Finding of a review.
@@ -182,7 +182,7 @@ func (x ReviewCompleted_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReviewCompleted_Result.Descriptor instead.
 func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45, 0}
 }
 
 // How it came into effect without a proposal.
@@ -234,7 +234,7 @@ func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
 func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -313,6 +313,7 @@ type Event struct {
 	//	*Event_NoticeAcknowledged
 	//	*Event_ImpactReported
 	//	*Event_AuthorizationRefused
+	//	*Event_UnrecordedChange
 	//	*Event_TargetLocked
 	//	*Event_TargetUnlocked
 	//	*Event_ServiceChanged
@@ -849,6 +850,15 @@ func (x *Event) GetAuthorizationRefused() *AuthorizationRefused {
 	return nil
 }
 
+func (x *Event) GetUnrecordedChange() *UnrecordedChange {
+	if x != nil {
+		if x, ok := x.Data.(*Event_UnrecordedChange); ok {
+			return x.UnrecordedChange
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetTargetLocked() *TargetLocked {
 	if x != nil {
 		if x, ok := x.Data.(*Event_TargetLocked); ok {
@@ -1249,6 +1259,11 @@ type Event_AuthorizationRefused struct {
 	AuthorizationRefused *AuthorizationRefused `protobuf:"bytes,162,opt,name=authorization_refused,json=authorizationRefused,proto3,oneof"`
 }
 
+type Event_UnrecordedChange struct {
+	// Recorded when a target carried something else than the release had left there, or did no more.
+	UnrecordedChange *UnrecordedChange `protobuf:"bytes,175,opt,name=unrecorded_change,json=unrecordedChange,proto3,oneof"`
+}
+
 type Event_TargetLocked struct {
 	// Recorded when a target was locked for one release.
 	TargetLocked *TargetLocked `protobuf:"bytes,100,opt,name=target_locked,json=targetLocked,proto3,oneof"`
@@ -1433,6 +1448,8 @@ func (*Event_NoticeAcknowledged) isEvent_Data() {}
 func (*Event_ImpactReported) isEvent_Data() {}
 
 func (*Event_AuthorizationRefused) isEvent_Data() {}
+
+func (*Event_UnrecordedChange) isEvent_Data() {}
 
 func (*Event_TargetLocked) isEvent_Data() {}
 
@@ -3024,6 +3041,106 @@ func (x *ImpactReported) GetCustomers() []string {
 	return nil
 }
 
+// UnrecordedChange is a change of a target that no release made (N-08).
+type UnrecordedChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The target.
+	Target string `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// What the release left there, "sha256:…".
+	Expected string `protobuf:"bytes,2,opt,name=expected,proto3" json:"expected,omitempty"`
+	// What it carries, "sha256:…"; empty where nothing, or where only parts of it were changed.
+	Found string `protobuf:"bytes,3,opt,name=found,proto3" json:"found,omitempty"`
+	// What was changed, a line each, without values: at most 32 lines of 256 bytes.
+	Differences []string `protobuf:"bytes,4,rep,name=differences,proto3" json:"differences,omitempty"`
+	// How many there are besides.
+	More uint32 `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"`
+	// "sha256:…" of what was found and all that was changed: another one is another change.
+	Change string `protobuf:"bytes,6,opt,name=change,proto3" json:"change,omitempty"`
+	// It carries again what the release left there; the fields from found on are then empty.
+	Gone          bool `protobuf:"varint,7,opt,name=gone,proto3" json:"gone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnrecordedChange) Reset() {
+	*x = UnrecordedChange{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnrecordedChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnrecordedChange) ProtoMessage() {}
+
+func (x *UnrecordedChange) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnrecordedChange.ProtoReflect.Descriptor instead.
+func (*UnrecordedChange) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *UnrecordedChange) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *UnrecordedChange) GetExpected() string {
+	if x != nil {
+		return x.Expected
+	}
+	return ""
+}
+
+func (x *UnrecordedChange) GetFound() string {
+	if x != nil {
+		return x.Found
+	}
+	return ""
+}
+
+func (x *UnrecordedChange) GetDifferences() []string {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+func (x *UnrecordedChange) GetMore() uint32 {
+	if x != nil {
+		return x.More
+	}
+	return 0
+}
+
+func (x *UnrecordedChange) GetChange() string {
+	if x != nil {
+		return x.Change
+	}
+	return ""
+}
+
+func (x *UnrecordedChange) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
 // AuthorizationRefused keeps that the actor tried, which alerts people.
 type AuthorizationRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3035,7 +3152,7 @@ type AuthorizationRefused struct {
 
 func (x *AuthorizationRefused) Reset() {
 	*x = AuthorizationRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3047,7 +3164,7 @@ func (x *AuthorizationRefused) String() string {
 func (*AuthorizationRefused) ProtoMessage() {}
 
 func (x *AuthorizationRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3060,7 +3177,7 @@ func (x *AuthorizationRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationRefused.ProtoReflect.Descriptor instead.
 func (*AuthorizationRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AuthorizationRefused) GetReason() string {
@@ -3085,7 +3202,7 @@ type NoticeAcknowledged struct {
 
 func (x *NoticeAcknowledged) Reset() {
 	*x = NoticeAcknowledged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3097,7 +3214,7 @@ func (x *NoticeAcknowledged) String() string {
 func (*NoticeAcknowledged) ProtoMessage() {}
 
 func (x *NoticeAcknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3110,7 +3227,7 @@ func (x *NoticeAcknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoticeAcknowledged.ProtoReflect.Descriptor instead.
 func (*NoticeAcknowledged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *NoticeAcknowledged) GetOccasion() Occasion {
@@ -3173,7 +3290,7 @@ type ExecutionClaimed struct {
 
 func (x *ExecutionClaimed) Reset() {
 	*x = ExecutionClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3185,7 +3302,7 @@ func (x *ExecutionClaimed) String() string {
 func (*ExecutionClaimed) ProtoMessage() {}
 
 func (x *ExecutionClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3198,7 +3315,7 @@ func (x *ExecutionClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionClaimed.ProtoReflect.Descriptor instead.
 func (*ExecutionClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExecutionClaimed) GetWave() uint32 {
@@ -3307,7 +3424,7 @@ type ExecutionFinished struct {
 
 func (x *ExecutionFinished) Reset() {
 	*x = ExecutionFinished{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3319,7 +3436,7 @@ func (x *ExecutionFinished) String() string {
 func (*ExecutionFinished) ProtoMessage() {}
 
 func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3332,7 +3449,7 @@ func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFinished.ProtoReflect.Descriptor instead.
 func (*ExecutionFinished) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExecutionFinished) GetWave() uint32 {
@@ -3373,7 +3490,7 @@ type ExecutionFailed struct {
 
 func (x *ExecutionFailed) Reset() {
 	*x = ExecutionFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3385,7 +3502,7 @@ func (x *ExecutionFailed) String() string {
 func (*ExecutionFailed) ProtoMessage() {}
 
 func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3398,7 +3515,7 @@ func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFailed.ProtoReflect.Descriptor instead.
 func (*ExecutionFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExecutionFailed) GetWave() uint32 {
@@ -3448,7 +3565,7 @@ type ExecutionUnknown struct {
 
 func (x *ExecutionUnknown) Reset() {
 	*x = ExecutionUnknown{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3460,7 +3577,7 @@ func (x *ExecutionUnknown) String() string {
 func (*ExecutionUnknown) ProtoMessage() {}
 
 func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3473,7 +3590,7 @@ func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionUnknown.ProtoReflect.Descriptor instead.
 func (*ExecutionUnknown) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecutionUnknown) GetWave() uint32 {
@@ -3522,7 +3639,7 @@ type ExecutionRefused struct {
 
 func (x *ExecutionRefused) Reset() {
 	*x = ExecutionRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3534,7 +3651,7 @@ func (x *ExecutionRefused) String() string {
 func (*ExecutionRefused) ProtoMessage() {}
 
 func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3547,7 +3664,7 @@ func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionRefused.ProtoReflect.Descriptor instead.
 func (*ExecutionRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecutionRefused) GetFindings() []*Finding {
@@ -3571,7 +3688,7 @@ type TargetsReleased struct {
 
 func (x *TargetsReleased) Reset() {
 	*x = TargetsReleased{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3583,7 +3700,7 @@ func (x *TargetsReleased) String() string {
 func (*TargetsReleased) ProtoMessage() {}
 
 func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3596,7 +3713,7 @@ func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetsReleased.ProtoReflect.Descriptor instead.
 func (*TargetsReleased) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TargetsReleased) GetResults() []*TargetResult {
@@ -3624,7 +3741,7 @@ type VerificationPassed struct {
 
 func (x *VerificationPassed) Reset() {
 	*x = VerificationPassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3636,7 +3753,7 @@ func (x *VerificationPassed) String() string {
 func (*VerificationPassed) ProtoMessage() {}
 
 func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3649,7 +3766,7 @@ func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationPassed.ProtoReflect.Descriptor instead.
 func (*VerificationPassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *VerificationPassed) GetVerification() *Verification {
@@ -3670,7 +3787,7 @@ type VerificationFailed struct {
 
 func (x *VerificationFailed) Reset() {
 	*x = VerificationFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3682,7 +3799,7 @@ func (x *VerificationFailed) String() string {
 func (*VerificationFailed) ProtoMessage() {}
 
 func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3695,7 +3812,7 @@ func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationFailed.ProtoReflect.Descriptor instead.
 func (*VerificationFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *VerificationFailed) GetVerification() *Verification {
@@ -3718,7 +3835,7 @@ type VerificationInconclusive struct {
 
 func (x *VerificationInconclusive) Reset() {
 	*x = VerificationInconclusive{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3730,7 +3847,7 @@ func (x *VerificationInconclusive) String() string {
 func (*VerificationInconclusive) ProtoMessage() {}
 
 func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3743,7 +3860,7 @@ func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationInconclusive.ProtoReflect.Descriptor instead.
 func (*VerificationInconclusive) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *VerificationInconclusive) GetVerification() *Verification {
@@ -3782,7 +3899,7 @@ type RollbackClaimed struct {
 
 func (x *RollbackClaimed) Reset() {
 	*x = RollbackClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3794,7 +3911,7 @@ func (x *RollbackClaimed) String() string {
 func (*RollbackClaimed) ProtoMessage() {}
 
 func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3807,7 +3924,7 @@ func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackClaimed.ProtoReflect.Descriptor instead.
 func (*RollbackClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RollbackClaimed) GetAttempt() uint32 {
@@ -3865,7 +3982,7 @@ type RolledBack struct {
 
 func (x *RolledBack) Reset() {
 	*x = RolledBack{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3877,7 +3994,7 @@ func (x *RolledBack) String() string {
 func (*RolledBack) ProtoMessage() {}
 
 func (x *RolledBack) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3890,7 +4007,7 @@ func (x *RolledBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RolledBack.ProtoReflect.Descriptor instead.
 func (*RolledBack) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RolledBack) GetResults() []*TargetResult {
@@ -3922,7 +4039,7 @@ type RollbackFailed struct {
 
 func (x *RollbackFailed) Reset() {
 	*x = RollbackFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3934,7 +4051,7 @@ func (x *RollbackFailed) String() string {
 func (*RollbackFailed) ProtoMessage() {}
 
 func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3947,7 +4064,7 @@ func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackFailed.ProtoReflect.Descriptor instead.
 func (*RollbackFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RollbackFailed) GetResults() []*TargetResult {
@@ -3985,7 +4102,7 @@ type RollbackUnavailable struct {
 
 func (x *RollbackUnavailable) Reset() {
 	*x = RollbackUnavailable{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3997,7 +4114,7 @@ func (x *RollbackUnavailable) String() string {
 func (*RollbackUnavailable) ProtoMessage() {}
 
 func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4010,7 +4127,7 @@ func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackUnavailable.ProtoReflect.Descriptor instead.
 func (*RollbackUnavailable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RollbackUnavailable) GetReason() string {
@@ -4048,7 +4165,7 @@ type Escalated struct {
 
 func (x *Escalated) Reset() {
 	*x = Escalated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4060,7 +4177,7 @@ func (x *Escalated) String() string {
 func (*Escalated) ProtoMessage() {}
 
 func (x *Escalated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4073,7 +4190,7 @@ func (x *Escalated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalated.ProtoReflect.Descriptor instead.
 func (*Escalated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Escalated) GetCause() Cause {
@@ -4131,7 +4248,7 @@ type Acknowledged struct {
 
 func (x *Acknowledged) Reset() {
 	*x = Acknowledged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4143,7 +4260,7 @@ func (x *Acknowledged) String() string {
 func (*Acknowledged) ProtoMessage() {}
 
 func (x *Acknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4156,7 +4273,7 @@ func (x *Acknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledged.ProtoReflect.Descriptor instead.
 func (*Acknowledged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Acknowledged) GetCause() Cause {
@@ -4190,7 +4307,7 @@ type Intervened struct {
 
 func (x *Intervened) Reset() {
 	*x = Intervened{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4202,7 +4319,7 @@ func (x *Intervened) String() string {
 func (*Intervened) ProtoMessage() {}
 
 func (x *Intervened) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4215,7 +4332,7 @@ func (x *Intervened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intervened.ProtoReflect.Descriptor instead.
 func (*Intervened) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Intervened) GetAction() Intervened_Action {
@@ -4250,7 +4367,7 @@ type Aborted struct {
 
 func (x *Aborted) Reset() {
 	*x = Aborted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4262,7 +4379,7 @@ func (x *Aborted) String() string {
 func (*Aborted) ProtoMessage() {}
 
 func (x *Aborted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4275,7 +4392,7 @@ func (x *Aborted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Aborted.ProtoReflect.Descriptor instead.
 func (*Aborted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Aborted) GetReason() string {
@@ -4300,7 +4417,7 @@ type DeadlinePassed struct {
 
 func (x *DeadlinePassed) Reset() {
 	*x = DeadlinePassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4312,7 +4429,7 @@ func (x *DeadlinePassed) String() string {
 func (*DeadlinePassed) ProtoMessage() {}
 
 func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4325,7 +4442,7 @@ func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadlinePassed.ProtoReflect.Descriptor instead.
 func (*DeadlinePassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DeadlinePassed) GetDeadline() Deadline {
@@ -4364,7 +4481,7 @@ type Recorded struct {
 
 func (x *Recorded) Reset() {
 	*x = Recorded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4376,7 +4493,7 @@ func (x *Recorded) String() string {
 func (*Recorded) ProtoMessage() {}
 
 func (x *Recorded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4389,7 +4506,7 @@ func (x *Recorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorded.ProtoReflect.Descriptor instead.
 func (*Recorded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Recorded) GetOutcome() Outcome {
@@ -4428,7 +4545,7 @@ type ReviewCompleted struct {
 
 func (x *ReviewCompleted) Reset() {
 	*x = ReviewCompleted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4440,7 +4557,7 @@ func (x *ReviewCompleted) String() string {
 func (*ReviewCompleted) ProtoMessage() {}
 
 func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4453,7 +4570,7 @@ func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewCompleted.ProtoReflect.Descriptor instead.
 func (*ReviewCompleted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ReviewCompleted) GetResult() ReviewCompleted_Result {
@@ -4490,7 +4607,7 @@ type FollowUpAdded struct {
 
 func (x *FollowUpAdded) Reset() {
 	*x = FollowUpAdded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4502,7 +4619,7 @@ func (x *FollowUpAdded) String() string {
 func (*FollowUpAdded) ProtoMessage() {}
 
 func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4515,7 +4632,7 @@ func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAdded.ProtoReflect.Descriptor instead.
 func (*FollowUpAdded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *FollowUpAdded) GetNumber() uint32 {
@@ -4545,7 +4662,7 @@ type FollowUpClosed struct {
 
 func (x *FollowUpClosed) Reset() {
 	*x = FollowUpClosed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4557,7 +4674,7 @@ func (x *FollowUpClosed) String() string {
 func (*FollowUpClosed) ProtoMessage() {}
 
 func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4570,7 +4687,7 @@ func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpClosed.ProtoReflect.Descriptor instead.
 func (*FollowUpClosed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *FollowUpClosed) GetNumber() uint32 {
@@ -4606,7 +4723,7 @@ type TargetLocked struct {
 
 func (x *TargetLocked) Reset() {
 	*x = TargetLocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4618,7 +4735,7 @@ func (x *TargetLocked) String() string {
 func (*TargetLocked) ProtoMessage() {}
 
 func (x *TargetLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4631,7 +4748,7 @@ func (x *TargetLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetLocked.ProtoReflect.Descriptor instead.
 func (*TargetLocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *TargetLocked) GetRelease() string {
@@ -4682,7 +4799,7 @@ type TargetUnlocked struct {
 
 func (x *TargetUnlocked) Reset() {
 	*x = TargetUnlocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4694,7 +4811,7 @@ func (x *TargetUnlocked) String() string {
 func (*TargetUnlocked) ProtoMessage() {}
 
 func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4707,7 +4824,7 @@ func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetUnlocked.ProtoReflect.Descriptor instead.
 func (*TargetUnlocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *TargetUnlocked) GetRelease() string {
@@ -4740,7 +4857,7 @@ type TargetFreed struct {
 
 func (x *TargetFreed) Reset() {
 	*x = TargetFreed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4752,7 +4869,7 @@ func (x *TargetFreed) String() string {
 func (*TargetFreed) ProtoMessage() {}
 
 func (x *TargetFreed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4765,7 +4882,7 @@ func (x *TargetFreed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetFreed.ProtoReflect.Descriptor instead.
 func (*TargetFreed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *TargetFreed) GetRelease() string {
@@ -4808,7 +4925,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4820,7 +4937,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4833,7 +4950,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -4891,7 +5008,7 @@ type RequestRefused struct {
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4903,7 +5020,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4916,7 +5033,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -4973,7 +5090,7 @@ type RefusedDecision struct {
 
 func (x *RefusedDecision) Reset() {
 	*x = RefusedDecision{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4985,7 +5102,7 @@ func (x *RefusedDecision) String() string {
 func (*RefusedDecision) ProtoMessage() {}
 
 func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4998,7 +5115,7 @@ func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedDecision.ProtoReflect.Descriptor instead.
 func (*RefusedDecision) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RefusedDecision) GetRelease() string {
@@ -5057,7 +5174,7 @@ type DelegationsChanged struct {
 
 func (x *DelegationsChanged) Reset() {
 	*x = DelegationsChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5069,7 +5186,7 @@ func (x *DelegationsChanged) String() string {
 func (*DelegationsChanged) ProtoMessage() {}
 
 func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5082,7 +5199,7 @@ func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegationsChanged.ProtoReflect.Descriptor instead.
 func (*DelegationsChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DelegationsChanged) GetDelegations() []*Delegation {
@@ -5142,7 +5259,7 @@ type ProcedureBegun struct {
 
 func (x *ProcedureBegun) Reset() {
 	*x = ProcedureBegun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5154,7 +5271,7 @@ func (x *ProcedureBegun) String() string {
 func (*ProcedureBegun) ProtoMessage() {}
 
 func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5167,7 +5284,7 @@ func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureBegun.ProtoReflect.Descriptor instead.
 func (*ProcedureBegun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ProcedureBegun) GetId() string {
@@ -5226,7 +5343,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5238,7 +5355,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5251,7 +5368,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -5367,7 +5484,7 @@ type FreezeOverridden struct {
 
 func (x *FreezeOverridden) Reset() {
 	*x = FreezeOverridden{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5379,7 +5496,7 @@ func (x *FreezeOverridden) String() string {
 func (*FreezeOverridden) ProtoMessage() {}
 
 func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5392,7 +5509,7 @@ func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
 func (*FreezeOverridden) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *FreezeOverridden) GetFreeze() string {
@@ -5450,7 +5567,7 @@ type ExecutionOverrun struct {
 
 func (x *ExecutionOverrun) Reset() {
 	*x = ExecutionOverrun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5462,7 +5579,7 @@ func (x *ExecutionOverrun) String() string {
 func (*ExecutionOverrun) ProtoMessage() {}
 
 func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5475,7 +5592,7 @@ func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
 func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ExecutionOverrun) GetWave() uint32 {
@@ -5505,7 +5622,7 @@ type ArtifactQuarantined struct {
 
 func (x *ArtifactQuarantined) Reset() {
 	*x = ArtifactQuarantined{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5517,7 +5634,7 @@ func (x *ArtifactQuarantined) String() string {
 func (*ArtifactQuarantined) ProtoMessage() {}
 
 func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5530,7 +5647,7 @@ func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactQuarantined.ProtoReflect.Descriptor instead.
 func (*ArtifactQuarantined) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ArtifactQuarantined) GetRelease() string {
@@ -5558,7 +5675,7 @@ type ClearanceProposed struct {
 
 func (x *ClearanceProposed) Reset() {
 	*x = ClearanceProposed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5570,7 +5687,7 @@ func (x *ClearanceProposed) String() string {
 func (*ClearanceProposed) ProtoMessage() {}
 
 func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5583,7 +5700,7 @@ func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearanceProposed.ProtoReflect.Descriptor instead.
 func (*ClearanceProposed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ClearanceProposed) GetState() *Quarantine {
@@ -5604,7 +5721,7 @@ type QuarantineCleared struct {
 
 func (x *QuarantineCleared) Reset() {
 	*x = QuarantineCleared{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5616,7 +5733,7 @@ func (x *QuarantineCleared) String() string {
 func (*QuarantineCleared) ProtoMessage() {}
 
 func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5629,7 +5746,7 @@ func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineCleared.ProtoReflect.Descriptor instead.
 func (*QuarantineCleared) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *QuarantineCleared) GetState() *Quarantine {
@@ -5643,7 +5760,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xd6,\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xaf-\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -5707,7 +5824,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x10follow_up_closed\x18^ \x01(\v2%.shipwarden.release.v1.FollowUpClosedH\x00R\x0efollowUpClosed\x12]\n" +
 	"\x13notice_acknowledged\x18\xa0\x01 \x01(\v2).shipwarden.release.v1.NoticeAcknowledgedH\x00R\x12noticeAcknowledged\x12Q\n" +
 	"\x0fimpact_reported\x18\xa1\x01 \x01(\v2%.shipwarden.release.v1.ImpactReportedH\x00R\x0eimpactReported\x12c\n" +
-	"\x15authorization_refused\x18\xa2\x01 \x01(\v2+.shipwarden.release.v1.AuthorizationRefusedH\x00R\x14authorizationRefused\x12J\n" +
+	"\x15authorization_refused\x18\xa2\x01 \x01(\v2+.shipwarden.release.v1.AuthorizationRefusedH\x00R\x14authorizationRefused\x12W\n" +
+	"\x11unrecorded_change\x18\xaf\x01 \x01(\v2'.shipwarden.release.v1.UnrecordedChangeH\x00R\x10unrecordedChange\x12J\n" +
 	"\rtarget_locked\x18d \x01(\v2#.shipwarden.release.v1.TargetLockedH\x00R\ftargetLocked\x12P\n" +
 	"\x0ftarget_unlocked\x18e \x01(\v2%.shipwarden.release.v1.TargetUnlockedH\x00R\x0etargetUnlocked\x12P\n" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
@@ -5846,7 +5964,15 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	" \x01(\bR\rtimesFollowed\"P\n" +
 	"\x0eImpactReported\x12 \n" +
 	"\vdescription\x18\x01 \x01(\tR\vdescription\x12\x1c\n" +
-	"\tcustomers\x18\x02 \x03(\tR\tcustomers\".\n" +
+	"\tcustomers\x18\x02 \x03(\tR\tcustomers\"\xbe\x01\n" +
+	"\x10UnrecordedChange\x12\x16\n" +
+	"\x06target\x18\x01 \x01(\tR\x06target\x12\x1a\n" +
+	"\bexpected\x18\x02 \x01(\tR\bexpected\x12\x14\n" +
+	"\x05found\x18\x03 \x01(\tR\x05found\x12 \n" +
+	"\vdifferences\x18\x04 \x03(\tR\vdifferences\x12\x12\n" +
+	"\x04more\x18\x05 \x01(\rR\x04more\x12\x16\n" +
+	"\x06change\x18\x06 \x01(\tR\x06change\x12\x12\n" +
+	"\x04gone\x18\a \x01(\bR\x04gone\".\n" +
 	"\x14AuthorizationRefused\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x83\x01\n" +
 	"\x12NoticeAcknowledged\x12;\n" +
@@ -6059,7 +6185,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
@@ -6088,98 +6214,99 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Expired)(nil),                        // 24: shipwarden.release.v1.Expired
 	(*Notified)(nil),                       // 25: shipwarden.release.v1.Notified
 	(*ImpactReported)(nil),                 // 26: shipwarden.release.v1.ImpactReported
-	(*AuthorizationRefused)(nil),           // 27: shipwarden.release.v1.AuthorizationRefused
-	(*NoticeAcknowledged)(nil),             // 28: shipwarden.release.v1.NoticeAcknowledged
-	(*ExecutionClaimed)(nil),               // 29: shipwarden.release.v1.ExecutionClaimed
-	(*ExecutionFinished)(nil),              // 30: shipwarden.release.v1.ExecutionFinished
-	(*ExecutionFailed)(nil),                // 31: shipwarden.release.v1.ExecutionFailed
-	(*ExecutionUnknown)(nil),               // 32: shipwarden.release.v1.ExecutionUnknown
-	(*ExecutionRefused)(nil),               // 33: shipwarden.release.v1.ExecutionRefused
-	(*TargetsReleased)(nil),                // 34: shipwarden.release.v1.TargetsReleased
-	(*VerificationPassed)(nil),             // 35: shipwarden.release.v1.VerificationPassed
-	(*VerificationFailed)(nil),             // 36: shipwarden.release.v1.VerificationFailed
-	(*VerificationInconclusive)(nil),       // 37: shipwarden.release.v1.VerificationInconclusive
-	(*RollbackClaimed)(nil),                // 38: shipwarden.release.v1.RollbackClaimed
-	(*RolledBack)(nil),                     // 39: shipwarden.release.v1.RolledBack
-	(*RollbackFailed)(nil),                 // 40: shipwarden.release.v1.RollbackFailed
-	(*RollbackUnavailable)(nil),            // 41: shipwarden.release.v1.RollbackUnavailable
-	(*Escalated)(nil),                      // 42: shipwarden.release.v1.Escalated
-	(*Acknowledged)(nil),                   // 43: shipwarden.release.v1.Acknowledged
-	(*Intervened)(nil),                     // 44: shipwarden.release.v1.Intervened
-	(*Aborted)(nil),                        // 45: shipwarden.release.v1.Aborted
-	(*DeadlinePassed)(nil),                 // 46: shipwarden.release.v1.DeadlinePassed
-	(*Recorded)(nil),                       // 47: shipwarden.release.v1.Recorded
-	(*ReviewCompleted)(nil),                // 48: shipwarden.release.v1.ReviewCompleted
-	(*FollowUpAdded)(nil),                  // 49: shipwarden.release.v1.FollowUpAdded
-	(*FollowUpClosed)(nil),                 // 50: shipwarden.release.v1.FollowUpClosed
-	(*TargetLocked)(nil),                   // 51: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),                 // 52: shipwarden.release.v1.TargetUnlocked
-	(*TargetFreed)(nil),                    // 53: shipwarden.release.v1.TargetFreed
-	(*ServiceChanged)(nil),                 // 54: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),                 // 55: shipwarden.release.v1.RequestRefused
-	(*RefusedDecision)(nil),                // 56: shipwarden.release.v1.RefusedDecision
-	(*DelegationsChanged)(nil),             // 57: shipwarden.release.v1.DelegationsChanged
-	(*ProcedureBegun)(nil),                 // 58: shipwarden.release.v1.ProcedureBegun
-	(*ProcedureActivated)(nil),             // 59: shipwarden.release.v1.ProcedureActivated
-	(*FreezeOverridden)(nil),               // 60: shipwarden.release.v1.FreezeOverridden
-	(*ExecutionOverrun)(nil),               // 61: shipwarden.release.v1.ExecutionOverrun
-	(*ArtifactQuarantined)(nil),            // 62: shipwarden.release.v1.ArtifactQuarantined
-	(*ClearanceProposed)(nil),              // 63: shipwarden.release.v1.ClearanceProposed
-	(*QuarantineCleared)(nil),              // 64: shipwarden.release.v1.QuarantineCleared
-	(*timestamppb.Timestamp)(nil),          // 65: google.protobuf.Timestamp
-	(*UnkeptEvidence)(nil),                 // 66: shipwarden.release.v1.UnkeptEvidence
-	(*ProcedureProposed)(nil),              // 67: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 68: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 69: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 70: shipwarden.release.v1.ProcedureProposalClosed
-	(*ProcedureReviewed)(nil),              // 71: shipwarden.release.v1.ProcedureReviewed
-	(*Shift)(nil),                          // 72: shipwarden.release.v1.Shift
-	(*Request)(nil),                        // 73: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 74: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 75: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),                    // 76: shipwarden.release.v1.GateVerdict
-	(*UnseenEvidence)(nil),                 // 77: shipwarden.release.v1.UnseenEvidence
-	(*PinnedArtifact)(nil),                 // 78: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 79: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 80: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 81: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 82: shipwarden.release.v1.QuorumRule
-	(*RiskScore)(nil),                      // 83: shipwarden.release.v1.RiskScore
-	(*AlertAnswer)(nil),                    // 84: shipwarden.release.v1.AlertAnswer
-	(*Chosen)(nil),                         // 85: shipwarden.release.v1.Chosen
-	(*HoldReason)(nil),                     // 86: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 87: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 88: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 89: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 90: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 91: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 92: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 93: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 94: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 95: shipwarden.release.v1.Deferral
-	(*RecordReading)(nil),                  // 96: shipwarden.release.v1.RecordReading
-	(*RollbackProof)(nil),                  // 97: shipwarden.release.v1.RollbackProof
-	(*TargetResult)(nil),                   // 98: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 99: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 100: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 101: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 102: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 103: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 104: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 105: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 106: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 107: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 108: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 109: shipwarden.release.v1.ProcedureStanding
-	(*ProcedureDebt)(nil),                  // 110: shipwarden.release.v1.ProcedureDebt
-	(*Quarantine)(nil),                     // 111: shipwarden.release.v1.Quarantine
+	(*UnrecordedChange)(nil),               // 27: shipwarden.release.v1.UnrecordedChange
+	(*AuthorizationRefused)(nil),           // 28: shipwarden.release.v1.AuthorizationRefused
+	(*NoticeAcknowledged)(nil),             // 29: shipwarden.release.v1.NoticeAcknowledged
+	(*ExecutionClaimed)(nil),               // 30: shipwarden.release.v1.ExecutionClaimed
+	(*ExecutionFinished)(nil),              // 31: shipwarden.release.v1.ExecutionFinished
+	(*ExecutionFailed)(nil),                // 32: shipwarden.release.v1.ExecutionFailed
+	(*ExecutionUnknown)(nil),               // 33: shipwarden.release.v1.ExecutionUnknown
+	(*ExecutionRefused)(nil),               // 34: shipwarden.release.v1.ExecutionRefused
+	(*TargetsReleased)(nil),                // 35: shipwarden.release.v1.TargetsReleased
+	(*VerificationPassed)(nil),             // 36: shipwarden.release.v1.VerificationPassed
+	(*VerificationFailed)(nil),             // 37: shipwarden.release.v1.VerificationFailed
+	(*VerificationInconclusive)(nil),       // 38: shipwarden.release.v1.VerificationInconclusive
+	(*RollbackClaimed)(nil),                // 39: shipwarden.release.v1.RollbackClaimed
+	(*RolledBack)(nil),                     // 40: shipwarden.release.v1.RolledBack
+	(*RollbackFailed)(nil),                 // 41: shipwarden.release.v1.RollbackFailed
+	(*RollbackUnavailable)(nil),            // 42: shipwarden.release.v1.RollbackUnavailable
+	(*Escalated)(nil),                      // 43: shipwarden.release.v1.Escalated
+	(*Acknowledged)(nil),                   // 44: shipwarden.release.v1.Acknowledged
+	(*Intervened)(nil),                     // 45: shipwarden.release.v1.Intervened
+	(*Aborted)(nil),                        // 46: shipwarden.release.v1.Aborted
+	(*DeadlinePassed)(nil),                 // 47: shipwarden.release.v1.DeadlinePassed
+	(*Recorded)(nil),                       // 48: shipwarden.release.v1.Recorded
+	(*ReviewCompleted)(nil),                // 49: shipwarden.release.v1.ReviewCompleted
+	(*FollowUpAdded)(nil),                  // 50: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),                 // 51: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),                   // 52: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),                 // 53: shipwarden.release.v1.TargetUnlocked
+	(*TargetFreed)(nil),                    // 54: shipwarden.release.v1.TargetFreed
+	(*ServiceChanged)(nil),                 // 55: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),                 // 56: shipwarden.release.v1.RequestRefused
+	(*RefusedDecision)(nil),                // 57: shipwarden.release.v1.RefusedDecision
+	(*DelegationsChanged)(nil),             // 58: shipwarden.release.v1.DelegationsChanged
+	(*ProcedureBegun)(nil),                 // 59: shipwarden.release.v1.ProcedureBegun
+	(*ProcedureActivated)(nil),             // 60: shipwarden.release.v1.ProcedureActivated
+	(*FreezeOverridden)(nil),               // 61: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),               // 62: shipwarden.release.v1.ExecutionOverrun
+	(*ArtifactQuarantined)(nil),            // 63: shipwarden.release.v1.ArtifactQuarantined
+	(*ClearanceProposed)(nil),              // 64: shipwarden.release.v1.ClearanceProposed
+	(*QuarantineCleared)(nil),              // 65: shipwarden.release.v1.QuarantineCleared
+	(*timestamppb.Timestamp)(nil),          // 66: google.protobuf.Timestamp
+	(*UnkeptEvidence)(nil),                 // 67: shipwarden.release.v1.UnkeptEvidence
+	(*ProcedureProposed)(nil),              // 68: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 69: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 70: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 71: shipwarden.release.v1.ProcedureProposalClosed
+	(*ProcedureReviewed)(nil),              // 72: shipwarden.release.v1.ProcedureReviewed
+	(*Shift)(nil),                          // 73: shipwarden.release.v1.Shift
+	(*Request)(nil),                        // 74: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 75: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 76: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 77: shipwarden.release.v1.GateVerdict
+	(*UnseenEvidence)(nil),                 // 78: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),                 // 79: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 80: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 81: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 82: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 83: shipwarden.release.v1.QuorumRule
+	(*RiskScore)(nil),                      // 84: shipwarden.release.v1.RiskScore
+	(*AlertAnswer)(nil),                    // 85: shipwarden.release.v1.AlertAnswer
+	(*Chosen)(nil),                         // 86: shipwarden.release.v1.Chosen
+	(*HoldReason)(nil),                     // 87: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 88: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 89: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 90: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 91: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 92: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 93: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 94: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 95: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 96: shipwarden.release.v1.Deferral
+	(*RecordReading)(nil),                  // 97: shipwarden.release.v1.RecordReading
+	(*RollbackProof)(nil),                  // 98: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 99: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),                   // 100: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 101: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 102: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 103: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 104: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 105: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 106: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 107: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 108: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 109: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 110: shipwarden.release.v1.ProcedureStanding
+	(*ProcedureDebt)(nil),                  // 111: shipwarden.release.v1.ProcedureDebt
+	(*Quarantine)(nil),                     // 112: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	65,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	66,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	65,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
-	66,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
+	66,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
+	67,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
 	7,   // 5: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
 	8,   // 6: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
 	9,   // 7: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
@@ -6198,150 +6325,151 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	23,  // 20: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
 	24,  // 21: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
 	25,  // 22: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
-	29,  // 23: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
-	30,  // 24: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
-	31,  // 25: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
-	32,  // 26: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
-	33,  // 27: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
-	34,  // 28: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
+	30,  // 23: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
+	31,  // 24: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
+	32,  // 25: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
+	33,  // 26: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
+	34,  // 27: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
+	35,  // 28: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
 	16,  // 29: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	53,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
-	35,  // 31: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
-	36,  // 32: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
-	37,  // 33: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
-	38,  // 34: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
-	39,  // 35: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
-	40,  // 36: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
-	41,  // 37: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
-	42,  // 38: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
-	43,  // 39: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
-	44,  // 40: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	45,  // 41: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	46,  // 42: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	47,  // 43: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	48,  // 44: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	49,  // 45: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	50,  // 46: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	28,  // 47: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
+	54,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
+	36,  // 31: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
+	37,  // 32: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
+	38,  // 33: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
+	39,  // 34: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
+	40,  // 35: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
+	41,  // 36: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
+	42,  // 37: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
+	43,  // 38: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
+	44,  // 39: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
+	45,  // 40: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
+	46,  // 41: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	47,  // 42: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	48,  // 43: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	49,  // 44: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	50,  // 45: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	51,  // 46: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	29,  // 47: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
 	26,  // 48: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
-	27,  // 49: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
-	51,  // 50: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	52,  // 51: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	54,  // 52: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	55,  // 53: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	59,  // 54: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	58,  // 55: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
-	57,  // 56: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
-	62,  // 57: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
-	63,  // 58: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
-	64,  // 59: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
-	67,  // 60: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	68,  // 61: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	69,  // 62: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	70,  // 63: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	71,  // 64: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
-	60,  // 65: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
-	61,  // 66: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
-	10,  // 67: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
-	16,  // 68: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
-	0,   // 69: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	72,  // 70: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
-	73,  // 71: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	74,  // 72: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	65,  // 73: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	75,  // 74: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	76,  // 75: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	74,  // 76: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
-	77,  // 77: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	76,  // 78: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	74,  // 79: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
-	77,  // 80: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	74,  // 81: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	78,  // 82: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	79,  // 83: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	80,  // 84: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	80,  // 85: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	81,  // 86: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	80,  // 87: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	80,  // 88: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	82,  // 89: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	65,  // 90: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	80,  // 91: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	83,  // 92: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	65,  // 93: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
-	84,  // 94: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	85,  // 95: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
-	86,  // 96: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	65,  // 97: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	84,  // 98: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	80,  // 99: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	83,  // 100: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	84,  // 101: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	65,  // 102: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	87,  // 103: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	88,  // 104: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	89,  // 105: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	65,  // 106: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	65,  // 107: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	90,  // 108: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	91,  // 109: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	92,  // 110: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	93,  // 111: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	94,  // 112: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	86,  // 113: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	95,  // 114: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	91,  // 115: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	65,  // 116: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	65,  // 117: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	96,  // 118: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	97,  // 119: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
-	84,  // 120: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	80,  // 121: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
-	98,  // 122: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	98,  // 123: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	98,  // 124: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	80,  // 125: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	98,  // 126: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	99,  // 127: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	99,  // 128: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	99,  // 129: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	65,  // 130: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	65,  // 131: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	98,  // 132: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	98,  // 133: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	100, // 134: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	65,  // 135: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	100, // 136: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 137: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	90,  // 138: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	65,  // 139: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	100, // 140: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	101, // 141: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 142: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	102, // 143: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	102, // 144: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	65,  // 145: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	103, // 146: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	103, // 147: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	104, // 148: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	105, // 149: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	106, // 150: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	56,  // 151: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	107, // 152: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	107, // 153: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	108, // 154: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 155: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	109, // 156: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	110, // 157: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
-	86,  // 158: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	111, // 159: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	111, // 160: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	111, // 161: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	162, // [162:162] is the sub-list for method output_type
-	162, // [162:162] is the sub-list for method input_type
-	162, // [162:162] is the sub-list for extension type_name
-	162, // [162:162] is the sub-list for extension extendee
-	0,   // [0:162] is the sub-list for field type_name
+	28,  // 49: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
+	27,  // 50: shipwarden.release.v1.Event.unrecorded_change:type_name -> shipwarden.release.v1.UnrecordedChange
+	52,  // 51: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	53,  // 52: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	55,  // 53: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	56,  // 54: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	60,  // 55: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	59,  // 56: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
+	58,  // 57: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
+	63,  // 58: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	64,  // 59: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	65,  // 60: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	68,  // 61: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	69,  // 62: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	70,  // 63: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	71,  // 64: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	72,  // 65: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
+	61,  // 66: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	62,  // 67: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	10,  // 68: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
+	16,  // 69: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
+	0,   // 70: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	73,  // 71: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
+	74,  // 72: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	75,  // 73: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	66,  // 74: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	76,  // 75: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	77,  // 76: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	75,  // 77: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	78,  // 78: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	77,  // 79: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	75,  // 80: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	78,  // 81: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	75,  // 82: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	79,  // 83: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	80,  // 84: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	81,  // 85: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	81,  // 86: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	82,  // 87: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	81,  // 88: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	81,  // 89: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	83,  // 90: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	66,  // 91: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	81,  // 92: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	84,  // 93: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	66,  // 94: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
+	85,  // 95: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	86,  // 96: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
+	87,  // 97: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	66,  // 98: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	85,  // 99: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	81,  // 100: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	84,  // 101: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	85,  // 102: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	66,  // 103: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	88,  // 104: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	89,  // 105: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	90,  // 106: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	66,  // 107: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	66,  // 108: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	91,  // 109: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	92,  // 110: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	93,  // 111: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	94,  // 112: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	95,  // 113: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	87,  // 114: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	96,  // 115: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	92,  // 116: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	66,  // 117: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	66,  // 118: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	97,  // 119: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	98,  // 120: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	85,  // 121: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	81,  // 122: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
+	99,  // 123: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	99,  // 124: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	99,  // 125: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	81,  // 126: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	99,  // 127: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	100, // 128: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	100, // 129: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	100, // 130: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	66,  // 131: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	66,  // 132: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	99,  // 133: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	99,  // 134: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	101, // 135: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	66,  // 136: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	101, // 137: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 138: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	91,  // 139: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	66,  // 140: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	101, // 141: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	102, // 142: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 143: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	103, // 144: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	103, // 145: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	66,  // 146: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	104, // 147: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	104, // 148: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	105, // 149: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	106, // 150: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	107, // 151: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	57,  // 152: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	108, // 153: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	108, // 154: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	109, // 155: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 156: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	110, // 157: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	111, // 158: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
+	87,  // 159: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	112, // 160: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	112, // 161: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	112, // 162: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	163, // [163:163] is the sub-list for method output_type
+	163, // [163:163] is the sub-list for method input_type
+	163, // [163:163] is the sub-list for extension type_name
+	163, // [163:163] is the sub-list for extension extendee
+	0,   // [0:163] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -6398,6 +6526,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_NoticeAcknowledged)(nil),
 		(*Event_ImpactReported)(nil),
 		(*Event_AuthorizationRefused)(nil),
+		(*Event_UnrecordedChange)(nil),
 		(*Event_TargetLocked)(nil),
 		(*Event_TargetUnlocked)(nil),
 		(*Event_ServiceChanged)(nil),
@@ -6424,7 +6553,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   61,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

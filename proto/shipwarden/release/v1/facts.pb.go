@@ -216,6 +216,8 @@ const (
 	Cause_CAUSE_NOTICE_UNACKNOWLEDGED Cause = 11
 	// Customers or production are hit by what nobody expected.
 	Cause_CAUSE_UNEXPECTED_IMPACT Cause = 12
+	// A target carries what no release has left there.
+	Cause_CAUSE_UNRECORDED_CHANGE Cause = 16
 )
 
 // Enum value maps for Cause.
@@ -234,6 +236,7 @@ var (
 		10: "CAUSE_EXECUTION_REFUSED",
 		11: "CAUSE_NOTICE_UNACKNOWLEDGED",
 		12: "CAUSE_UNEXPECTED_IMPACT",
+		16: "CAUSE_UNRECORDED_CHANGE",
 	}
 	Cause_value = map[string]int32{
 		"CAUSE_UNSPECIFIED":             0,
@@ -249,6 +252,7 @@ var (
 		"CAUSE_EXECUTION_REFUSED":       10,
 		"CAUSE_NOTICE_UNACKNOWLEDGED":   11,
 		"CAUSE_UNEXPECTED_IMPACT":       12,
+		"CAUSE_UNRECORDED_CHANGE":       16,
 	}
 )
 
@@ -4994,7 +4998,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x1aOCCASION_FREEZE_OVERRIDDEN\x10\t\x12\x1c\n" +
 	"\x18OCCASION_APPROVAL_WANTED\x10\n" +
 	"\x12\x1d\n" +
-	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\xf9\x02\n" +
+	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\x96\x03\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
@@ -5009,7 +5013,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x17CAUSE_EXECUTION_REFUSED\x10\n" +
 	"\x12\x1f\n" +
 	"\x1bCAUSE_NOTICE_UNACKNOWLEDGED\x10\v\x12\x1b\n" +
-	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f*\xfd\x01\n" +
+	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f\x12\x1b\n" +
+	"\x17CAUSE_UNRECORDED_CHANGE\x10\x10*\xfd\x01\n" +
 	"\bDeadline\x12\x18\n" +
 	"\x14DEADLINE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDEADLINE_STEP\x10\x01\x12\x11\n" +

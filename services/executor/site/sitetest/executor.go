@@ -147,6 +147,15 @@ func (w watched) Running(ctx context.Context) (string, error) {
 	return w.Driver.Running(ctx)
 }
 
+// Inspect implements driver.Inspector: what the driver says where it is one.
+func (w watched) Inspect(ctx context.Context) ([]string, error) {
+	i, ok := w.Driver.(driver.Inspector)
+	if !ok {
+		return nil, nil
+	}
+	return i.Inspect(ctx)
+}
+
 func (w watched) Rollback(ctx context.Context, key driver.Key, f driver.Fence, plan driver.Plan) (driver.Result, error) {
 	w.at(Before)
 	r, err := w.Driver.Rollback(ctx, key, f, plan)
