@@ -47,8 +47,9 @@ type Options struct {
 // Seal are those of every target that lies in a namespace.
 type Driver struct {
 	*cluster.Namespace
-	timeout time.Duration
-	at      func(point string)
+	timeout   time.Duration
+	tolerated cluster.Tolerated
+	at        func(point string)
 }
 
 var _ driver.Driver = (*Driver)(nil)
@@ -63,7 +64,10 @@ func New(c *configv1.KubernetesDriver, o Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{Namespace: namespace, timeout: c.GetTimeout().AsDuration(), at: o.At}
+	d := &Driver{
+		Namespace: namespace, timeout: c.GetTimeout().AsDuration(), at: o.At,
+		tolerated: cluster.Tolerated{Managers: c.GetOtherManagers(), Workloads: !c.GetWholeNamespace()},
+	}
 	if d.timeout == 0 {
 		d.timeout = defaultTimeout
 	}
