@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
-
 )
 
 // Tolerated is what somebody else may do in a namespace.
@@ -71,7 +70,7 @@ func (n *Namespace) altered(ctx context.Context, c *Server, o *unstructured.Unst
 		}
 		wanted := Wants(o, found)
 		labels := wanted.GetLabels()
-		labels[labelFence] = found.GetLabels()[labelFence]
+		labels[LabelFence] = found.GetLabels()[LabelFence]
 		wanted.SetLabels(labels)
 		would, err := objects.Apply(ctx, r.Name, wanted, metav1.ApplyOptions{FieldManager: Manager, Force: true, DryRun: []string{metav1.DryRunAll}})
 		if apierrors.IsNotFound(err) || Moved(err) {
@@ -155,7 +154,7 @@ func (n *Namespace) strange(ctx context.Context, c *Server) ([]string, error) {
 			if err != nil {
 				return false, err
 			}
-			found, err = objects.List(ctx, metav1.ListOptions{LabelSelector: "!" + labelTarget})
+			found, err = objects.List(ctx, metav1.ListOptions{LabelSelector: "!" + LabelTarget})
 			return err == nil, err
 		})
 		if err != nil {
