@@ -8,8 +8,10 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.yaml.in/yaml/v3"
@@ -17,7 +19,9 @@ import (
 	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/e2e/shop"
 	"github.com/blackdice/shipwarden/internal/natstest"
+	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -52,7 +56,7 @@ func TestADocumentIsReleasedAndABadOneIsTakenBack(t *testing.T) {
 	}
 	folder := ""
 	y := open(t, plan{config: func(w *shop.World, cfg *rig.Config) error {
-		folder = cfg.ArtifactFolder
+		folder, cfg.Reconcile = cfg.ArtifactFolder, time.Second
 		cfg.Procedure = bytes.ReplaceAll(cfg.Procedure, []byte("driver: host, kinds: [ARTIFACT_KIND_FILE]"), []byte("driver: config, kinds: [ARTIFACT_KIND_CONFIGURATION]"))
 		schema := filepath.Join(cfg.ArtifactFolder, "limits.schema.json")
 		if err := os.WriteFile(schema, []byte(`{"type":"object","required":["orders"],"properties":{"orders":{"type":"integer"}}}`), 0o600); err != nil {
@@ -91,7 +95,7 @@ func TestADocumentIsReleasedAndABadOneIsTakenBack(t *testing.T) {
 	}
 
 	good := document("1.0.0", "# Orders that are taken at a time.\norders: 7\n")
-	y.release(good, "doc-1", asked(7))
+	released := y.release(good, "doc-1", asked(7))
 	has("# Orders that are taken at a time.\norders: 7\n")
 
 	// One that its schema refuses never comes to anybody's eyes.
@@ -111,10 +115,32 @@ func TestADocumentIsReleasedAndABadOneIsTakenBack(t *testing.T) {
 		y.Errorf("the second target's history: %v, %v", second, err)
 	}
 
-	// What somebody writes by hand holds the next release up, and is not overwritten.
+	// What somebody writes by hand calls people within one interval, holds the next release up,
+	// and is not overwritten.
 	if _, err := kv.PutString(y.Context(), y.world.Targets[0], "orders: 9\n"); err != nil {
 		y.Fatal(err)
 	}
+	recorder, err := y.Recorder()
+	if err != nil {
+		y.Fatal(err)
+	}
+	stands := func() *recorderv1.Release {
+		r, err := recorder.GetRelease(y.Context(), &recorderv1.GetReleaseRequest{Release: released})
+		if err != nil {
+			y.Fatal(err)
+		}
+		return r.GetRelease()
+	}
+	y.eventually("a call for what was changed by hand", func() bool {
+		return slices.Contains(stands().GetOpenEscalations(), releasev1.Cause_CAUSE_UNRECORDED_CHANGE)
+	})
+	y.eventually("the change in the record", func() bool {
+		return strings.Contains(y.record(released), "target "+y.world.Targets[0]+" was changed and no release did it")
+	})
+	if _, err := y.as("erin").Acknowledge(y.Context(), &approvalv1.AcknowledgeRequest{Release: released, Comment: "it was me, at night"}); err != nil {
+		y.Error(err)
+	}
+	y.eventually("its end", func() bool { return len(stands().GetOpenEscalations()) == 0 && stands().GetClosed() })
 	id = y.submit(document("1.3.0", "orders: 10\n"), "doc-4", asked(10))
 	y.says(y.finish(id, releasev1.Outcome_OUTCOME_REJECTED), "changed by hand")
 	if entry, err := kv.Get(y.Context(), y.world.Targets[0]); err != nil || string(entry.Value()) != "orders: 9\n" {

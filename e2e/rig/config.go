@@ -30,6 +30,10 @@ func (r *Rig) configure() error {
 		root = r.SigstoreRootFile()
 		roots = []string{root}
 	}
+	reconcile := (*durationpb.Duration)(nil)
+	if r.cfg.Reconcile > 0 {
+		reconcile = durationpb.New(r.cfg.Reconcile)
+	}
 	files := map[string]proto.Message{
 		"keyring": ring,
 		"tokens":  tokens,
@@ -44,7 +48,7 @@ func (r *Rig) configure() error {
 		},
 		procedure.ServiceExecutor: &configv1.Executor{
 			Common: r.common(procedure.ServiceExecutor), ArtifactFolder: r.cfg.ArtifactFolder, Targets: targets, Registries: r.cfg.Registries, SigstoreRootFiles: roots,
-			AlertSources: r.cfg.AlertSources, StateFolder: filepath.Join(r.cfg.Dir, "executor"),
+			AlertSources: r.cfg.AlertSources, StateFolder: filepath.Join(r.cfg.Dir, "executor"), ReconcileEvery: reconcile,
 		},
 		procedure.ServiceRecorder: &configv1.Recorder{
 			Common: r.common(procedure.ServiceRecorder), Grpc: &configv1.Grpc{Listen: r.RecorderURL},

@@ -49,6 +49,9 @@ type Config struct {
 	NATSPort, ApprovalPort, RecorderPort int
 	// Unsafe does without syncing to disk, which suits only tests that lose no power.
 	Unsafe bool
+	// Reconcile is how often the executor looks for what was changed without a release; 0
+	// means its default.
+	Reconcile time.Duration
 	// AckWait and Workers are those of the services; 0 means their defaults.
 	AckWait  time.Duration
 	Workers  uint32
