@@ -3,12 +3,56 @@
 # a real Kubernetes has its control plane built first, once (tools/kubernetes.sh).
 # `go test ./...` at the root would test the roof alone, and say so to nobody.
 #
+# Three at a time: tests wait as much as they compute, for elections, leases and processes,
+# and the longest package of a module would be alone at its end. What one of them says is
+# shown as a whole when it has ended.
+#
 # Without the workspace, so that what is tested is what an image builds. It costs no
 # second build: with the same versions everywhere, the packages are the same.
 #
 #   tools/test.sh [arguments of go test]
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export GOWORK=off
+
+# one tests a module, or what needs Kubernetes.
+one() {
+	local module=$1 cores packages
+	shift
+	if [ "$module" = kubernetes ]; then
+		if [ $# -eq 0 ] || tools/controlplane.sh --there >/dev/null; then
+			tools/kubernetes.sh -short "$@"
+		else
+			echo "NOT RUN: some tests were asked for, and the control plane of those against Kubernetes is not built here; 'make e2e-kubernetes' builds it"
+		fi
+		return
+	fi
+	packages=$(go -C "$module" list ./... 2>/dev/null || go -C "$module" list ./...) || return
+	if [ -z "$packages" ]; then
+		echo "no packages yet"
+		return
+	fi
+	# Of each module half as many packages at a time as there are processors: all three
+	# together keep the processors busy while some wait.
+	cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+	go -C "$module" test -timeout 10m -p "$(((cores + 1) / 2))" "$@" ./...
+}
+
+# The script starts itself for each of them, with the module as the last argument. What is
+# said is kept, and the end reported in a line that is too short for another to get into it.
+if [ -n "${SHIPWARDEN_TEST_LOGS:-}" ]; then
+	module=${!#}
+	set -- "${@:1:$#-1}"
+	result=ok
+	one "$module" "$@" >"$SHIPWARDEN_TEST_LOGS/log-${module//\//_}" 2>&1 </dev/null || result=FAIL
+	echo "$result $SECONDS $module"
+	exit
+fi
+
+SHIPWARDEN_TEST_LOGS=$(mktemp -d)
+export SHIPWARDEN_TEST_LOGS
+remove=("$SHIPWARDEN_TEST_LOGS")
+trap 'rm -rf "${remove[@]}"' EXIT
 
 # The stores of the many servers that tests start and throw away lie in memory where
 # there is room for them: what a disk adds to a write is paid thousands of times, and
@@ -17,35 +61,36 @@ cd "$(dirname "$0")/.."
 if [ -z "${TMPDIR:-}" ] && [ "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $4}')" -ge 6291456 ] 2>/dev/null; then
 	TMPDIR=$(mktemp -d /dev/shm/shipwarden-test.XXXXXX)
 	chmod 755 "$TMPDIR"
-	trap 'rm -rf "$TMPDIR"' EXIT
+	remove+=("$TMPDIR")
 	export TMPDIR GOTMPDIR="${GOTMPDIR:-/tmp}"
 fi
 
 # By itself, so that a list that cannot be made ends it: tests of nothing would pass.
 modules=$(tools/modules.sh)
-export GOWORK=off
-failed=()
-for module in $modules; do
-	printf '\n== test %s\n' "$module"
-	started=$SECONDS
-	packages=$(go -C "$module" list ./... 2>/dev/null || go -C "$module" list ./...) || { failed+=("$module"); continue; }
-	if [ -z "$packages" ]; then
-		echo "no packages yet"
-		continue
-	fi
-	go -C "$module" test -timeout 10m "$@" ./... || failed+=("$module")
-	echo "-- $module: $((SECONDS - started)) s"
-done
-
-printf '\n== test against Kubernetes\n'
-started=$SECONDS
-if [ $# -eq 0 ] || tools/controlplane.sh --there >/dev/null; then
-	tools/kubernetes.sh -short "$@" || failed+=(kubernetes)
-else
-	echo "NOT RUN: some tests were asked for, and the control plane of those against Kubernetes is not built here; 'make e2e-kubernetes' builds it"
+if [ $# -eq 0 ]; then
+	tools/controlplane.sh >/dev/null
 fi
-echo "-- kubernetes: $((SECONDS - started)) s"
 
+# Those that take longest come first, so that none of them is alone at the end.
+ordered=$({ echo kubernetes; echo "$modules"; } | awk '
+	BEGIN { split("kubernetes . services/executor internal services/approval services/validator", long); for (i in long) rank[long[i]] = i }
+	{ print ($0 in rank ? rank[$0] : 99), NR, $0 }' | sort -n -k 1,1 -k 2,2 | cut -d ' ' -f 3-)
+
+ended=$SHIPWARDEN_TEST_LOGS/ended
+: >"$ended"
+printf '%s\n' "$ordered" | xargs -n 1 -P 3 "$BASH" tools/test.sh "$@" |
+	while read -r result seconds module; do
+		printf '\n== test %s\n' "$module"
+		cat "$SHIPWARDEN_TEST_LOGS/log-${module//\//_}"
+		echo "-- $module: $seconds s"
+		echo "$result $module" >>"$ended"
+	done || true
+
+# One that was killed has reported nothing, and has failed.
+failed=()
+while read -r module; do
+	grep -qxF "ok $module" "$ended" || failed+=("$module")
+done <<<"$ordered"
 if [ "${#failed[@]}" -gt 0 ]; then
 	printf '\nFAIL: %s\n' "${failed[*]}"
 	exit 1
