@@ -79,6 +79,7 @@ func cannotBeLocked(t *testing.T, folder string) (undo func()) {
 // TestWhatCouldNotBeKeptIsRememberedWhileItRuns: neither the older mark in the file takes its
 // place, nor a file that is gone, nor what one keeps there that has seen less; a person does.
 func TestWhatCouldNotBeKeptIsRememberedWhileItRuns(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	folder := t.TempDir()
@@ -121,6 +122,7 @@ func TestWhatCouldNotBeKeptIsRememberedWhileItRuns(t *testing.T) {
 
 // TestAFileThatIsGoneIsWrittenAnew while all is well.
 func TestAFileThatIsGoneIsWrittenAnew(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	folder := t.TempDir()
@@ -133,6 +135,7 @@ func TestAFileThatIsGoneIsWrittenAnew(t *testing.T) {
 
 // TestAMarkThatCannotBeReadIsNotUndoneByItsRemoval: nobody can tell what was seen, as before.
 func TestAMarkThatCannotBeReadIsNotUndoneByItsRemoval(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	folder := t.TempDir()
@@ -160,6 +163,7 @@ func TestAMarkThatCannotBeReadIsNotUndoneByItsRemoval(t *testing.T) {
 
 // TestOneThatIsBehindDoesNotTakeTheMarkBack: not when the old copy has grown beyond it either.
 func TestOneThatIsBehindDoesNotTakeTheMarkBack(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	folder := t.TempDir()
@@ -201,6 +205,7 @@ func (m *meanwhile) Extent(ctx context.Context) (eventstore.Extent, error) {
 
 // TestAMarkThatIsKeptWhileAnotherLooksIsComparedAsWell before it is overwritten.
 func TestAMarkThatIsKeptWhileAnotherLooksIsComparedAsWell(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	folder := t.TempDir()
@@ -226,6 +231,7 @@ func TestAMarkThatIsKeptWhileAnotherLooksIsComparedAsWell(t *testing.T) {
 
 // TestALockThatIsHeldIsNotWaitedForWithoutEnd: what was seen is remembered, and kept later.
 func TestALockThatIsHeldIsNotWaitedForWithoutEnd(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	folder := t.TempDir()
@@ -272,6 +278,7 @@ func (g *gate) Extent(ctx context.Context) (eventstore.Extent, error) {
 
 // TestManyMessagesThatWaitMakeOneLook, and one that is put off meanwhile does not wait for it.
 func TestManyMessagesThatWaitMakeOneLook(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	g := &gate{counting: counting{Stream: w.store}, open: make(chan struct{})}
@@ -341,6 +348,7 @@ func TestOneThatHasNotLookedForAMinuteIsNotReady(t *testing.T) {
 
 // TestAStreamThatWasEmptiedLeavesAMarkThatCanBeRead.
 func TestAStreamThatWasEmptiedLeavesAMarkThatCanBeRead(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	folder := t.TempDir()

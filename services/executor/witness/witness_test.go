@@ -123,6 +123,7 @@ func (s seer) goesOn(t *testing.T) {
 // down meanwhile, and with a copy that has grown since. It goes on when the bus is brought back
 // whole.
 func TestAnOldCopyOfTheBusIsNoticed(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := newWorld(t, n)
 		old := natstest.TakeBackup(t, n, eventstore.StreamEvents)
@@ -150,6 +151,7 @@ func TestAnOldCopyOfTheBusIsNoticed(t *testing.T) {
 }
 
 func TestAnotherStreamOfTheNameIsNoticed(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	folder := t.TempDir()
@@ -172,6 +174,7 @@ func TestAnotherStreamOfTheNameIsNoticed(t *testing.T) {
 // TestAPersonSaysThatTheOldCopyCounts, and the executors go on without a restart: all that
 // share the folder.
 func TestAPersonSaysThatTheOldCopyCounts(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := newWorld(t, n)
 		old := natstest.TakeBackup(t, n, eventstore.StreamEvents)
@@ -205,6 +208,7 @@ func TestAPersonSaysThatTheOldCopyCounts(t *testing.T) {
 // TestWhatOneExecutorHasSeenTheOtherKnows: the one that was down for longer does not begin on
 // an old copy, and does not take the mark back.
 func TestWhatOneExecutorHasSeenTheOtherKnows(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	shared, own := t.TempDir(), t.TempDir()
@@ -228,6 +232,7 @@ func TestWhatOneExecutorHasSeenTheOtherKnows(t *testing.T) {
 
 // TestALostFolderBeginsAnew: nobody can tell what was seen, and it says so when it begins.
 func TestALostFolderBeginsAnew(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	old := natstest.TakeBackup(t, n, eventstore.StreamEvents)
@@ -250,6 +255,7 @@ func TestALostFolderBeginsAnew(t *testing.T) {
 
 // TestAMarkThatCannotBeReadStops until a person has replaced it.
 func TestAMarkThatCannotBeReadStops(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	for _, content := range []string{
@@ -271,6 +277,7 @@ func TestAMarkThatCannotBeReadStops(t *testing.T) {
 
 // TestAMarkedMessageThatRetentionTookAwayIsNoOldCopy: the stream goes on behind it.
 func TestAMarkedMessageThatRetentionTookAwayIsNoOldCopy(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	folder := t.TempDir()
@@ -306,6 +313,7 @@ func TestAMarkedMessageThatRetentionTookAwayIsNoOldCopy(t *testing.T) {
 // TestAFailoverIsNoOldCopy: whichever server leads, the marked message is there; what cannot be
 // asked stops nothing for good.
 func TestAFailoverIsNoOldCopy(t *testing.T) {
+	t.Parallel()
 	n := natstest.Cluster(t)
 	w := newWorld(t, n)
 	s := w.witness(t, t.TempDir())
@@ -340,6 +348,7 @@ func (c *counting) Content(ctx context.Context, sequence uint64) (string, bool, 
 
 // TestAClaimCostsOneRequestAndNoWrite, and a look where nothing was recorded no write either.
 func TestAClaimCostsOneRequestAndNoWrite(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	folder := t.TempDir()
@@ -385,6 +394,7 @@ func kept(t *testing.T, folder string) os.FileInfo {
 
 // TestAnEmptyStreamIsSeenAsWell: before the first event there is nothing to mark but the epoch.
 func TestAnEmptyStreamIsSeenAsWell(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	eventstoretest.Provision(t, n)
 	w := &world{n, eventstoretest.Store(n, procedure.ServiceApproval)}
@@ -409,6 +419,7 @@ func TestAnEmptyStreamIsSeenAsWell(t *testing.T) {
 // TestAFolderThatTakesNothingIsRefusedAtTheStart: otherwise nobody would know that nothing is
 // kept until it is needed.
 func TestAFolderThatTakesNothingIsRefusedAtTheStart(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	w := newWorld(t, n)
 	path := filepath.Join(t.TempDir(), "file")

@@ -34,6 +34,7 @@ func release(t *testing.T, w *world, version uint8, before string) {
 }
 
 func TestWhatWasWrittenByHandIsNotOverwritten(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	const byHand = "limits: {orders: 99}\n"
 	for _, test := range []struct {
@@ -80,6 +81,7 @@ func TestWhatWasWrittenByHandIsNotOverwritten(t *testing.T) {
 }
 
 func TestAWriteByHandBetweenReadingAndWritingIsNotOverwritten(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		for _, point := range []string{config.PointRead, config.PointAdmitted, config.PointChecked} {
 			w := newWorld(t, n, 8)
@@ -100,6 +102,7 @@ func TestAWriteByHandBetweenReadingAndWritingIsNotOverwritten(t *testing.T) {
 }
 
 func TestWhatWasWrittenByHandAndShownInThePreviewIsReplaced(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	w.put(t, "by: hand\n")
 	release(t, w, 1, "by: hand\n")
@@ -115,6 +118,7 @@ func TestWhatWasWrittenByHandAndShownInThePreviewIsReplaced(t *testing.T) {
 }
 
 func TestAFenceOutlivesWhatIsWrittenByHand(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	release(t, w, 2, "")
 	stale := func() error {
@@ -140,6 +144,7 @@ func TestAFenceOutlivesWhatIsWrittenByHand(t *testing.T) {
 // TestAFenceThatWasTakenAwayLetsNobodyIn: whoever purges the key takes the fence away, and a
 // sleeper with an old one must not be the next to come in.
 func TestAFenceThatWasTakenAwayLetsNobodyIn(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		for name, takeAway := range map[string]func(t *testing.T, w *world) error{
 			"a purge": func(t *testing.T, w *world) error { return w.kv.Purge(t.Context(), key) },
@@ -194,6 +199,7 @@ func TestAFenceThatWasTakenAwayLetsNobodyIn(t *testing.T) {
 
 // TestADocumentThatIsGoneWithoutATraceIsMissed: the stream was purged, or the bucket made anew.
 func TestADocumentThatIsGoneWithoutATraceIsMissed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	if _, err := w.open(t, nil).Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), from(document(1), 2)); !errors.Is(err, driver.ErrConflict) {
 		t.Errorf("got %v, want %v", err, driver.ErrConflict)
@@ -204,6 +210,7 @@ func TestADocumentThatIsGoneWithoutATraceIsMissed(t *testing.T) {
 }
 
 func TestAHeaderThatCannotBeReadLetsNobodyIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	m := header("$KV."+w.Bucket+"."+key, "{", document(1))
 	if _, err := w.JetStream().PublishMsg(t.Context(), m); err != nil {
@@ -218,6 +225,7 @@ func TestAHeaderThatCannotBeReadLetsNobodyIn(t *testing.T) {
 }
 
 func TestAnEntryOfAnotherTargetIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	release(t, w, 1, "")
 	other, err := config.New(w.config(), config.Options{Target: "till-config"})
@@ -237,6 +245,7 @@ func TestAnEntryOfAnotherTargetIsLeftAlone(t *testing.T) {
 }
 
 func TestASealLeavesTheDocumentAsItIs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	d := w.open(t, nil)
 	if _, err := d.Seal(t.Context(), driver.ApplyKey("shop-0", 0, 1), at(5)); err != nil {
@@ -263,6 +272,7 @@ func TestASealLeavesTheDocumentAsItIs(t *testing.T) {
 }
 
 func TestNothingPushesTheWayBackOutOfTheHistory(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	release(t, w, 1, "")
 	release(t, w, 2, document(1))
@@ -286,6 +296,7 @@ func TestNothingPushesTheWayBackOutOfTheHistory(t *testing.T) {
 // TestAnEffectThatIsCompleteIsDoneHoweverOftenItIsTakenOver: whoever takes over must not take
 // back a good release because the bucket has no room for saying that it was asked for again.
 func TestAnEffectThatIsCompleteIsDoneHoweverOftenItIsTakenOver(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	release(t, w, 1, "")
 	if run, err := w.open(t, nil).DryRunRollback(t.Context(), from(document(1), 2)); err != nil || !run.Possible {
@@ -324,6 +335,7 @@ func TestAnEffectThatIsCompleteIsDoneHoweverOftenItIsTakenOver(t *testing.T) {
 
 // TestAWayBackThatNobodyWentIsFinishedWhateverItPushesOut: what it goes back to is there.
 func TestAWayBackThatNobodyWentIsFinishedWhateverItPushesOut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	release(t, w, 1, "")
 	release(t, w, 2, document(1))
@@ -343,6 +355,7 @@ func TestAWayBackThatNobodyWentIsFinishedWhateverItPushesOut(t *testing.T) {
 }
 
 func TestABucketOfFewRevisionsIsRefusedBeforeAnythingIsPlaced(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	for _, history := range []uint8{1, 2, 7} {
 		w := newWorld(t, n, history)
@@ -365,6 +378,7 @@ func TestABucketOfFewRevisionsIsRefusedBeforeAnythingIsPlaced(t *testing.T) {
 }
 
 func TestAWayBackThatIsGoneIsNone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	release(t, w, 1, "")
 	release(t, w, 2, document(1))
@@ -379,6 +393,7 @@ func TestAWayBackThatIsGoneIsNone(t *testing.T) {
 }
 
 func TestBucketsInWhichNoDocumentCanStayAreRefused(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	for name, bucket := range map[string]jetstream.KeyValueConfig{
 		"entries go away": {Bucket: "ttl", History: 8, TTL: time.Hour},
@@ -403,6 +418,7 @@ func TestBucketsInWhichNoDocumentCanStayAreRefused(t *testing.T) {
 }
 
 func TestABucketThatIsFullIsSeenBeforeAndRefuses(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	create := func(name string, bytes int64) *world {
 		kv, err := n.JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: name, History: 8, MaxBytes: bytes})
@@ -453,6 +469,7 @@ func TestABucketThatIsFullIsSeenBeforeAndRefuses(t *testing.T) {
 
 // TestAWayBackThatDoesNotFitIsSaidBefore: a document that was written by hand, without a header.
 func TestAWayBackThatDoesNotFitIsSaidBefore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	d := w.open(t, nil)
 	for _, test := range []struct {
@@ -474,6 +491,7 @@ func TestAWayBackThatDoesNotFitIsSaidBefore(t *testing.T) {
 
 // TestABucketWithoutABoundIsNotReadToItsEnd: it may have more than anybody reads in time.
 func TestABucketWithoutABoundIsNotReadToItsEnd(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	if _, err := n.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{Name: "KV_endless", Subjects: []string{"$KV.endless.>"}}); err != nil {
 		t.Fatal(err)
@@ -504,6 +522,7 @@ func TestABucketWithoutABoundIsNotReadToItsEnd(t *testing.T) {
 }
 
 func TestADocumentAsLargeAsTheServerTakes(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := newWorld(t, n, 8)
 		d := w.open(t, nil)

@@ -197,6 +197,7 @@ func planOf(version, location, content string) driver.Plan {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		drivertest.Exercise(t, func(t *testing.T) drivertest.Harness {
 			w, folder := newWorld(t, n, 64), t.TempDir()

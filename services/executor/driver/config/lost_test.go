@@ -123,6 +123,7 @@ func (w *world) through(t *testing.T, l *line, at func(string)) *config.Driver {
 }
 
 func TestAnAnswerThatWasLostIsFoundOutByReading(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := newWorld(t, n, 8)
 		release(t, w, 1, "")
@@ -151,6 +152,7 @@ func TestAnAnswerThatWasLostIsFoundOutByReading(t *testing.T) {
 }
 
 func TestAWriteThatWasLostIsSentAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	l := newLine(t, w.URLs()[0])
 	d := w.through(t, l, func(point string) {
@@ -177,6 +179,7 @@ func TestAWriteThatWasLostIsSentAgain(t *testing.T) {
 // TestAWriteThatWasLostIsNotForgottenWhereTheNextIsRefused: the bucket is full by then, and
 // the first may still arrive.
 func TestAWriteThatWasLostIsNotForgottenWhereTheNextIsRefused(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	kv, err := n.JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "filling", History: 8, MaxBytes: 64 << 10})
 	if err != nil {
@@ -210,6 +213,7 @@ func TestAWriteThatWasLostIsNotForgottenWhereTheNextIsRefused(t *testing.T) {
 }
 
 func TestAWriteThatArrivesAfterASealIsRefused(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := newWorld(t, n, 8)
 		release(t, w, 1, "")
@@ -247,6 +251,7 @@ func TestAWriteThatArrivesAfterASealIsRefused(t *testing.T) {
 }
 
 func TestAnAnswerThatNeverComesIsAnUnknownOutcome(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	l := newLine(t, w.URLs()[0])
 	c := place{URL: l.url, Bucket: w.Bucket}.config()
@@ -267,6 +272,7 @@ func TestAnAnswerThatNeverComesIsAnUnknownOutcome(t *testing.T) {
 }
 
 func TestAServerThatIsNotThereIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	c := place{URL: "nats://127.0.0.1:1", Bucket: "settings"}.config()
 	c.Patience = durationpb.New(50 * time.Millisecond)
 	d := opened(t, c, nil)
@@ -287,6 +293,7 @@ func TestAServerThatIsNotThereIsTriedAgain(t *testing.T) {
 }
 
 func TestAChangeOfLeaderIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	n := natstest.Cluster(t)
 	w := newWorld(t, n, 8)
 	release(t, w, 1, "")

@@ -15,6 +15,7 @@ import (
 )
 
 func TestThePreviewShowsEveryValueAndNoSecret(t *testing.T) {
+	t.Parallel()
 	n := natstest.Single(t)
 	for _, test := range []struct {
 		name, location, before, after, summary string
@@ -132,6 +133,7 @@ func schemaFile(t *testing.T, text string) string {
 }
 
 func TestADocumentThatDoesNotFitIsRefusedWithItsPlaces(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	c := w.config()
 	c.SchemaFile = schemaFile(t, schema)
@@ -185,6 +187,7 @@ func TestADocumentThatDoesNotFitIsRefusedWithItsPlaces(t *testing.T) {
 }
 
 func TestOnlyConfigurationDocumentsArePlaced(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	d := w.open(t, nil)
 	file := plan(1)
@@ -200,6 +203,7 @@ func TestOnlyConfigurationDocumentsArePlaced(t *testing.T) {
 }
 
 func TestMistakesOfTheConfigurationAreNamedByField(t *testing.T) {
+	t.Parallel()
 	for want, c := range map[string]*configv1.ConfigDriver{
 		"entry.nats.urls: required": {Entry: &configv1.ConfigEntry{Bucket: "b", Key: "k"}},
 		"entry.bucket: not a name":  {Entry: &configv1.ConfigEntry{Nats: &configv1.Nats{Urls: []string{"x"}}, Bucket: "b.c", Key: "k"}},
@@ -218,6 +222,7 @@ func TestMistakesOfTheConfigurationAreNamedByField(t *testing.T) {
 // TestWhatReadersOfYAMLTakeForDifferentThingsIsRefusedWithItsLine: a preview that shows one of
 // them would not show what the service reads.
 func TestWhatReadersOfYAMLTakeForDifferentThingsIsRefusedWithItsLine(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, natstest.Single(t), 8)
 	d := w.open(t, nil)
 	preview := func(value string) (driver.Preview, error) {
