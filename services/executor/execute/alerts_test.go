@@ -111,6 +111,7 @@ func TestAlertsAreAskedForAgainAtTheStart(t *testing.T) {
 // TestAnAlertHoldsTheNextWave: the first wave may be what has set it off. The second waits,
 // goes on when it is quiet, and, where it never is, people hear of it.
 func TestAnAlertHoldsTheNextWave(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
 	m := watch(t, w)
 	r := w.Release(t, proceduretest.Waves([]string{"eu1"}, []string{"eu2"}))
@@ -149,6 +150,7 @@ func TestAnAlertHoldsTheNextWave(t *testing.T) {
 
 // TestAWaveThatWasClaimedDoesNotBeginIntoAnAlert: between claim and effect may lie a night.
 func TestAWaveThatWasClaimedDoesNotBeginIntoAnAlert(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
 	m := watch(t, w)
 	e := w.Executor(t, "one", nil)
@@ -188,6 +190,7 @@ func TestAWaveThatWasClaimedDoesNotBeginIntoAnAlert(t *testing.T) {
 // TestAnAlertDoesNotHoldTheWayBackAtItsStart has one that began with the release that is
 // taken back, and one that was there before.
 func TestAnAlertDoesNotHoldTheWayBackAtItsStart(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	m := watch(t, w)
 	w.Carries(t, "eu1", 1)

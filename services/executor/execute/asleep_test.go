@@ -148,6 +148,7 @@ func TestATargetIsSealedBeforeItIsLetGo(t *testing.T) {
 // TestAFencedZombieOfWhatFailedElsewhere: who took over failed without touching the
 // target, so it has seen no newer fence when it is let go.
 func TestAFencedZombieOfWhatFailedElsewhere(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
 	r := w.Release(t, proceduretest.Irreversible)

@@ -83,6 +83,7 @@ func TestEventsOfAnExecutionThatDoNotCount(t *testing.T) {
 // TestAClaimWithoutApprovalRaisesAnAlarm is bad input 59: the claim has no effect, and
 // whoever reads the history says so in the metric of ShipwardenClaimUncounted, once.
 func TestAClaimWithoutApprovalRaisesAnAlarm(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	r := w.Release(t)
 	r.To(t, procedure.PhaseApprove)
@@ -126,6 +127,7 @@ func TestAClaimWithoutApprovalRaisesAnAlarm(t *testing.T) {
 // TestAClaimSignedByAnotherServiceDoesNotCount is bad input 58: whoever has another
 // service's key and may publish under the executor's name still claims nothing.
 func TestAClaimSignedByAnotherServiceDoesNotCount(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	r := w.Release(t)
 	r.To(t, procedure.PhaseExecute)

@@ -34,6 +34,7 @@ func bundledDocument(t *testing.T, root []byte, annas string) string {
 // like, and the bus and the fold take it. They cannot log in as Anna, and the trusted root
 // with which this executor verifies is a file of its own (PD-A.4).
 func TestAForgedBundleExecutesNothing(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
 	ours, forgers := sigstoretest.New(t), sigstoretest.New(t)

@@ -18,6 +18,7 @@ import (
 // leaves out what the document chooses, chooses something else, or lets a plan pass that does
 // not do.
 func TestAnotherChoiceThanTheDocumentsIsRefused(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
 	w.Digest = w.Activate(t, sitetest.Document("risk_score: {weights: {target: 10}, levels: [{from: 10, bake: 30m}]}\n"))
@@ -54,6 +55,7 @@ func TestAnotherChoiceThanTheDocumentsIsRefused(t *testing.T) {
 // TestOtherWavesThanTheDocumentsAreRefused (PD-3.4), and the document's are claimed one after
 // the other, with the number of each.
 func TestOtherWavesThanTheDocumentsAreRefused(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
 	w.Carries(t, "eu1", 1)
 	w.Carries(t, "eu2", 1)
@@ -89,6 +91,7 @@ func TestOtherWavesThanTheDocumentsAreRefused(t *testing.T) {
 // TestALaneThatTheDocumentDoesNotOpenIsRefused (PD-3.4): whoever writes as the approval service
 // lets a release go by one, with fewer approvals, or says that its gate was passed.
 func TestALaneThatTheDocumentDoesNotOpenIsRefused(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
 	document := signedGates(`, rules: [{name: declared, expression: 'attestation.predicate.data == "unchanged" && size(request.risk.areas) == 0', message: declared otherwise}]`) +

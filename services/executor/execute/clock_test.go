@@ -12,6 +12,7 @@ import (
 // TestTheClaimEndsByTheServersClock has executors whose calendars are off: a deadline
 // that they wrote is minutes off by them, and not by the record.
 func TestTheClaimEndsByTheServersClock(t *testing.T) {
+	t.Parallel()
 	for name, off := range map[string]time.Duration{"behind": -9 * time.Minute, "right": 0, "ahead": 4 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			w := sitetest.New(t, sitetest.Noop("eu1"))

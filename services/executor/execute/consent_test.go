@@ -232,6 +232,7 @@ func TestAStandInsApprovalIsLookedAtAgain(t *testing.T) {
 // into effect, in which nobody has to sign, or they have a key themselves. Whose
 // signatures this executor demands came from elsewhere.
 func TestAForgedDocumentExecutesNothing(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
 	for i, c := range []struct {

@@ -34,6 +34,7 @@ func startOf(t *testing.T, e *sitetest.Executor, r *sitetest.Release) procedure.
 // TestWhatWouldChangeIsAskedAgainAtTheStart: another answer than was approved is refused,
 // kept, and an emergency is no exception.
 func TestWhatWouldChangeIsAskedAgainAtTheStart(t *testing.T) {
+	t.Parallel()
 	for name, lane := range map[string][]func(*releasev1.Request){"planned": nil, "emergency": {proceduretest.Emergency}} {
 		t.Run(name, func(t *testing.T) {
 			w, e, r := toldOf(t, "1 to change", lane...)
@@ -58,6 +59,7 @@ func TestWhatWouldChangeIsAskedAgainAtTheStart(t *testing.T) {
 // TestATargetThatSomebodyChangesIsNotAsked: what its tool says meanwhile is of a moment that
 // passes. The start waits for whoever has it, and nothing that was approved is lost.
 func TestATargetThatSomebodyChangesIsNotAsked(t *testing.T) {
+	t.Parallel()
 	w, e, r := toldOf(t, "1 to change")
 	other := w.Release(t, proceduretest.Key("other"), sitetest.Version(3))
 	other.To(t, procedure.PhaseExecute)

@@ -34,6 +34,7 @@ func byHand(t *testing.T, w *sitetest.World, target string, version int) {
 // TestATargetThatIsNotAsItWasPreviewedIsRefused has somebody change a target between the
 // preview and the start, past everything that is on record.
 func TestATargetThatIsNotAsItWasPreviewedIsRefused(t *testing.T) {
+	t.Parallel()
 	for name, target := range map[string]sitetest.Target{"noop": sitetest.Noop("eu1"), "host": sitetest.Host("eu1"), "command": sitetest.Command("eu1")} {
 		t.Run(name, func(t *testing.T) {
 			w := sitetest.New(t, target)
@@ -65,6 +66,7 @@ func refused(t *testing.T, w *sitetest.World, r *sitetest.Release, why string) {
 }
 
 func TestATargetThatPointsNowhereIsRefused(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Host("eu1"))
 	w.Carries(t, "eu1", 1)
 	r := w.Release(t)
@@ -85,6 +87,7 @@ func TestATargetThatPointsNowhereIsRefused(t *testing.T) {
 
 // TestTheSecondWaveIsLookedAtWhenItStarts: it was previewed with the first one.
 func TestTheSecondWaveIsLookedAtWhenItStarts(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
 	w.Carries(t, "eu1", 1)
 	w.Carries(t, "eu2", 1)

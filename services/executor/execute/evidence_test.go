@@ -72,6 +72,7 @@ func revoked() string {
 // TestEvidenceIsJudgedAgainAtTheStart (PD-1.2, PD-1.3): a start may come a week after the
 // gates. What is too old by then, or signed by somebody who was revoked since, starts nothing.
 func TestEvidenceIsJudgedAgainAtTheStart(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
 	for i, c := range []struct {
@@ -141,6 +142,7 @@ func TestEvidenceIsJudgedAgainAtTheStart(t *testing.T) {
 // TestASignerWhoIsRevokedBetweenTheWaves keeps the next one from starting: a person decides
 // what becomes of the release.
 func TestASignerWhoIsRevokedBetweenTheWaves(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("us1"))
 	w.Carries(t, "eu1", 1)
 	w.Carries(t, "us1", 1)
@@ -175,6 +177,7 @@ func TestASignerWhoIsRevokedBetweenTheWaves(t *testing.T) {
 
 // TestASignerWhoIsRevokedAfterTheClaim keeps the wave that was claimed from beginning.
 func TestASignerWhoIsRevokedAfterTheClaim(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
 	w.Digest = w.Activate(t, signedGates(""))
@@ -213,6 +216,7 @@ func (l lost) Get(ctx context.Context, digest string) ([]byte, error) {
 // for, and the start is refused when a person would have had the time to decide. It is the
 // same where the store does not answer.
 func TestEvidenceThatIsGoneHoldsTheStart(t *testing.T) {
+	t.Parallel()
 	for name, why := range map[string]error{"gone": evidence.ErrNotFound, "not the same": evidence.ErrTampered, "no answer": errors.New("no responders")} {
 		t.Run(name, func(t *testing.T) { goneHoldsTheStart(t, why) })
 	}
@@ -260,6 +264,7 @@ func goneHoldsTheStart(t *testing.T, why error) {
 // TestAStoreThatDoesNotAnswerStopsNoEmergency that may go around the gates: its claim says that
 // it does.
 func TestAStoreThatDoesNotAnswerStopsNoEmergency(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
 	w.Digest = w.Activate(t, signedGates(", bypassable: true"))
@@ -279,6 +284,7 @@ func TestAStoreThatDoesNotAnswerStopsNoEmergency(t *testing.T) {
 
 // TestATrustedRootThatIsGoneHoldsTheStart: nobody can tell what it would say of the evidence.
 func TestATrustedRootThatIsGoneHoldsTheStart(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
 	w.Digest = w.Activate(t, signedGates(""))

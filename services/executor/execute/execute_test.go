@@ -23,6 +23,7 @@ func TestMain(m *testing.M) { sitetest.Main(m, execute.New) }
 func wave(targets ...string) func(*releasev1.Request) { return proceduretest.Waves(targets) }
 
 func TestAClaimTakesEveryTargetInOneBatch(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := sitetest.On(t, n, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
 		r := w.Release(t, wave("eu1", "eu2"))
@@ -46,6 +47,7 @@ func TestAClaimTakesEveryTargetInOneBatch(t *testing.T) {
 }
 
 func TestAHeldTargetHoldsTheWholeWave(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := sitetest.On(t, n, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
 		w.Carries(t, "eu1", 1)
@@ -81,6 +83,7 @@ func TestAHeldTargetHoldsTheWholeWave(t *testing.T) {
 }
 
 func TestATargetThatAnotherReleaseChangedIsRefused(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	for _, test := range []struct {
 		name   string
@@ -120,6 +123,7 @@ func TestATargetThatAnotherReleaseChangedIsRefused(t *testing.T) {
 }
 
 func TestTwoExecutorsHaveEachEffectOnce(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := sitetest.On(t, n, sitetest.Noop("eu1"), sitetest.Noop("eu2"), sitetest.Noop("eu3"), sitetest.Noop("eu4"))
 		releases := map[string]*sitetest.Release{}
@@ -150,6 +154,7 @@ func TestTwoExecutorsHaveEachEffectOnce(t *testing.T) {
 
 // TestOfTwoClaimsOneIsStored has both executors decide on the same head.
 func TestOfTwoClaimsOneIsStored(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := sitetest.On(t, n, sitetest.Noop("eu1"))
 		r := w.Release(t)
@@ -175,6 +180,7 @@ func TestOfTwoClaimsOneIsStored(t *testing.T) {
 // TestAZombieIsRefusedByTheTarget stops an executor between claim and effect until
 // another one has taken over and is done.
 func TestAZombieIsRefusedByTheTarget(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := sitetest.On(t, n, sitetest.Noop("eu1"))
 		r := w.Release(t)
@@ -227,6 +233,7 @@ func TestAZombieIsRefusedByTheTarget(t *testing.T) {
 }
 
 func TestOneThatLostLeavesTheMessageToTheWinner(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := sitetest.On(t, n, sitetest.Noop("eu1"))
 		r := w.Release(t)
@@ -253,6 +260,7 @@ func TestOneThatLostLeavesTheMessageToTheWinner(t *testing.T) {
 }
 
 func TestProgressOfAnotherReleaseIsNotDisturbed(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	e := w.Executor(t, "one", nil)
 	for phase := procedure.PhaseGates; phase <= procedure.PhaseNotify; phase++ {

@@ -17,6 +17,7 @@ import (
 // same service hits customers. Its start waits, the other one's own next wave does not, and an
 // emergency goes past it and says so; when somebody has taken it on, the start goes on.
 func TestIncidentsAreLookedAtAgainBeforeEveryWave(t *testing.T) {
+	t.Parallel()
 	w := newStreet(t)
 	w.Digest = w.Keep(t, sitetest.Document(neighboring+"incidents: {until: UNTIL_TAKEN_ON}\n"))
 	hurt := w.open(t, "hurt", proceduretest.Waves([]string{"eu1"}, []string{"bill1"}))
@@ -53,6 +54,7 @@ func TestIncidentsAreLookedAtAgainBeforeEveryWave(t *testing.T) {
 
 // TestANextWaveThatAnIncidentHoldsForLongIsPeoples: half of it is in production.
 func TestANextWaveThatAnIncidentHoldsForLongIsPeoples(t *testing.T) {
+	t.Parallel()
 	w := newStreet(t)
 	w.Digest = w.Keep(t, sitetest.Document(neighboring+"incidents: {scopes: [SCOPE_DEPENDENCY]}\n"))
 	shop := w.open(t, "shop", proceduretest.Waves([]string{"eu1"}, []string{"eu2"}))

@@ -76,6 +76,7 @@ func TestWhatWasBegunInTimeIsBroughtToItsEnd(t *testing.T) {
 }
 
 func TestAnAbortDuringAWaveTakesItBackAfterwards(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
 	w.Carries(t, "eu1", 1)
 	w.Carries(t, "eu2", 1)

@@ -16,6 +16,7 @@ import (
 // the first is not what would happen there any more, and the way back that was shown would
 // lead to a version that is not there (PD-3.5, R-16).
 func TestATargetThatMovesBehindTheLastLookIsNotTaken(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
 	w.Carries(t, "eu1", 1)
 	w.Carries(t, "eu2", 1)

@@ -27,6 +27,7 @@ targets:
 // was taken back, or what needs another version of it was released. The start waits, and
 // goes on by itself when that is put right (PD-3.3).
 func TestVersionsThatAreNeededAreLookedAtAgainAtTheStart(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Digest = w.Keep(t, sitetest.Document(cataloged))
 	e := w.Executor(t, "one", nil)

@@ -111,6 +111,7 @@ func TestWhatIsStuckBeforeItsStartKeepsNobodyWaiting(t *testing.T) {
 
 // TestOfTwoNeighborsThatClaimAtOnceOneBegins: each had looked before the other one claimed.
 func TestOfTwoNeighborsThatClaimAtOnceOneBegins(t *testing.T) {
+	t.Parallel()
 	w := newStreet(t)
 	shop, bills := w.open(t, "shop"), w.open(t, "bills", billing)
 	step := execute.New(w.executor.Site, time.Now)
@@ -145,6 +146,7 @@ func TestOfTwoNeighborsThatClaimAtOnceOneBegins(t *testing.T) {
 // TestTheNextWaveWaitsForAnEmergencyNextDoor and for none that waits itself; and where that
 // takes longer than a person has to decide, people hear of it.
 func TestTheNextWaveWaitsForAnEmergencyNextDoor(t *testing.T) {
+	t.Parallel()
 	w := newStreet(t)
 	shop := w.open(t, "shop", proceduretest.Waves([]string{"eu1"}, []string{"eu2"}))
 	w.turn(t, shop, 0)
@@ -179,6 +181,7 @@ func TestTheNextWaveWaitsForAnEmergencyNextDoor(t *testing.T) {
 
 // TestAWayBackGoesPastANeighbor that began after step 3, and its claim says so.
 func TestAWayBackGoesPastANeighbor(t *testing.T) {
+	t.Parallel()
 	w := newStreet(t)
 	old := w.Earlier(t, "eu1", 1)
 	gone := w.Earlier(t, "eu1", 2)
@@ -205,6 +208,7 @@ func TestAWayBackGoesPastANeighbor(t *testing.T) {
 // TestANeighborThatClaimsWhileTheStartIsLookedAtHoldsIt: to look at everything may take
 // minutes, and the claim is not made on what was so before them.
 func TestANeighborThatClaimsWhileTheStartIsLookedAtHoldsIt(t *testing.T) {
+	t.Parallel()
 	w := newStreet(t)
 	shop, bills := w.open(t, "shop"), w.open(t, "bills", billing)
 	claimed := false

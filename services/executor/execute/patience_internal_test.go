@@ -17,6 +17,7 @@ import (
 // over calls people after as long as one has to decide. What is held for lies in between: a
 // freeze of every night begins nothing anew, and something else does.
 func TestNoHoldOfAWaveIsForEver(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
 	r := w.Release(t, proceduretest.Waves([]string{"eu1"}, []string{"eu2"}))
 	r.To(t, procedure.PhaseExecute)

@@ -184,6 +184,7 @@ func TestOneAnswerThatFailsEndsNoWave(t *testing.T) {
 // TestAFullStoreOfEvidenceHoldsAStartByAlertsAndNoEmergency: what a source says cannot be kept.
 // A planned start waits; an emergency is judged by what was said, and goes around nothing.
 func TestAFullStoreOfEvidenceHoldsAStartByAlertsAndNoEmergency(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	m := watch(t, w)
 	planned, urgent := w.Release(t, proceduretest.Key("planned")), w.Release(t, proceduretest.Key("urgent"), proceduretest.Emergency)

@@ -41,6 +41,7 @@ const demandsProof = "rollback_readiness:\n  approvals: [{group: security, count
 // TestAWayBackThatIsGoneHoldsTheStart: between approval and start somebody cleaned up. The
 // start waits with the proof that fails, and goes on by itself when it is put right (N-05).
 func TestAWayBackThatIsGoneHoldsTheStart(t *testing.T) {
+	t.Parallel()
 	w, e := proving(t, demandsProof)
 	r := shown(t, w, e)
 	lost := filepath.Join(w.Artifacts(), sitetest.Location(1))
@@ -79,6 +80,7 @@ func TestAWayBackThatIsGoneHoldsTheStart(t *testing.T) {
 // TestOnlyWhatWasShownIsTriedAgain: an emergency goes on and says around what, and what was
 // approved without a way back, or under a document that does not ask, is not asked for one.
 func TestOnlyWhatWasShownIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, document string
 		before         bool // whether it was gone before the release was approved
@@ -117,6 +119,7 @@ func TestOnlyWhatWasShownIsTriedAgain(t *testing.T) {
 // TestNoRoomForBothVersionsHoldsTheStart: there was room when people approved, and the target
 // has filled up since. However old the proof that they were shown is, the start makes its own.
 func TestNoRoomForBothVersionsHoldsTheStart(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Asking("eu1"))
 	w.Digest = w.Keep(t, sitetest.Document(demandsProof))
 	w.Earlier(t, "eu1", 1)

@@ -29,6 +29,7 @@ func quarantine(t *testing.T, w *sitetest.World, release string) {
 // TestAnArtifactThatWasTakenBackElsewhereMeanwhileDoesNotStart: people approved it, and
 // then another release of the very same artifact failed.
 func TestAnArtifactThatWasTakenBackElsewhereMeanwhileDoesNotStart(t *testing.T) {
+	t.Parallel()
 	const bypassable = "quarantine: {bypassable: true}\n"
 	for _, test := range []struct {
 		name, rules string
@@ -74,6 +75,7 @@ func TestAnArtifactThatWasTakenBackElsewhereMeanwhileDoesNotStart(t *testing.T) 
 // effect lies a night, where an executor was lost. An emergency that may go around says so
 // on record before the effect, whoever has it.
 func TestAnArtifactThatIsTakenBackElsewhereAfterTheClaimDoesNotBegin(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name    string
 		changes []func(*releasev1.Request)
@@ -123,6 +125,7 @@ func TestAnArtifactThatIsTakenBackElsewhereAfterTheClaimDoesNotBegin(t *testing.
 // TestAnImageWhoseIndexWasTakenBackMeanwhileDoesNotStart: another release brought it with
 // the images of other platforms, and failed.
 func TestAnImageWhoseIndexWasTakenBackMeanwhileDoesNotStart(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		by     string
 		starts bool

@@ -73,6 +73,7 @@ func goesFirst(h *releasev1.HoldReason, r *sitetest.Release, why string) bool {
 // TestWhatWaitsForATargetGoesOnInOrder: when it is free the emergency has it, and otherwise
 // who asked first, whoever looks first; and who does not use the turn loses it (PD-3.3).
 func TestWhatWaitsForATargetGoesOnInOrder(t *testing.T) {
+	t.Parallel()
 	w := newLane(t)
 	holder := w.open(t, "holder")
 	first, second := w.open(t, "first"), w.open(t, "second", search)
@@ -109,6 +110,7 @@ func TestWhatWaitsForATargetGoesOnInOrder(t *testing.T) {
 // TestOfThreeThatStartAtOnceTheOrderDecides, in three executors at the same time; and what is
 // delivered again to one that was lost changes nothing.
 func TestOfThreeThatStartAtOnceTheOrderDecides(t *testing.T) {
+	t.Parallel()
 	w := newLane(t)
 	all := []*sitetest.Release{w.open(t, "first"), w.open(t, "second", search), w.open(t, "urgent", search, proceduretest.Emergency)}
 	var group sync.WaitGroup
@@ -183,6 +185,7 @@ func TestNobodyKeepsATurnThatCannotBeUsed(t *testing.T) {
 // production. It waits for nobody's turn; and where another release keeps its next target for
 // as long as a person has to decide, people hear of it.
 func TestWhatHasBegunGoesFirst(t *testing.T) {
+	t.Parallel()
 	w := newLane(t)
 	early := w.open(t, "early", search, proceduretest.Waves([]string{"eu2"}))
 	begun := w.open(t, "begun", proceduretest.Waves([]string{"eu1"}, []string{"eu2"}))

@@ -128,6 +128,7 @@ func TestWhatOnlyALevelOfRiskDemandsIsDemandedAgain(t *testing.T) {
 // TestAnEmergencyTooManyIsCountedAgain (N-04), where the approval service says nothing of
 // the one before.
 func TestAnEmergencyTooManyIsCountedAgain(t *testing.T) {
+	t.Parallel()
 	const period = "168h"
 	document := func(period, over string) string {
 		return keyed(t, "targets:\n  - {id: eu1, environment: production, services: [SERVICE]}\n"+

@@ -91,6 +91,7 @@ func TestTheChangeRecordIsLookedUpAgainAtTheStart(t *testing.T) {
 
 // TestAnUnknownChangeRecordIsRefusedInTheEnd: the authorization ends before anybody answers.
 func TestAnUnknownChangeRecordIsRefusedInTheEnd(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	s, connectors := records(t, w)
 	s.Fail(http.StatusInternalServerError)

@@ -30,6 +30,7 @@ var sealable = []struct {
 // more, and was lost before that was on record. Whoever finds the seal must not say that
 // the artifact ran there, for it would be remembered as taken back (PD-2.3).
 func TestASealIsNotTakenForABeginning(t *testing.T) {
+	t.Parallel()
 	for _, test := range sealable {
 		t.Run(test.name, func(t *testing.T) {
 			w := sitetest.New(t, test.target)
@@ -54,6 +55,7 @@ func TestASealIsNotTakenForABeginning(t *testing.T) {
 // TestASealWhoseReasonIsGoneIsNotTakenForABeginning: the artifact could not be had, was
 // sealed as never begun, and is there again for whoever repeats it.
 func TestASealWhoseReasonIsGoneIsNotTakenForABeginning(t *testing.T) {
+	t.Parallel()
 	for _, test := range sealable {
 		if test.heir {
 			continue // It has an attempt of its own, and begins.

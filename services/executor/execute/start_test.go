@@ -58,6 +58,7 @@ func TestNothingStartsOnceTheApprovalIsOver(t *testing.T) {
 // TestAnApprovalThatExpiresBeforeTheClaim has the executor look in time, and the claim
 // arrive too late; and the other way round.
 func TestAnApprovalThatExpiresBeforeTheClaim(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	r := w.Release(t)
 	r.To(t, procedure.PhaseExecute)
@@ -77,6 +78,7 @@ func TestAnApprovalThatExpiresBeforeTheClaim(t *testing.T) {
 // TestAClaimThatDoesNotCountGivesItsLocksBack: its locks were stored beside it, and
 // nobody would ever let the targets go.
 func TestAClaimThatDoesNotCountGivesItsLocksBack(t *testing.T) {
+	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := sitetest.On(t, n, sitetest.Noop("eu1"))
 		w.Carries(t, "eu1", 1)
@@ -105,6 +107,7 @@ func TestAClaimThatDoesNotCountGivesItsLocksBack(t *testing.T) {
 }
 
 func TestALockThatNobodyHoldsHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	gone := w.Release(t, proceduretest.Key("gone"))
 	gone.To(t, procedure.PhaseExecute)
@@ -147,6 +150,7 @@ func TestNothingStartsWhoseWaiverHasExpired(t *testing.T) {
 }
 
 func TestAnArtifactThatChangedAfterApprovalIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		change func(t *testing.T, path string)
@@ -183,6 +187,7 @@ func TestAnArtifactThatChangedAfterApprovalIsRefused(t *testing.T) {
 }
 
 func TestARegistryThatIsDownDelaysTheStart(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	r := w.Release(t)
 	r.To(t, procedure.PhaseExecute)
@@ -201,6 +206,7 @@ func TestARegistryThatIsDownDelaysTheStart(t *testing.T) {
 }
 
 func TestAnExecutorWithoutTheDriverRefuses(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu2"))
 	r := w.Release(t)
 	r.To(t, procedure.PhaseExecute)
@@ -235,6 +241,7 @@ func TestAFreezeThatWasDeclaredAfterTheApprovalHoldsTheStart(t *testing.T) {
 
 // The evening ends in the weekend: both are named, and the start is after both.
 func TestAFreezeThatBeginsBeforeAnotherEndsIsNamedToo(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	now := time.Now()
 	w.Activate(t, sitetest.Document("freezes:\n"+window("evening", now.Add(-time.Hour), now.Add(time.Hour))+
@@ -280,6 +287,7 @@ func TestNothingStartsBeforeItsTime(t *testing.T) {
 // TestWhoseApproversHaveLeftDoesNotStart: what was approved by somebody who is not in
 // the group any more is to be approved by somebody who is.
 func TestWhoseApproversHaveLeftDoesNotStart(t *testing.T) {
+	t.Parallel()
 	ben := func(more string) string {
 		return strings.Replace(sitetest.Document(""), "{id: ben, ", "{id: ben, "+more+", ", 1)
 	}

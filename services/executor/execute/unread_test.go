@@ -41,6 +41,7 @@ func (u unread) ByDigest(ctx context.Context, digest string) (*policy.Index, err
 // would be judged by. A wave that has begun is brought to its end, and not left half done until
 // its time is over; one that has not is looked at again until then, and lets its targets go.
 func TestAClaimedWaveEndsWhereNothingCanBeRead(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, why string
 		down      func(t *testing.T, w *sitetest.World, e *sitetest.Executor, digest string)
@@ -106,6 +107,7 @@ func TestAClaimedWaveEndsWhereNothingCanBeRead(t *testing.T) {
 // TestWhyAnEmergencyGoesAroundAGateIsOnRecord: that its evidence counts no more, or that nobody
 // could read it; afterwards nothing else would tell.
 func TestWhyAnEmergencyGoesAroundAGateIsOnRecord(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
 	w.Digest = w.Activate(t, signedGates(", bypassable: true"))
@@ -143,6 +145,7 @@ func TestWhyAnEmergencyGoesAroundAGateIsOnRecord(t *testing.T) {
 // TestAHoldForWhatCannotBeReadSaysWhichAndHowMany, and nothing of what the client said: the
 // first piece, a word on it, and how many more there are.
 func TestAHoldForWhatCannotBeReadSaysWhichAndHowMany(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	w.Carries(t, "eu1", 1)
 	w.Digest = w.Activate(t, signedGates("")+"sigstore: {trusted_root: \"sha256:"+strings.Repeat("0", 64)+"\"}\n")

@@ -29,6 +29,7 @@ func (w *street) fill(t *testing.T, r *sitetest.Release) {
 // TestWhatSomebodyFillsIsTakenBackAllTheSame, past a neighbor in flight: the way back needs of
 // that release what it was, and not what comes next (PD-2.3).
 func TestWhatSomebodyFillsIsTakenBackAllTheSame(t *testing.T) {
+	t.Parallel()
 	w := newStreet(t)
 	w.Earlier(t, "eu1", 1)
 	gone := w.Earlier(t, "eu1", 2)
@@ -45,6 +46,7 @@ func TestWhatSomebodyFillsIsTakenBackAllTheSame(t *testing.T) {
 // release has: what was in flight next door still is, for a planned release and for the record
 // of an emergency, and neither look fails (PD-3.3).
 func TestAHistoryThatSomebodyFillsKeepsNoEmergencyWaiting(t *testing.T) {
+	t.Parallel()
 	w := newStreet(t)
 	w.Digest = w.Keep(t, sitetest.Document(neighboring+"incidents: {}\n"))
 	bills := w.open(t, "bills", billing)
@@ -82,6 +84,7 @@ func TestAnEmergencyGoesPastNothingThatHasNotBegun(t *testing.T) {
 // TestWhoHoldsATargetHoldsItThoughSomebodyFillsTheHistory: what wants the target waits, and
 // says for whom.
 func TestWhoHoldsATargetHoldsItThoughSomebodyFillsTheHistory(t *testing.T) {
+	t.Parallel()
 	w := newLane(t)
 	holder, urgent := w.open(t, "holder"), w.open(t, "urgent", search, proceduretest.Emergency)
 	w.claims(t, holder)
