@@ -82,6 +82,7 @@ ordered=$({ echo kubernetes; echo "$modules"; } | awk '
 	BEGIN { split("kubernetes . services/executor internal services/approval services/validator", long); for (i in long) rank[long[i]] = i }
 	{ print ($0 in rank ? rank[$0] : 99), NR, $0 }' | sort -n -k 1,1 -k 2,2 | cut -d ' ' -f 3-)
 
+echo "Testing $(wc -w <<<"$ordered") modules, three at a time; what each says is shown when it has ended."
 ended=$SHIPWARDEN_TEST_LOGS/ended
 : >"$ended"
 printf '%s\n' "$ordered" | xargs -n 1 -P 3 "$BASH" tools/test.sh "$@" |
