@@ -94,6 +94,29 @@ func TestAnyChangeVoidsTheSignature(t *testing.T) {
 	}
 }
 
+// TestASignatureIsOfNoOtherChange: the executor computes the digest of what it is about to
+// do, and with another value in any field of it no signature verifies (N-02).
+func TestASignatureIsOfNoOtherChange(t *testing.T) {
+	s, a := pending(t)
+	s = proceduretest.Whole(s)
+	s.ChangeDigest = procedure.ChangeDigest(s)
+	a = consenttest.Signed(t, s, a, sshsigtest.Key(t, "anna"))
+	if _, err := consent.Verify(s, a, nil, document(t)); err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	proceduretest.Changes(s, func(what string, changed procedure.State) {
+		changed.ChangeDigest = procedure.ChangeDigest(changed)
+		if got, err := consent.Verify(changed, a, nil, document(t)); !errors.Is(err, consent.ErrSignature) {
+			t.Errorf("%s: %s, %v", what, got, err)
+		}
+		tried++
+	})
+	if tried < 450 {
+		t.Errorf("only %d changes were tried", tried)
+	}
+}
+
 // TestWhoseKeysCount: those of the person, in every document, at the time of the approval.
 func TestWhoseKeysCount(t *testing.T) {
 	s, a := pending(t)
