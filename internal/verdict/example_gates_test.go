@@ -1,11 +1,13 @@
 package verdict_test
 
 import (
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/attest/predicate"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/verdict"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -90,5 +92,71 @@ func TestTheGatesOfTheExampleReadWhatToolsMake(t *testing.T) {
 				t.Errorf("%v: %s\nwant %s", v.GetStatus(), v.GetReason(), test.reason)
 			}
 		})
+	}
+}
+
+// TestThePredicatesOfTheExampleSatisfyItsGates: what a CI is shown to make is what the gates
+// are shown to demand, of every type that has a short name.
+func TestThePredicatesOfTheExampleSatisfyItsGates(t *testing.T) {
+	data, err := os.ReadFile("../../examples/procedure.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := policy.Parse(data, "procedure.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range example.GetKeys() { // nobody has the private ones
+		key.Ed25519 = publicOf(key.GetId())
+	}
+	index := policy.NewIndex(example)
+	tried := map[string]bool{}
+	for _, test := range []struct {
+		name, gate, key, old, new string
+		status                    releasev1.GateVerdict_Status
+		reason                    string
+	}{
+		{"code-review", "code-review", "review-system", "", "", passed, ""},
+		// Of an area that is sensitive.
+		{"code-review", "code-review", "review-system", `["bob", "erin"]`, `["bob"]`, failed, "fails the rule security-review: nobody of security"},
+		{"change-record", "change-approval", "change-desk", "", "", passed, ""},
+		{"change-record", "change-approval", "change-desk", `"approved"`, `"submitted"`, failed, `says state = "submitted"`},
+		{"change-record", "change-approval", "change-desk", "CARD-1042", "CARD-7", failed, "fails the rule the-same: it is another change"},
+		{"change-record", "change-approval", "change-desk", `"billing"`, `"shop"`, failed, "fails the rule of-the-service"},
+		{"change-record", "change-approval", "change-desk", "T18:00", "T11:00", failed, "fails the rule window: its window is over"},
+		{"change-record", "change-approval", "risk-desk", "", "", failed, "not trusted for this gate"},
+		{"test-result", "tests", "ci-tests", "", "", passed, ""},
+		{"provenance", "provenance", "ci-builder", "", "", passed, ""},
+		{"vulns", "vulnerabilities", "ci-scanner", "", "", passed, ""},
+		{"svr", "verified", "verifier", "", "", passed, ""},
+		{"vsa", "build-level", "verifier", "", "", passed, ""},
+		{"waiver", "tests", "risk-desk", "", "", releasev1.GateVerdict_STATUS_WAIVED, ""},
+	} {
+		data, err := os.ReadFile("../../examples/predicates/" + test.name + ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := strings.Replace(string(data), test.old, test.new, 1)
+		predicateType, _ := predicate.Type(test.name)
+		request := &releasev1.Request{
+			Service: "billing", Environment: "cards", Requester: "ci-bot", Owner: "erin",
+			ChangeRecord: &releasev1.ChangeRecord{System: "jira", Id: "CARD-1042"},
+			Artifacts:    []*releasev1.Artifact{{Name: "web", Kind: releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE, Digest: digestOf("web")}},
+			// So that somebody of security has to have reviewed it.
+			Risk: &releasev1.Risk{Areas: []string{"authentication"}},
+		}
+		if tried[test.name] = true; test.name == "waiver" {
+			request.Service, request.Environment = "shop", "production"
+		}
+		v := verdict.Evaluate(verdict.Trust{Index: index}, []*policyv1.Gate{index.Gate(test.gate)}, request,
+			[][]byte{sign(t, test.key, predicateType, json.RawMessage(said), "web")}, now)[0]
+		if v.GetStatus() != test.status || !strings.Contains(v.GetReason(), test.reason) {
+			t.Errorf("%s with %q: %v, %s", test.name, test.new, v.GetStatus(), v.GetReason())
+		}
+	}
+	for _, name := range predicate.Names() {
+		if !tried[name] {
+			t.Errorf("no gate of the example reads %s", name)
+		}
 	}
 }

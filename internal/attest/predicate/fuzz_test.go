@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -18,6 +20,14 @@ func FuzzCheck(f *testing.F) {
 		for _, predicateType := range []string{predicate.CodeReview, predicate.ChangeRecord, predicate.Waiver, "https://elsewhere.example/v1"} {
 			shaketest.Add(f, predicateType, []byte(text))
 		}
+	}
+	for _, name := range predicate.Names() {
+		predicateType, _ := predicate.Type(name)
+		data, err := os.ReadFile(filepath.Join("..", "..", "..", "examples", "predicates", name+".json"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		shaketest.Add(f, predicateType, data)
 	}
 	shaketest.Add(f, predicate.Waiver, []byte(`{"gate":"tests","gate":""}`))
 	shaketest.Add(f, predicate.CodeReview, []byte(`{"authors":[1e999,null,[[[[]]]]]}`))
@@ -44,6 +54,12 @@ func FuzzCheck(f *testing.F) {
 			demanded, times = []string{"system", "id", "state"}, []string{"timestamp"}
 		case predicate.Waiver:
 			demanded, times = []string{"gate", "environment", "owner", "reason"}, []string{"issued", "expires"}
+		case "https://in-toto.io/attestation/test-result/v0.1":
+			demanded = []string{"result"}
+		case "https://in-toto.io/attestation/svr/v0.1":
+			times = []string{"timeCreated"}
+		case "https://slsa.dev/verification_summary/v1":
+			demanded = []string{"verificationResult", "resourceUri"}
 		}
 		for _, field := range demanded {
 			if text, ok := object[field].(string); !ok || text == "" {

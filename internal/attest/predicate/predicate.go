@@ -1,6 +1,7 @@
 // Package predicate knows the types of statements that gates commonly demand (PD-1.2),
-// by the short names that people use, and the schemas of Shipwarden's own: any CI
-// can produce those from the schema alone.
+// by the short names that people use, with a schema each. Any CI can produce Shipwarden's own
+// from the schema alone; those of the others are there so that nobody signs what no gate can
+// read, and demand no more than the type itself does.
 package predicate
 
 import (
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +30,8 @@ const (
 	Waiver       = attest.WaiverType
 )
 
-// types are the types that have a short name.
+// types are the types that have a short name; the schema of each is in the file of its name
+// and the last part of its type.
 var types = map[string]string{
 	"code-review":   CodeReview,
 	"change-record": ChangeRecord,
@@ -58,7 +61,7 @@ func Type(name string) (string, bool) {
 	return name, strings.Contains(name, "://")
 }
 
-// Check checks a predicate (JSON) of one of Shipwarden's own types against its schema,
+// Check checks a predicate (JSON) of a type that has a short name against its schema,
 // and of any other type that it is a JSON object. Errors wrap ErrInvalid and name every
 // field at fault.
 func Check(predicateType string, data []byte) error {
@@ -73,8 +76,8 @@ func Check(predicateType string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	schema, ours := all[predicateType]
-	if !ours {
+	schema, known := all[predicateType]
+	if !known {
 		return nil
 	}
 	var invalid *jsonschema.ValidationError
@@ -90,9 +93,8 @@ var compiled = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
 	out := map[string]*jsonschema.Schema{}
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
-	for file, predicateType := range map[string]string{
-		"code-review-v1.schema.json": CodeReview, "change-record-v1.schema.json": ChangeRecord, "waiver-v1.schema.json": Waiver,
-	} {
+	for name, predicateType := range types {
+		file := name + "-" + path.Base(predicateType) + ".schema.json"
 		data, err := schemas.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("read schema: %w", err)
@@ -120,16 +122,16 @@ func faults(e *jsonschema.ValidationError) []string {
 	if len(e.Causes) > 0 {
 		return out
 	}
-	path := strings.Join(e.InstanceLocation, ".")
+	place := strings.Join(e.InstanceLocation, ".")
 	if missing, ok := e.ErrorKind.(*kind.Required); ok {
 		for _, name := range missing.Missing {
-			out = append(out, strings.TrimPrefix(path+"."+name, ".")+": required")
+			out = append(out, strings.TrimPrefix(place+"."+name, ".")+": required")
 		}
 		return out
 	}
 	text := e.ErrorKind.LocalizedString(message.NewPrinter(language.English))
-	if path == "" {
+	if place == "" {
 		return append(out, text)
 	}
-	return append(out, path+": "+text)
+	return append(out, place+": "+text)
 }

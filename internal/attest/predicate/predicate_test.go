@@ -2,6 +2,8 @@ package predicate_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -82,5 +84,55 @@ func TestNames(t *testing.T) {
 	}
 	if _, ok := predicate.Type("code-reviews"); ok {
 		t.Error("a name that stands for nothing was taken")
+	}
+}
+
+// TestEveryTypeHasASchemaAndAnExample: a CI that copies the example makes what gates read,
+// and what lacks a field that the type demands is not signed.
+func TestEveryTypeHasASchemaAndAnExample(t *testing.T) {
+	for _, name := range predicate.Names() {
+		predicateType, _ := predicate.Type(name)
+		data, err := os.ReadFile(filepath.Join("..", "..", "..", "examples", "predicates", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := predicate.Check(predicateType, data); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := predicate.Check(predicateType, []byte("{}")); !errors.Is(err, predicate.ErrInvalid) {
+			t.Errorf("%s: of nothing at all: %v", name, err)
+		}
+	}
+}
+
+// TestWhatAGateCouldNotReadIsNotSigned, of the types that others have defined.
+func TestWhatAGateCouldNotReadIsNotSigned(t *testing.T) {
+	for _, test := range []struct{ name, old, new, want string }{
+		{"provenance", `"builder": {"id": "https://ci.shop.example/builder"}`, `"builder": {}`, "runDetails.builder.id: required"},
+		{"provenance", `"buildType": "https://actions.github.io/buildtypes/workflow/v1",`, "", "buildDefinition.buildType: required"},
+		{"provenance", `"2026-12-01T09:50:00Z"`, `"just now"`, "runDetails.metadata.finishedOn: "},
+		{"test-result", `"PASSED"`, `"passed"`, "result: value must be one of 'PASSED', 'WARNED', 'FAILED'"},
+		{"test-result", `"2026-12-01T10:00:00Z"`, `1796119200`, "timestamp: "},
+		{"vulns", `, "scanFinishedOn": "2026-12-01T10:00:00Z"`, "", "metadata.scanFinishedOn: required"},
+		{"vulns", `{"method": "nvd", "score": "medium"}`, `{"method": "nvd", "score": 5.2}`, "scanner.result.0.severity.0.score: "},
+		{"vulns", `"scanner": {`, `"scanners": {`, "scanner: required"},
+		{"svr", `"timeCreated": "2026-12-01T10:00:00Z",`, "", "timeCreated: required"},
+		{"svr", `["SHOP_NO_SECRETS", "SHOP_STATIC_ANALYSIS"]`, `"SHOP_NO_SECRETS"`, "properties: "},
+		{"vsa", `"PASSED"`, `"passed"`, "verificationResult: value must be one of 'PASSED', 'FAILED'"},
+		{"vsa", `"timeVerified": "2026-12-01T10:00:00Z"`, `"timeVerified": "today"`, "timeVerified: "},
+		{"vsa", `["SLSA_BUILD_LEVEL_3"]`, `"SLSA_BUILD_LEVEL_3"`, "verifiedLevels: "},
+	} {
+		predicateType, _ := predicate.Type(test.name)
+		data, err := os.ReadFile(filepath.Join("..", "..", "..", "examples", "predicates", test.name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := strings.Replace(string(data), test.old, test.new, 1)
+		if changed == string(data) {
+			t.Fatalf("%s: there is no %q", test.name, test.old)
+		}
+		if err := predicate.Check(predicateType, []byte(changed)); !errors.Is(err, predicate.ErrInvalid) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s with %q: %v, want %q", test.name, test.new, err, test.want)
+		}
 	}
 }
