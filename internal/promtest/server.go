@@ -3,6 +3,7 @@ package promtest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -23,13 +24,20 @@ type Server struct {
 	client *http.Client
 }
 
-// Start starts a server that ends with the test.
-func Start(t testing.TB) *Server {
+// Start starts a server that ends with the test and evaluates these rules, each a file of
+// rules, every second.
+func Start(t testing.TB, rules ...string) *Server {
 	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(config, []byte("global: {scrape_interval: 1h}\n"), 0o600); err != nil {
-		t.Fatal(err)
+	files := map[string]string{config: "global: {scrape_interval: 1h, evaluation_interval: 1s}\nrule_files: [rules-*.yml]\n"}
+	for i, text := range rules {
+		files[filepath.Join(dir, fmt.Sprintf("rules-%d.yml", i))] = text
+	}
+	for file, text := range files {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -39,7 +47,7 @@ func Start(t testing.TB) *Server {
 	_ = listener.Close()
 	var said bytes.Buffer
 	ctx, cancel := context.WithCancel(context.Background())
-	command := exec.CommandContext(ctx, program(t), "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+	command := exec.CommandContext(ctx, program(t, "prometheus"), "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+address, "--web.enable-remote-write-receiver", "--log.level=warn")
 	command.Stdout, command.Stderr = &said, &said
 	if err := command.Start(); err != nil {
@@ -81,15 +89,15 @@ func (s *Server) ready(t testing.TB) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// program is where the server is: in .bin above the test, or on PATH.
-func program(t testing.TB) string {
+// program is where a program is: in .bin above the test, or on PATH.
+func program(t testing.TB, name string) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for {
-		if path := filepath.Join(dir, ".bin", "prometheus"); executable(path) {
+		if path := filepath.Join(dir, ".bin", name); executable(path) {
 			return path
 		}
 		above := filepath.Dir(dir)
@@ -98,9 +106,9 @@ func program(t testing.TB) string {
 		}
 		dir = above
 	}
-	path, err := exec.LookPath("prometheus")
+	path, err := exec.LookPath(name)
 	if err != nil {
-		t.Fatal("there is no Prometheus: tools/setup.sh prometheus finds or installs it")
+		t.Fatalf("there is no %s: tools/setup.sh %s finds or installs it", name, name)
 	}
 	return path
 }
