@@ -1,5 +1,6 @@
-// Package mailtest gives tests a mail relay of another make (emersion/go-smtp), on a socket
-// of this machine.
+// Package mailtest gives tests a mail relay of another make (emersion/go-smtp) that says what
+// it is told to, and a mail server as people run it (chasquid, tools/relay), each on sockets of
+// this machine.
 package mailtest
 
 import (
