@@ -123,6 +123,8 @@ func TestTheExampleConfigurationGoesWithTheExampleProcedure(t *testing.T) {
 		"procedure.yaml": exampleFile(t, "procedure.yaml"), "trusted_root.json": exampleFile(t, "sigstore/trusted_root.json"),
 		"secrets/operations.url": []byte("https://hooks.slack.com/services/T/B/X"), "secrets/pagerduty.url": []byte("https://events.pagerduty.com/v2/enqueue"),
 		"secrets/pagerduty.key": []byte("0123456789abcdef0123456789abcdef"), "secrets/relay.url": []byte("smtps://shipwarden@relay.shop.example:465"),
+		"secrets/alertmanager.url": []byte("https://alertmanager.shop.example"), "secrets/tickets.url": []byte("https://tickets.shop.example/hooks"),
+		"secrets/tickets.key":    []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
 		"secrets/relay.password": []byte("x"), "secrets/alertmanager.token": []byte("x"), "secrets/registry.password": []byte("x"),
 		"servicenow-authorization": []byte("Bearer x"), "jira-authorization": []byte("Basic x"),
 	} {
@@ -158,6 +160,18 @@ func TestTheExampleConfigurationGoesWithTheExampleProcedure(t *testing.T) {
 		}
 	}
 	document := exampleProcedure(t, "procedure.yaml")
+	channels := map[string]configv1.ChannelAddress_Kind{}
+	for _, c := range cfg.GetChannels() {
+		channels[c.GetChannel()] = c.GetKind()
+	}
+	for _, c := range document.GetChannels() {
+		if _, there := channels[c.GetName()]; !there {
+			t.Errorf("approval.yaml has no address of the channel %s", c.GetName())
+		}
+	}
+	if len(channels) != len(document.GetChannels()) {
+		t.Errorf("approval.yaml has the channels %v", channels)
+	}
 	for _, a := range document.GetAlerts() {
 		found := false
 		for _, s := range cfg.GetAlertSources() {
