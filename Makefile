@@ -59,6 +59,10 @@ e2e-kubernetes: ## Test against a real control plane of Kubernetes, which is bui
 	@tools/setup.sh go
 	@tools/kubernetes.sh $(ARGS)
 
+.PHONY: e2e-terraform
+e2e-terraform: setup-test ## Test with the pinned OpenTofu, which is built first, once: 8 minutes of one core
+	@tools/terraform.sh --pinned $(ARGS)
+
 .PHONY: clients
 clients: setup-test ## Show that plain clients of NATS, gRPC and Prometheus work
 	@tools/setup.sh promtool clients

@@ -38,6 +38,7 @@ var apart = map[string]string{
 	"tools/lint":         "the linter's dependencies are hundreds, and nothing of ours is built with them",
 	"tools/provider":     "an OpenID Connect provider that tests run as a process is somebody else's, and must work in the version that it is",
 	"tools/relay":        "a mail server that tests run as a process is somebody else's, and must work in the version that it is",
+	"tools/terraform":    "a program that tests run is somebody else's, with the replacement that OpenTofu itself is built with",
 }
 
 func TestModulesKeepToTheRules(t *testing.T) {

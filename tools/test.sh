@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests every module of ours, each with its own heading, and fails if any does. What needs
-# a real Kubernetes has its control plane built first, once (tools/kubernetes.sh).
+# a real Kubernetes has its control plane built first, once (tools/kubernetes.sh), and what
+# needs Terraform uses the one that is installed or has one built (tools/terraform.sh).
 # `go test ./...` at the root would test the roof alone, and say so to nobody.
 #
 # Three at a time: tests wait as much as they compute, for elections, leases and processes,
@@ -15,7 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export GOWORK=off
 
-# one tests a module, or what needs Kubernetes.
+# one tests a module, or what needs Kubernetes or Terraform.
 one() {
 	local module=$1 cores packages
 	shift
@@ -24,6 +25,14 @@ one() {
 			tools/kubernetes.sh -short "$@"
 		else
 			echo "NOT RUN: some tests were asked for, and the control plane of those against Kubernetes is not built here; 'make e2e-kubernetes' builds it"
+		fi
+		return
+	fi
+	if [ "$module" = terraform ]; then
+		if [ $# -eq 0 ] || tools/terraform.sh --there >/dev/null; then
+			tools/terraform.sh -short "$@"
+		else
+			echo "NOT RUN: some tests were asked for, and there is no Terraform here; 'make e2e-terraform' builds one"
 		fi
 		return
 	fi
@@ -75,11 +84,12 @@ fi
 modules=$(tools/modules.sh)
 if [ $# -eq 0 ]; then
 	tools/controlplane.sh >/dev/null
+	tools/terraform.sh --path >/dev/null
 fi
 
 # Those that take longest come first, so that none of them is alone at the end.
-ordered=$({ echo kubernetes; echo "$modules"; } | awk '
-	BEGIN { split("kubernetes . services/executor internal services/approval services/validator", long); for (i in long) rank[long[i]] = i }
+ordered=$({ echo kubernetes; echo terraform; echo "$modules"; } | awk '
+	BEGIN { split("kubernetes . terraform services/executor internal services/approval services/validator", long); for (i in long) rank[long[i]] = i }
 	{ print ($0 in rank ? rank[$0] : 99), NR, $0 }' | sort -n -k 1,1 -k 2,2 | cut -d ' ' -f 3-)
 
 echo "Testing $(wc -w <<<"$ordered") modules, three at a time; what each says is shown when it has ended."

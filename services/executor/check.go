@@ -12,13 +12,14 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
+	"github.com/blackdice/shipwarden/services/executor/driver/terraform"
 )
 
 // Check says what is wrong with a configuration beside what Load reads in it, without
 // reaching anybody: executables, files and folders that are named, keys and addresses.
 // The error names every field at fault.
 func Check(cfg *configv1.Executor) error {
-	return errors.Join(station.CheckReaching(procedure.ServiceExecutor, cfg), executables(cfg.GetTargets()), buckets(cfg.GetTargets()),
+	return errors.Join(station.CheckReaching(procedure.ServiceExecutor, cfg), executables(cfg.GetTargets()), buckets(cfg.GetTargets()), programs(cfg.GetTargets()),
 		service.InField("state_folder", stateFolder(cfg.GetStateFolder())))
 }
 
@@ -39,6 +40,41 @@ func buckets(targets []*configv1.TargetDriver) error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// programs names what is wrong with a Terraform that targets run, its version among it, and with
+// what it is to be given.
+func programs(targets []*configv1.TargetDriver) error {
+	var wrong []error
+	for i, t := range targets {
+		c := t.GetTerraform()
+		if c == nil {
+			continue
+		}
+		field := fmt.Sprintf("targets[%d].terraform", i)
+		if err := terraform.CheckTool(c.GetBinary(), c.GetVersion()); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s.%w", field, err))
+		}
+		if path := c.GetProviderFolder(); path != "" {
+			wrong = append(wrong, service.InField(field+".provider_folder", service.CheckFolder(path)))
+		}
+		for j, credential := range c.GetPlanCredentials() {
+			wrong = append(wrong, service.InField(fmt.Sprintf("%s.plan_credentials[%d].file", field, j), readable(credential.GetFile())))
+		}
+		for j, credential := range c.GetApplyCredentials() {
+			wrong = append(wrong, service.InField(fmt.Sprintf("%s.apply_credentials[%d].file", field, j), readable(credential.GetFile())))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// readable refuses a file that cannot be read.
+func readable(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // executables names what targets would run or read, and what cannot be: a wave would find it out

@@ -1,6 +1,8 @@
 package executor_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/blackdice/shipwarden/internal/station/stationtest"
@@ -30,6 +32,22 @@ func TestWhatTheConfigurationNamesIsThere(t *testing.T) {
 		{"who the executor is in a cluster", func(c *configv1.Executor) {
 			c.Targets[0].Driver = &configv1.TargetDriver_Kubernetes{Kubernetes: &configv1.KubernetesDriver{KubeconfigFile: "/none", Namespace: "shop"}}
 		}, []string{"targets[0].kubernetes.kubeconfig_file"}},
+		{"a Terraform that is not there", func(c *configv1.Executor) {
+			c.Targets[0].Driver = &configv1.TargetDriver_Terraform{Terraform: &configv1.TerraformDriver{
+				Folder: "/srv/shop", Binary: "/none", Version: "1.12.6", ProviderFolder: "/nowhere",
+				PlanCredentials:  []*configv1.TerraformCredential{{Env: "AWS_ACCESS_KEY_ID", File: "/nothing"}},
+				ApplyCredentials: []*configv1.TerraformCredential{{Env: "AWS_ACCESS_KEY_ID", File: "/nobody"}},
+			}}
+		}, []string{
+			"targets[0].terraform.binary", "targets[0].terraform.provider_folder", "targets[0].terraform.plan_credentials[0].file", "targets[0].terraform.apply_credentials[0].file",
+		}},
+		{"a Terraform of another version", func(c *configv1.Executor) {
+			tofu := filepath.Join(t.TempDir(), "tofu")
+			if err := os.WriteFile(tofu, []byte("#!/bin/sh\necho '{\"terraform_version\": \"1.11.0\"}'\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			c.Targets[0].Driver = &configv1.TargetDriver_Terraform{Terraform: &configv1.TerraformDriver{Folder: "/srv/shop", Binary: tofu, Version: "1.12.6"}}
+		}, []string{"targets[0].terraform.version"}},
 		{"what deploys", func(c *configv1.Executor) {
 			c.Targets[0].Driver = &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{
 				Deploy: &configv1.Command{Argv: []string{"/none"}}, Rollback: &configv1.Command{Argv: []string{"/nothing"}}, Allow: []string{"/none", "/nothing"},

@@ -92,6 +92,9 @@ type Plan struct {
 	Previous string
 	// PreviousVersion is the version of Previous, for placeholders of a rollback.
 	PreviousVersion string
+	// Approved is the digest of what Diff said when people approved, "sha256:…"; "" where
+	// nothing was shown. A driver that can tell makes no other change.
+	Approved string
 	// Parameters are the request's, as they are. Never secrets.
 	Parameters map[string]string
 }

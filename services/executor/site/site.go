@@ -109,6 +109,7 @@ func PlanBack(state procedure.State, target string) driver.Plan {
 	return driver.Plan{
 		Target: target, Version: state.Request.GetVersion(), Artifact: artifact.New(named, pinned.GetSize(), nil),
 		Previous: before, PreviousVersion: VersionOf(state, target, before),
+		Approved:   state.Preview(target).GetDiffDigest(),
 		Parameters: state.Request.GetPlan().GetParameters(),
 	}
 }

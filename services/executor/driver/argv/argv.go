@@ -74,13 +74,8 @@ func New(c *configv1.Command, names, first []string) (*Command, error) {
 	command := &Command{argv: c.GetArgv(), timeout: DefaultTimeout}
 	for _, name := range slices.Sorted(maps.Keys(c.GetEnv())) {
 		value := c.GetEnv()[name]
-		switch {
-		case !envName.MatchString(name):
-			refuse("env[%s]: not a name", name)
-		case envRefused.MatchString(name):
-			refuse("env[%s]: refused: it changes what programs load or run", name)
-		case strings.ContainsRune(value, 0):
-			refuse("env[%s]: has a NUL", name)
+		if err := CheckEnv(name, value); err != nil {
+			refuse("env[%s]: %w", name, err)
 		}
 		command.env = append(command.env, name+"="+value)
 	}
@@ -90,6 +85,20 @@ func New(c *configv1.Command, names, first []string) (*Command, error) {
 		}
 	}
 	return command, errors.Join(problems...)
+}
+
+// CheckEnv refuses a variable that must not stand in the environment of a command: whose name
+// is none, or changes what programs load or run.
+func CheckEnv(name, value string) error {
+	switch {
+	case !envName.MatchString(name):
+		return errors.New("not a name")
+	case envRefused.MatchString(name):
+		return errors.New("refused: it changes what programs load or run")
+	case strings.ContainsRune(value, 0):
+		return errors.New("has a NUL")
+	}
+	return nil
 }
 
 func checkExecutable(path string, first []string) error {

@@ -116,6 +116,19 @@ func (c *collector) output() Output {
 	return o
 }
 
+// Collector is a writer that keeps of what is written to it what a command's output keeps, in
+// bounded memory. It is safe for concurrent use.
+type Collector struct{ inner *collector }
+
+// NewCollector has nothing yet.
+func NewCollector() Collector { return Collector{newCollector()} }
+
+// Write implements io.Writer; it never fails.
+func (c Collector) Write(p []byte) (int, error) { return c.inner.Write(p) }
+
+// Output is what was written so far.
+func (c Collector) Output() Output { return c.inner.output() }
+
 // Cut is what is kept of a text, as if a command had printed it.
 func Cut(text []byte) Output {
 	c := newCollector()

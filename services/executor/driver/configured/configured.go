@@ -15,6 +15,7 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/driver/host"
 	"github.com/blackdice/shipwarden/services/executor/driver/kubernetes"
 	"github.com/blackdice/shipwarden/services/executor/driver/noop"
+	"github.com/blackdice/shipwarden/services/executor/driver/terraform"
 )
 
 // Options are what every driver is given besides its configuration.
@@ -22,8 +23,8 @@ type Options struct {
 	// Now tells the time. Absent: time.Now.
 	Now func() time.Time
 	// At is called at every place at which a crash of a driver matters, with its
-	// name (host.Points, command.Points, config.Points, kubernetes.Points, noop.Points), for
-	// tests that crash there.
+	// name (host.Points, command.Points, config.Points, kubernetes.Points, terraform.Points,
+	// noop.Points), for tests that crash there.
 	At func(point string)
 	// NoopFolder keeps the fences and ledgers of noop targets, each in a folder with
 	// its id, so that several processes share them. Absent: each process for itself.
@@ -90,13 +91,16 @@ func one(t *configv1.TargetDriver, field string, o Options) (d driver.Driver, pl
 	case t.GetKubernetes() != nil:
 		field = field + ".kubernetes"
 		d, err = kubernetes.New(t.GetKubernetes(), kubernetes.Options{Target: t.GetTarget(), At: o.At})
+	case t.GetTerraform() != nil:
+		field, folder = field+".terraform", t.GetTerraform().GetFolder()
+		d, err = terraform.New(t.GetTerraform(), terraform.Options{Target: t.GetTarget(), Now: o.Now, At: o.At})
 	case t.GetNoop() != nil:
 		if o.NoopFolder != "" {
 			folder = filepath.Join(o.NoopFolder, t.GetTarget())
 		}
 		d = noop.New(noop.Options{Target: t.GetTarget(), Folder: folder, Now: o.Now, At: o.At})
 	default:
-		return nil, "", fmt.Errorf("%s: a driver is required: host, command, config, kubernetes or noop", field)
+		return nil, "", fmt.Errorf("%s: a driver is required: host, command, config, kubernetes, terraform or noop", field)
 	}
 	if folder != "" {
 		place = "folder " + folder

@@ -35,6 +35,12 @@ func namespace(target, kubeconfig, name string) *configv1.TargetDriver {
 	}}}
 }
 
+func infrastructure(target, folder string, b *configv1.TerraformBackend) *configv1.TargetDriver {
+	return &configv1.TargetDriver{Target: target, Driver: &configv1.TargetDriver_Terraform{Terraform: &configv1.TerraformDriver{
+		Folder: folder, Binary: "/usr/bin/tofu", Version: "1.12.6", Backend: b,
+	}}}
+}
+
 func TestEveryTargetGetsItsDriver(t *testing.T) {
 	executable, err := os.Executable()
 	if err != nil {
@@ -48,6 +54,7 @@ func TestEveryTargetGetsItsDriver(t *testing.T) {
 		noop("n"),
 		document("d", "nats://config-0:4222", "limits", "shop"),
 		namespace("k", "/srv/kubeconfig", "shop"), namespace("k2", "/srv/kubeconfig", "shop"),
+		infrastructure("t", "/srv/terraform", nil), infrastructure("t2", "/srv/terraform-2", &configv1.TerraformBackend{Type: "s3"}),
 	}, configured.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +66,9 @@ func TestEveryTargetGetsItsDriver(t *testing.T) {
 		"n": releasev1.DriverClass_DRIVER_CLASS_FENCED,
 		"d": releasev1.DriverClass_DRIVER_CLASS_FENCED,
 		"k": releasev1.DriverClass_DRIVER_CLASS_FENCED,
+		"t": releasev1.DriverClass_DRIVER_CLASS_FENCED,
+		// Its fence does not lie beside its state.
+		"t2": releasev1.DriverClass_DRIVER_CLASS_PROBEABLE,
 	} {
 		if d := drivers[target]; d == nil || d.Class() != class {
 			t.Errorf("target %s: driver %v", target, d)
@@ -94,6 +104,14 @@ func TestMistakesAreNamedByField(t *testing.T) {
 		document("f", "nats://config-0:4222", "limits", "shop"),
 		document("g", "nats://config-0:4222", "the limits", "shop.>"),
 		namespace("k", "kubeconfig", "Shop"),
+		infrastructure("t", "/srv/terraform", nil), infrastructure("t2", "/srv/terraform", nil),
+		{Target: "t3", Driver: &configv1.TargetDriver_Terraform{Terraform: &configv1.TerraformDriver{
+			Folder: "terraform", Binary: "tofu", ProviderFolder: "../providers", Protect: []string{"aws_db_instance", "Not a type"},
+			Env:              map[string]string{"TF_CLI_ARGS_apply": "-target=x", "TF_VAR_password": "x", "TF_DATA_DIR": "/tmp", "LD_PRELOAD": "/x.so"},
+			PlanCredentials:  []*configv1.TerraformCredential{{Env: "AWS_SECRET_ACCESS_KEY", File: "/run/key"}, {Env: "TF_CLI_CONFIG_FILE", File: "key"}},
+			ApplyCredentials: []*configv1.TerraformCredential{{Env: "TF_WORKSPACE", File: "/run/key"}},
+			Timeout:          durationpb.New(-time.Second),
+		}}},
 	}, configured.Options{})
 	if err == nil {
 		t.Fatal("no mistake was found")
@@ -124,6 +142,20 @@ func TestMistakesAreNamedByField(t *testing.T) {
 		"targets[13].config.entry.key: not a name",
 		"targets[14].kubernetes.kubeconfig_file: must be an absolute path",
 		"targets[14].kubernetes.namespace: \"Shop\" is no name",
+		"targets[16]: folder /srv/terraform is that of target t",
+		"targets[17].terraform.folder: must be a clean absolute path",
+		"targets[17].terraform.binary: must be a clean absolute path",
+		"targets[17].terraform.provider_folder: must be a clean absolute path",
+		"targets[17].terraform.version: required",
+		"targets[17].terraform.protect[1]: \"Not a type\" is neither a type nor an address",
+		"targets[17].terraform.env[TF_CLI_ARGS_apply]: refused",
+		"targets[17].terraform.env[TF_VAR_password]: refused",
+		"targets[17].terraform.env[TF_DATA_DIR]: refused",
+		"targets[17].terraform.env[LD_PRELOAD]: refused",
+		"targets[17].terraform.plan_credentials[1].env: refused",
+		"targets[17].terraform.plan_credentials[1].file: must be an absolute path",
+		"targets[17].terraform.apply_credentials[0].env: refused",
+		"targets[17].terraform.timeout: must be more than nothing",
 	} {
 		if !strings.Contains("\n"+err.Error(), "\n"+want) {
 			t.Errorf("missing: %s", want)

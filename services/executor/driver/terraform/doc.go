@@ -1,0 +1,45 @@
+// Package terraform applies a configuration of Terraform or OpenTofu that an artifact holds. All
+// that it knows of a target lies in the target's folder:
+//
+//	fence                       the newest fence and key, what was sealed, what is carried
+//	lock                        held while the state is changed
+//	ledger.jsonl                one line for every effect
+//	placed/<digest>.tar.gz      an artifact that was placed, so that it can be placed again
+//	placed/<digest>.json        its version
+//	approved/<effect>.json      what a change that was begun may do, for whoever goes on with it
+//	state/terraform.tfstate     the state, where no backend is configured
+//	work/                       where Terraform runs, emptied after each run
+//
+// Apply and Rollback go through the same stages:
+//
+//	admit     under the lock: refuse a stale fence, keep the new one
+//	keep      without the lock: put the artifact beside the state, verified
+//	plan      under the lock, if the fence still holds: init, validate, plan into a file
+//	judge     what the plan would do is what people approved, and destroys nothing protected
+//	begin     keep what may be done, and that a change is pending
+//	apply     exactly that file, if it is still the same bytes
+//	done      the ledger and the fence say so
+//
+// # What was approved
+//
+// Diff is the plan as a text: every resource by its address, with the names of the attributes
+// that change and never a value, the serial of the state, and the digest of the whole plan as
+// "show -json" has it, without its time. The digest of that text is what people approve. Apply
+// plans again and goes on only where the text is the same to the letter. A change that was
+// begun, and whose executor died, leaves a state in between: a repetition plans what is left,
+// and goes on where every part of that was approved.
+//
+// # The fence
+//
+// The lock is held by whoever plans and applies until Terraform has ended, and Terraform dies
+// with its executor. What outlives both, such as a program that a provisioner started, carries
+// a mark in its environment, and whoever has the lock next ends it before he begins. Between a
+// plan and its application Terraform itself compares the lineage and serial of the state. With
+// the state in the folder of the target that is all there is (class FENCED). With another
+// backend the fence lies in the folder and the state elsewhere, so that an executor that does
+// not share the folder is kept away by nothing but the backend's lock and the serial (class
+// PROBEABLE).
+//
+// A lock of the state that somebody else holds is waited for, and then answered with ErrBusy;
+// it is never broken.
+package terraform

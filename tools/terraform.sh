@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Runs the tests that carry the build tag terraform, against a real Terraform or OpenTofu: the
+# one that SHIPWARDEN_TERRAFORM names, one that is installed, or OpenTofu from its own modules
+# (tools/terraform), which is built once, into ~/.cache/shipwarden, and then stays until one of
+# its pins or the version of Go changes.
+#
+#   tools/terraform.sh [arguments of go test]   builds it where there is none, and says so
+#   tools/terraform.sh --path                   the same, and prints where it is
+#   tools/terraform.sh --there                  builds nothing: exits with 1 where there is none
+#   tools/terraform.sh --pinned [arguments]     with the pinned OpenTofu, whatever is installed
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# The oldest whose plans in JSON say all that is looked at.
+oldest=1.8
+
+pinned=
+if [ "${1:-}" = --pinned ]; then
+	pinned=1
+	shift
+fi
+
+installed() {
+	if [ -n "${SHIPWARDEN_TERRAFORM:-}" ]; then
+		echo "$SHIPWARDEN_TERRAFORM"
+		return
+	fi
+	[ -z "$pinned" ] || return 1
+	local program version
+	for program in terraform tofu; do
+		program=$(command -v "$program") || continue
+		version=$(CHECKPOINT_DISABLE=1 "$program" version 2>/dev/null | sed -n '1s/.* v\([0-9.]*\).*/\1/p') || continue
+		if [ -n "$version" ] && [ "$(printf '%s\n' "$oldest" "$version" | sort -V | head -n 1)" = "$oldest" ]; then
+			echo "$program"
+			return
+		fi
+	done
+	return 1
+}
+
+built() {
+	local version goversion sum cache program new started
+	export GOWORK=off CGO_ENABLED=0
+	version=$(sed -n 's|^\tgithub.com/opentofu/opentofu \(v[^ ]*\).*$|\1|p' tools/terraform/go.mod)
+	goversion=$(go env GOVERSION GOOS GOARCH)
+	sum=$({ cat tools/terraform/go.mod tools/terraform/go.sum; echo "$goversion"; } | cksum | cut -d ' ' -f 1)
+	cache=${XDG_CACHE_HOME:-$HOME/.cache}/shipwarden
+	program=$cache/tofu-$sum
+	if [ -x "$program" ]; then
+		echo "$program"
+		return
+	fi
+	if [ "$1" = --there ]; then
+		return 1
+	fi
+	echo "terraform: none is installed, and OpenTofu $version is not built here yet; it is built from source now, once: some 8 minutes of one core" >&2
+	started=$SECONDS
+	mkdir -p "$cache"
+	# Two that build at once write a file each, and the later one puts the same in its place.
+	new=$(mktemp "$cache/building.XXXXXX")
+	trap 'rm -f "$new"' EXIT
+	go -C tools/terraform build -trimpath -buildvcs=false -ldflags "-s -w" -o "$new" github.com/opentofu/opentofu/cmd/tofu
+	chmod 755 "$new"
+	mv "$new" "$program"
+	echo "terraform: built in $((SECONDS - started)) s" >&2
+	echo "$program"
+}
+
+case "${1:-}" in
+--path | --there)
+	installed || built "$1"
+	exit
+	;;
+esac
+
+SHIPWARDEN_TERRAFORM=$(installed || built --path)
+export SHIPWARDEN_TERRAFORM
+echo "with $SHIPWARDEN_TERRAFORM: $(CHECKPOINT_DISABLE=1 "$SHIPWARDEN_TERRAFORM" version 2>/dev/null | head -n 1)"
+tagged() { grep -rl --include='*_test.go' '^//go:build terraform$' "$@"; }
+folders=$(tagged services e2e | xargs -n 1 dirname | sort -u)
+failed=()
+for folder in $folders; do
+	# What stands beside them is tested with the rest of its module.
+	names=$(tagged "$folder"/*_test.go | xargs sed -n 's/^func \(Test[A-Za-z0-9]*\)(t .*/\1/p' | paste -sd '|')
+	GOWORK=off go -C "$folder" test -tags terraform -timeout 40m -run "^($names)\$" "$@" . || failed+=("$folder")
+done
+if [ "${#failed[@]}" -gt 0 ]; then
+	printf '\nFAIL: %s\n' "${failed[*]}"
+	exit 1
+fi
