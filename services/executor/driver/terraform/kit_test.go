@@ -87,16 +87,18 @@ func middle(folder string) {
 
 func binary() string { return os.Getenv(binaryEnv) }
 
-// version is that of the program, as it says itself.
-func version() string {
+// said is what the program says of itself: its name and its version.
+var said = sync.OnceValue(func() string {
 	out, err := exec.Command(binary(), "version").Output()
 	if err != nil {
 		panic(err)
 	}
-	return regexp.MustCompile(`v([0-9.]+)`).FindStringSubmatch(string(out))[1]
-}
+	return string(out)
+})
 
-var pinned = sync.OnceValue(version)
+func version() string {
+	return regexp.MustCompile(`v([0-9.]+)`).FindStringSubmatch(said())[1]
+}
 
 func options(at func(string)) terraform.Options {
 	return terraform.Options{Target: "shop-1", At: at, LockWait: 2 * time.Second}
@@ -104,7 +106,7 @@ func options(at func(string)) terraform.Options {
 
 func config(folder string) *configv1.TerraformDriver {
 	return &configv1.TerraformDriver{
-		Folder: filepath.Join(folder, "shop"), Binary: binary(), Version: pinned(),
+		Folder: filepath.Join(folder, "shop"), Binary: binary(), Version: version(),
 		Variables: map[string]string{"release": "{version}"}, Grace: durationpb.New(5 * time.Second),
 	}
 }
@@ -211,7 +213,8 @@ func stateOf(t *testing.T, folder string) state {
 	t.Helper()
 	var s state
 	data, err := os.ReadFile(statePath(folder))
-	if err == nil {
+	// An empty one is what a program leaves that was killed before it wrote any.
+	if err == nil && len(data) > 0 {
 		err = json.Unmarshal(data, &s)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

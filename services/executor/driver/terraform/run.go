@@ -54,9 +54,12 @@ func (d *Driver) open(ctx context.Context, content func(ctx context.Context) (*o
 	if err := d.tool.check(ctx); err != nil {
 		return nil, err
 	}
+	// States and plans have secrets in them, and Terraform writes them for everybody to read.
 	work := filepath.Join(d.folder, "work")
-	if err := os.MkdirAll(work, 0o700); err != nil {
-		return nil, fmt.Errorf("make room to run: %w", err)
+	for _, folder := range []string{work, filepath.Join(d.folder, "state")} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, fmt.Errorf("make room to run: %w", err)
+		}
 	}
 	outer, err := os.MkdirTemp(work, "run-")
 	if err != nil {
