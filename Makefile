@@ -60,7 +60,7 @@ e2e-kubernetes: ## Test against a real control plane of Kubernetes, which is bui
 	@tools/kubernetes.sh $(ARGS)
 
 .PHONY: e2e-terraform
-e2e-terraform: setup-test ## Test with the pinned OpenTofu, which is built first, once: 8 minutes of one core
+e2e-terraform: setup-test ## Test with the pinned OpenTofu, which is built first, once: 7 minutes of one core
 	@tools/terraform.sh --pinned $(ARGS)
 
 .PHONY: clients

@@ -38,8 +38,9 @@ installed() {
 	return 1
 }
 
-built() {
-	local version goversion sum cache program new started
+# In a shell of its own, which ends at the first failure: it is called where bash would ignore one.
+built() (
+	set -e
 	export GOWORK=off CGO_ENABLED=0
 	version=$(sed -n 's|^\tgithub.com/opentofu/opentofu \(v[^ ]*\).*$|\1|p' tools/terraform/go.mod)
 	goversion=$(go env GOVERSION GOOS GOARCH)
@@ -48,33 +49,38 @@ built() {
 	program=$cache/tofu-$sum
 	if [ -x "$program" ]; then
 		echo "$program"
-		return
+		exit
 	fi
 	if [ "$1" = --there ]; then
-		return 1
+		exit 1
 	fi
-	echo "terraform: none is installed, and OpenTofu $version is not built here yet; it is built from source now, once: some 8 minutes of one core" >&2
+	echo "terraform: OpenTofu $version is not built here yet, and is built from source now, once: some 7 minutes of one core" >&2
 	started=$SECONDS
 	mkdir -p "$cache"
 	# Two that build at once write a file each, and the later one puts the same in its place.
 	new=$(mktemp "$cache/building.XXXXXX")
 	trap 'rm -f "$new"' EXIT
-	go -C tools/terraform build -trimpath -buildvcs=false -ldflags "-s -w" -o "$new" github.com/opentofu/opentofu/cmd/tofu
-	chmod 755 "$new"
-	mv "$new" "$program"
+	go -C tools/terraform build -trimpath -buildvcs=false -ldflags "-s -w" -o "$new" github.com/opentofu/opentofu/cmd/tofu || exit 2
+	chmod 755 "$new" && mv "$new" "$program" || exit 2
 	echo "terraform: built in $((SECONDS - started)) s" >&2
 	echo "$program"
-}
+)
 
-case "${1:-}" in
---path | --there)
-	installed || built "$1"
-	exit
-	;;
+mode=${1:---path}
+case $mode in
+--path | --there) ;;
+*) mode=--path ;;
 esac
+program=$(installed) || program=
+if [ -z "$program" ]; then
+	program=$(built "$mode") || exit
+fi
+if [ "${1:-}" = "$mode" ]; then
+	echo "$program"
+	exit
+fi
 
-SHIPWARDEN_TERRAFORM=$(installed || built --path)
-export SHIPWARDEN_TERRAFORM
+export SHIPWARDEN_TERRAFORM=$program
 echo "with $SHIPWARDEN_TERRAFORM: $(CHECKPOINT_DISABLE=1 "$SHIPWARDEN_TERRAFORM" version 2>/dev/null | head -n 1)"
 tagged() { grep -rl --include='*_test.go' '^//go:build terraform$' "$@"; }
 folders=$(tagged services e2e | xargs -n 1 dirname | sort -u)
