@@ -69,16 +69,12 @@ func (d *Driver) rollback(ctx context.Context, c change) (driver.Result, error) 
 	if err != nil {
 		return driver.Result{}, fmt.Errorf("%s: %w: %w", c.digest, driver.ErrNoWayBack, err)
 	}
+	_ = file.Close()
 	c.version = version
-	return d.change(ctx, c, file.Close())
+	return d.change(ctx, c)
 }
 
-func (d *Driver) change(ctx context.Context, c change, closed ...error) (driver.Result, error) {
-	for _, err := range closed {
-		if err != nil {
-			return driver.Result{}, err
-		}
-	}
+func (d *Driver) change(ctx context.Context, c change) (driver.Result, error) {
 	if c.key.IsRollback() != (c.action == ledger.Rollback) {
 		return driver.Result{}, fmt.Errorf("key %s for %s: %w", c.key, c.action, driver.ErrInvalid)
 	}
@@ -158,6 +154,10 @@ func (d *Driver) carry(ctx context.Context, held fence.Held, record fence.Record
 	d.at(PointPlanned)
 	if err := d.judge(c, p); err != nil {
 		return driver.Result{}, err
+	}
+	if left, ok := driver.Left(ctx, time.Now()); ok && left <= 2*d.grace {
+		// It would be interrupted as soon as it has begun.
+		return driver.Result{}, fmt.Errorf("%s are left: %w", left.Round(time.Second), driver.ErrNoTime)
 	}
 	record.Pending = true
 	if err := held.Keep(record); err != nil {

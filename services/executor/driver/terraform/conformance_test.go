@@ -97,7 +97,7 @@ func everything(t *testing.T, folder string) string {
 		if err != nil {
 			return err
 		}
-		data, err := os.ReadFile(path)
+		data, err := os.ReadFile(path) //nolint:gosec // a file that the walk found
 		fmt.Fprintf(&all, "%s %s %s %q\n", path, info.Mode(), info.ModTime(), data)
 		return err
 	})

@@ -73,7 +73,29 @@ func (d *Driver) readNote(hex string) (string, error) {
 	return n.Version, nil
 }
 
-// store puts an artifact beside the state. It needs no lock and harms nobody when it is left
+// writeNote replaces a note. It needs no lock: each who writes one has a file of his own until it
+// is complete.
+func (d *Driver) writeNote(hex string, n note) error {
+	data, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(d.placed(), ".note-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(file.Name()) }()
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), d.notePath(hex))
+}
+
+// put puts an artifact beside the state. It needs no lock and harms nobody when it is left
 // half done: it gets its name when it is complete and verified.
 func (d *Driver) put(ctx context.Context, plan driver.Plan) error {
 	if file, version, err := d.kept(plan.Artifact.Digest); err == nil {
@@ -98,10 +120,7 @@ func (d *Driver) put(ctx context.Context, plan driver.Plan) error {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("keep artifact: %w", err)
 	}
-	data, err := json.Marshal(note{Version: plan.Version})
-	if err == nil {
-		err = fence.WriteFile(d.notePath(hex), data, 0o600)
-	}
+	err = d.writeNote(hex, note{Version: plan.Version})
 	if err == nil {
 		err = os.Rename(file.Name(), d.archive(hex))
 	}

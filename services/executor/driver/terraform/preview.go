@@ -24,7 +24,7 @@ func (d *Driver) Diff(ctx context.Context, plan driver.Plan) (driver.Diff, error
 	case ctx.Err() != nil:
 		return driver.Diff{}, fmt.Errorf("ask what would change on target %s: %w", d.target, context.Cause(ctx))
 	case err != nil:
-		return driver.Diff{Asked: true, Failed: err.Error()}, nil //nolint:nilerr // It is the answer.
+		return driver.Diff{Asked: true, Failed: err.Error()}, nil
 	}
 	said := argv.Cut([]byte(text))
 	return driver.Diff{Asked: true, Text: string(said.Text), Last: said.LastLine(), LeftOut: said.Total > argv.MaxOutput}, nil
@@ -76,7 +76,7 @@ func (d *Driver) dryRun(ctx context.Context, plan driver.Plan) (driver.DryRun, e
 		return out, err // Nobody knows.
 	case err != nil:
 		out.Reason = fmt.Sprintf("%s cannot be applied again: %v", plan.Previous, err)
-		return out, nil //nolint:nilerr // It is the answer.
+		return out, nil
 	}
 	out.Possible, out.Steps = true, text
 	out.Reason = fmt.Sprintf("%s is kept beside the state, and can be planned against it", plan.Previous)

@@ -203,7 +203,7 @@ func check(plan driver.Plan) error {
 	if _, err := artifact.Hex(a.Digest); err != nil {
 		return fmt.Errorf("artifact %s: %w: %w", a.Name, driver.ErrInvalid, err)
 	}
-	switch a.Kind { //nolint:exhaustive // The kinds that hold a configuration.
+	switch a.Kind {
 	case releasev1.ArtifactKind_ARTIFACT_KIND_TERRAFORM_MODULE, releasev1.ArtifactKind_ARTIFACT_KIND_ARCHIVE:
 	default:
 		return fmt.Errorf("artifact %s: kind %s, Terraform takes modules and archives: %w", a.Name, a.Kind, driver.ErrUnsupported)
