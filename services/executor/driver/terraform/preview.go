@@ -24,7 +24,7 @@ func (d *Driver) Diff(ctx context.Context, plan driver.Plan) (driver.Diff, error
 	case ctx.Err() != nil:
 		return driver.Diff{}, fmt.Errorf("ask what would change on target %s: %w", d.target, context.Cause(ctx))
 	case err != nil:
-		return driver.Diff{Asked: true, Failed: err.Error()}, nil
+		return driver.Diff{Asked: true, Failed: err.Error()}, nil //nolint:nilerr // It is the answer.
 	}
 	said := argv.Cut([]byte(text))
 	return driver.Diff{Asked: true, Text: string(said.Text), Last: said.LastLine(), LeftOut: said.Total > argv.MaxOutput}, nil
