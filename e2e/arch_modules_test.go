@@ -86,11 +86,11 @@ func TestEveryModuleIsDecidedAbout(t *testing.T) {
 	}
 }
 
-// What the executor speaks to clusters with and what tests run as one are of one release:
+// What executor and validator speak to clusters with and what tests run as one are of one release:
 // libraries of Kubernetes of several are never meant to be mixed.
 func TestLibrariesOfKubernetesAreOfOneRelease(t *testing.T) {
 	versions := map[string][]string{}
-	for _, dir := range []string{"services/executor", "tools/controlplane"} {
+	for _, dir := range []string{"services/executor", "services/validator", "tools/controlplane"} {
 		file, replaced := read(t, dir).file, map[string]string{}
 		for _, r := range file.Replace {
 			replaced[r.Old.Path] = r.New.Version

@@ -194,7 +194,7 @@ func largest(t *testing.T, r *releasev1.Request) map[string]*releasev1.Event {
 // this very artifact taken back.
 func scoped(t *testing.T, s procedure.State) *releasev1.Event {
 	t.Helper()
-	drafts, err := scope.New(documentOf{roomy(s.Request)}, asked{}, standings{s.Request}, nil).Act(t.Context(), reactor.Task{
+	drafts, err := scope.New(documentOf{roomy(s.Request)}, asked{}, standings{s.Request}, scope.Reach{}).Act(t.Context(), reactor.Task{
 		State: s, History: eventstore.History{Aggregate: procedure.Aggregate(s.Release)}, Now: time.Now(),
 		Cause: procedure.Entry{Event: &releasev1.Event{}},
 	})

@@ -187,8 +187,12 @@ func TestTheExampleConfigurationGoesWithTheExampleProcedure(t *testing.T) {
 // check of the example asks.
 func TestTheExampleConfigurationOfTheValidatorGoesWithIt(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"prometheus.token", "prometheus.key"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+	for name, content := range map[string]string{
+		"prometheus.token": "x", "prometheus.key": "x",
+		"eu.kubeconfig": "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], " +
+			"clusters: [{name: a, cluster: {server: 'https://192.0.2.1'}}], users: [{name: a, user: {token: x}}]}",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

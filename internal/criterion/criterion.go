@@ -62,6 +62,18 @@ var kinds = map[string]kind{
 		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetPrometheus().GetTimeout() },
 		faults:  prometheusFaults,
 	},
+	"kubernetes_rollout": {
+		looks:   rolloutLooks,
+		expects: rolloutExpects,
+		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetKubernetesRollout().GetTimeout() },
+		faults:  workloadFaults,
+	},
+	"kubernetes_security": {
+		looks:   securityLooks,
+		expects: securityExpects,
+		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetKubernetesSecurity().GetTimeout() },
+		faults:  securityFaults,
+	},
 }
 
 // Kinds are the names of all kinds of checks, in order.

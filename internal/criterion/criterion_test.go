@@ -51,6 +51,19 @@ var examples = map[string]struct {
 	}}}, `prometheus metrics is asked "errors{target=\"{target}\"}" over 10m0s every 30s, 95% of the values of each series are at most 0.01, ` +
 		`there are 2 to 4 series, each has at least 10 of 21 points, none ends more than 1m0s ago, nor do the samples of "up{job=\"shop\"}", within 5s`},
 	"tcp": {&releasev1.Check{Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{}}}, "tcp connects within 5s"},
+	"kubernetes_rollout": {
+		&releasev1.Check{Probe: &releasev1.Check_KubernetesRollout{KubernetesRollout: &releasev1.KubernetesRolloutProbe{
+			Workloads: &releasev1.KubernetesWorkloads{Labels: map[string]string{"b": "2", "a": "1"}}, MaxRestarts: proto.Uint32(2),
+			NoEvents: []string{"BackOff", "Failed"},
+		}}},
+		"kubernetes workloads with a=1,b=2 rolled out, no container started again more than 2 times, no warning of BackOff or Failed since the change began, within 5s",
+	},
+	"kubernetes_security": {secured, "kubernetes security of Deployment/shop and StatefulSet/db, " +
+		"image_digests: every container runs an image that was approved or sha256:aa, " +
+		"pod_security: pods are restricted and the namespace enforces baseline at least, network_policy: policies select every pod for ingress and egress, " +
+		"exposure: nothing can be reached from outside but Ingress/shop as shop.example, Service/shop, " +
+		"service_account: it has no rights but get/list configmaps \"settings\", get nodes.metrics.k8s.io everywhere, " +
+		"plain_secrets: nothing looks like a secret in plain text but TOKENIZER, within 10s"},
 }
 
 // TestEveryKindHasWords: a kind that the contract has and this table has not would be

@@ -21,6 +21,12 @@ import (
 var withoutRule = map[string]string{
 	"shipwarden.release.v1.Request.emergency":                         "the message's rule emergency.required says when it is there",
 	"shipwarden.release.v1.PrometheusProbe.baseline":                  "absent compares with nothing",
+	"shipwarden.release.v1.KubernetesSecurityProbe.image_digests":     "absent asks for no such control; the message's rule security.controls demands one of them",
+	"shipwarden.release.v1.KubernetesSecurityProbe.pod_security":      "as image_digests",
+	"shipwarden.release.v1.KubernetesSecurityProbe.network_policy":    "as image_digests",
+	"shipwarden.release.v1.KubernetesSecurityProbe.exposure":          "as image_digests",
+	"shipwarden.release.v1.KubernetesSecurityProbe.service_account":   "as image_digests",
+	"shipwarden.release.v1.KubernetesSecurityProbe.plain_secrets":     "as image_digests",
 	"shipwarden.release.v1.ApprovalSignature.identity":                "whoever takes the bundle in writes it down, whatever was sent",
 	"shipwarden.approval.v1.ApproveRequest.signature":                 "the procedure document says whether there must be one",
 	"shipwarden.approval.v1.DelegateRequest.from":                     "absent is now; what is no time, or one that is over, is refused with the field by policy.CheckDelegation",

@@ -20,9 +20,11 @@ import (
 	"github.com/blackdice/shipwarden/services/validator/check/dnscheck"
 	"github.com/blackdice/shipwarden/services/validator/check/grpccheck"
 	"github.com/blackdice/shipwarden/services/validator/check/httpcheck"
+	"github.com/blackdice/shipwarden/services/validator/check/kubecheck"
 	"github.com/blackdice/shipwarden/services/validator/check/promcheck"
 	"github.com/blackdice/shipwarden/services/validator/check/tcpcheck"
 	"github.com/blackdice/shipwarden/services/validator/check/tlscheck"
+	"github.com/blackdice/shipwarden/services/validator/kube"
 	"github.com/blackdice/shipwarden/services/validator/metrics"
 	"github.com/blackdice/shipwarden/services/validator/resolve"
 	"github.com/blackdice/shipwarden/services/validator/scope"
@@ -41,7 +43,8 @@ func Load(path string) (*configv1.Validator, error) {
 	closeAll(made)
 	_, resolver := resolve.New(resolve.Config{Folder: cfg.GetArtifactFolder(), Registries: cfg.GetRegistries()})
 	_, sources := metrics.Open(cfg.GetMetricSources(), nil, nil)
-	if err := errors.Join(places, resolver, sources); err != nil {
+	clusters, wrong := kube.Open(cfg.GetKubernetesClusters())
+	if err := errors.Join(places, resolver, sources, wrong, inClusters(cfg, clusters)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
@@ -63,6 +66,13 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 	if err != nil {
 		return err
 	}
+	clusters, err := kube.Open(cfg.GetKubernetesClusters())
+	if err != nil {
+		return err
+	}
+	if err := inClusters(cfg, clusters); err != nil {
+		return err
+	}
 	s, err := station.Open(ctx, procedure.ServiceValidator, cfg.GetCommon(), options...)
 	if err != nil {
 		return err
@@ -70,14 +80,15 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
 	named := slices.Sorted(maps.Keys(sources))
 	s.WarnOfMetrics(ctx, named)
-	s.Step(scope.New(s.Procedures, resolver, s.Store, named))
-	s.Step(verify.New(s.Procedures, check.Bake{Probers: probers(sources)}, places, s.Evidence, s.Store))
+	s.Step(scope.New(s.Procedures, resolver, s.Store, scope.Reach{Sources: named, Namespaces: namespaces(places)}))
+	s.Step(verify.New(s.Procedures, check.Bake{Probers: probers(sources, clusters)}, places, s.Evidence, s.Store))
 	return s.Run(ctx)
 }
 
 // probers are the kinds of checks that this validator can make, each in a package of its
 // own.
-func probers(sources map[string]*metrics.Source) map[string]check.Prober {
+func probers(sources map[string]*metrics.Source, clusters map[string]*kube.Cluster) map[string]check.Prober {
+	inKubernetes := kubecheck.Prober{Clusters: clusters}
 	return map[string]check.Prober{
 		"dns":        dnscheck.Prober{},
 		"grpc":       grpccheck.Prober{},
@@ -85,7 +96,32 @@ func probers(sources map[string]*metrics.Source) map[string]check.Prober {
 		"prometheus": promcheck.Prober{Sources: sources},
 		"tcp":        tcpcheck.Prober{},
 		"tls":        tlscheck.Prober{},
+
+		"kubernetes_rollout":  inKubernetes,
+		"kubernetes_security": inKubernetes,
 	}
+}
+
+// inClusters says which targets lie in clusters that are not configured.
+func inClusters(cfg *configv1.Validator, clusters map[string]*kube.Cluster) error {
+	var wrong []error
+	for i, t := range cfg.GetTargets() {
+		if k := t.GetKubernetes(); k != nil && clusters[k.GetCluster()] == nil {
+			wrong = append(wrong, fmt.Errorf("targets[%d].kubernetes.cluster: %q is not among kubernetes_clusters", i, k.GetCluster()))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// namespaces are the targets that are namespaces of clusters.
+func namespaces(places map[string]*target.Target) (all []string) {
+	for id, t := range places {
+		if cluster, _ := t.Kubernetes(); cluster != "" {
+			all = append(all, id)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 func closeAll(places map[string]*target.Target) {

@@ -16,6 +16,15 @@ const common = `common:
   http_listen: 127.0.0.1:0
 `
 
+// access is a kubeconfig of a server that nobody reaches.
+const access = `apiVersion: v1
+kind: Config
+current-context: validator
+contexts: [{name: validator, context: {cluster: eu, user: validator}}]
+clusters: [{name: eu, cluster: {server: "https://192.0.2.1:6443"}}]
+users: [{name: validator, user: {token: abc}}]
+`
+
 func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 	for _, test := range []struct {
 		name, more string
@@ -34,6 +43,17 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		},
 		{"a source of metrics without a name", "metric_sources: [{url: \"https://prometheus\"}]\n", []string{"metric_sources[0].name"}},
 		{"a header of a source that holds nothing", "metric_sources: [{name: a, url: \"https://prometheus\", headers: [{name: X-A}]}]\n", []string{"metric_sources[0].headers[0].from"}},
+		{"a cluster", "kubernetes_clusters: [{name: eu, kubeconfig_file: KUBECONFIG}]\ntargets: [{target: eu1, kubernetes: {cluster: eu, namespace: shop}}]\n", nil},
+		{
+			"clusters that are none",
+			"kubernetes_clusters: [{name: eu, kubeconfig_file: none}, {name: us, kubeconfig_file: /none}, {name: us, kubeconfig_file: KUBECONFIG}]\n" +
+				"targets: [{target: eu1, kubernetes: {cluster: asia, namespace: shop}}]\n",
+			[]string{
+				"kubernetes_clusters[0].kubeconfig_file: must be an absolute path", "kubernetes_clusters[1].kubeconfig_file: open /none",
+				"kubernetes_clusters[2].name: us is there already", `targets[0].kubernetes.cluster: "asia" is not among kubernetes_clusters`,
+			},
+		},
+		{"a namespace that is none", "targets: [{target: eu1, kubernetes: {cluster: eu, namespace: Shop}}]\n", []string{"targets[0].kubernetes.namespace"}},
 		{"a registry without a host", "registries: [{insecure: true}]\n", []string{"registries[0].host"}},
 		{"everything at once", `targets:
   - {target: eu1, tcp_address: "nonsense"}
@@ -44,8 +64,12 @@ registries: [{host: "127.0.0.1:5000"}, {host: "127.0.0.1:5000"}]
 `, []string{"targets[0]", "tcp_address", "targets[1]", "base_url", "targets[3].target", "registries[1].host"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "validator.yaml")
-			if err := os.WriteFile(path, []byte(common+test.more), 0o600); err != nil {
+			folder := t.TempDir()
+			path, kubeconfig := filepath.Join(folder, "validator.yaml"), filepath.Join(folder, "kubeconfig")
+			if err := os.WriteFile(kubeconfig, []byte(access), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(common+strings.ReplaceAll(test.more, "KUBECONFIG", kubeconfig)), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			_, err := validator.Load(path)

@@ -52,6 +52,16 @@ func badRequests(at time.Time) []badRequest {
 	deep := func(f func(*releasev1.HttpProbe)) change {
 		return func(q *releasev1.Request) { f(q.GetValidation().GetChecks()[0].GetHttp()) }
 	}
+	secured := func(f func(*releasev1.KubernetesSecurityProbe)) change {
+		return func(q *releasev1.Request) {
+			p := &releasev1.KubernetesSecurityProbe{
+				Workloads:    &releasev1.KubernetesWorkloads{Named: []*releasev1.KubernetesWorkload{{Kind: releasev1.KubernetesWorkload_KIND_DEPLOYMENT, Name: "shop"}}},
+				ImageDigests: &releasev1.KubernetesImageControl{},
+			}
+			f(p)
+			q.Validation.Checks[0].Probe = &releasev1.Check_KubernetesSecurity{KubernetesSecurity: p}
+		}
+	}
 	metric := func(f func(*releasev1.PrometheusProbe)) change {
 		return func(q *releasev1.Request) {
 			p := &releasev1.PrometheusProbe{Source: "metrics", Query: `errors{job="{service}"}`, Range: &releasev1.NumberRange{Max: proto.Float64(1)}}
@@ -230,6 +240,33 @@ func badRequests(at time.Time) []badRequest {
 				q.Validation.Checks = append(q.Validation.Checks, c)
 			}
 		}, field: "plan.waves", rule: "baseline.room"},
+		{name: "– workloads by name and by labels", change: secured(func(p *releasev1.KubernetesSecurityProbe) {
+			p.Workloads.Labels = map[string]string{"app": "shop"}
+		}), field: "validation.checks[0].kubernetes_security.workloads", rule: "workloads.which"},
+		{name: "– a workload twice", change: secured(func(p *releasev1.KubernetesSecurityProbe) {
+			p.Workloads.Named = append(p.Workloads.Named, p.GetWorkloads().GetNamed()[0])
+		}), field: "validation.checks[0].kubernetes_security.workloads.named[1]", rule: "workload.twice"},
+		{name: "– a kind of workload that is none", change: secured(func(p *releasev1.KubernetesSecurityProbe) {
+			p.Workloads.Named[0].Kind = 99
+		}), field: "validation.checks[0].kubernetes_security.workloads.named[0].kind", rule: "enum.defined_only"},
+		{name: "– security without a control", change: secured(func(p *releasev1.KubernetesSecurityProbe) {
+			p.ImageDigests = nil
+		}), field: "validation.checks[0].kubernetes_security", rule: "security.controls"},
+		{name: "– an image by its tag", change: secured(func(p *releasev1.KubernetesSecurityProbe) {
+			p.ImageDigests.Also = []string{"sidecar:1.0.0"}
+		}), field: "validation.checks[0].kubernetes_security.image_digests.also[0]", rule: "string.pattern"},
+		{name: "– pods of the level privileged", change: secured(func(p *releasev1.KubernetesSecurityProbe) {
+			p.PodSecurity = &releasev1.KubernetesPodControl{Level: releasev1.KubernetesPodControl_LEVEL_PRIVILEGED}
+		}), field: "validation.checks[0].kubernetes_security.pod_security.level", rule: "enum.not_in"},
+		{name: "– policies of no direction", change: secured(func(p *releasev1.KubernetesSecurityProbe) {
+			p.NetworkPolicy = &releasev1.KubernetesNetworkControl{}
+		}), field: "validation.checks[0].kubernetes_security.network_policy", rule: "network.direction"},
+		{name: "– a wildcard that is allowed", change: secured(func(p *releasev1.KubernetesSecurityProbe) {
+			p.ServiceAccount = &releasev1.KubernetesAccountControl{Allowed: []*releasev1.KubernetesRight{{Resource: "*", Verbs: []string{"get"}}}}
+		}), field: "validation.checks[0].kubernetes_security.service_account.allowed[0].resource", rule: "string.pattern"},
+		{name: "– hosts of a Service", change: secured(func(p *releasev1.KubernetesSecurityProbe) {
+			p.Exposure = &releasev1.KubernetesExposureControl{Allowed: []*releasev1.KubernetesExposure{{Kind: "Service", Name: "shop", Hosts: []string{"a"}}}}
+		}), field: "validation.checks[0].kubernetes_security.exposure.allowed[0].hosts", rule: "exposure.hosts"},
 		{name: "27 a metric of the way back that nobody can ask for", change: func(q *releasev1.Request) {
 			metric(func(p *releasev1.PrometheusProbe) { p.Query = "sum(errors" })(q)
 			q.RollbackPlan.Checks = []*releasev1.Check{q.GetValidation().GetChecks()[0]}

@@ -31,6 +31,19 @@ type Release struct {
 	// Unchanged are the targets of the plan that no wave has changed yet, Earlier those of the
 	// wave before, in the order of the plan.
 	Unchanged, Earlier []string
+	// Images are the digests of the images that were approved for each target; nil where that is
+	// not known. Back is when the way back was over; zero on the way forth.
+	Images map[string][]string
+	Back   time.Time
+}
+
+// known is what is known of the release on a target.
+func (r Release) known(target string) Known {
+	k := Known{Images: r.Images[target], Since: r.Began[target]}
+	if !r.Back.IsZero() {
+		k.Since = r.Back
+	}
+	return k
 }
 
 // names are what placeholders stand for on a target.

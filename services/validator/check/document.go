@@ -51,8 +51,20 @@ type documentTarget struct {
 	TLSAddress     string           `json:"tls_address,omitempty"`
 	DNSServer      string           `json:"dns_server,omitempty"`
 	ApprovedDigest string           `json:"approved_digest"`
+	Kubernetes     *documentCluster `json:"kubernetes,omitempty"`
 	Queries        []documentQuery  `json:"queries,omitempty"`
 	Results        []documentResult `json:"results"`
+}
+
+// documentCluster is where objects of a cluster were looked at, and what they were compared with.
+type documentCluster struct {
+	Cluster   string `json:"cluster"`
+	Server    string `json:"server"`
+	Namespace string `json:"namespace"`
+	// Images are those that were approved; null where that was not known. Since is when the change
+	// began.
+	Images []string   `json:"approved_images"`
+	Since  *time.Time `json:"since,omitempty"`
 }
 
 // documentQuery is what was asked of a source of metrics for one check on one target, with

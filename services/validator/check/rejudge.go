@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -66,6 +67,10 @@ func (p documentTarget) rejudge(release Release, checks []*releasev1.Check, earl
 	if !slices.Equal(p.Queries, asked) {
 		return nil, errors.New("queries: other ones than those of the release")
 	}
+	known, err := p.known(release, checks)
+	if err != nil {
+		return nil, err
+	}
 	if len(p.Results) != len(checks)+1 {
 		return nil, fmt.Errorf("results: %d of %d", len(p.Results), len(checks)+1)
 	}
@@ -77,6 +82,9 @@ func (p documentTarget) rejudge(release Release, checks []*releasev1.Check, earl
 	for i, c := range checks {
 		for j, s := range p.Results[i+1].Samples {
 			if err := remeasured(c, s); err != nil {
+				return nil, fmt.Errorf("results[%d].samples[%d]: %w", i+1, j, err)
+			}
+			if err := reinspected(c, known, s); err != nil {
 				return nil, fmt.Errorf("results[%d].samples[%d]: %w", i+1, j, err)
 			}
 		}
@@ -95,6 +103,28 @@ func (p documentTarget) rejudge(release Release, checks []*releasev1.Check, earl
 		}
 	}
 	return results, nil
+}
+
+// known is what objects of a cluster were compared with, by the release; which images were
+// approved is taken from the document where the release does not say it, as on the way back.
+func (p documentTarget) known(release Release, checks []*releasev1.Check) (Known, error) {
+	if !slices.ContainsFunc(checks, criterion.InKubernetes) {
+		if p.Kubernetes != nil {
+			return Known{}, errors.New("kubernetes: no check looks there")
+		}
+		return Known{}, nil
+	}
+	if p.Kubernetes == nil {
+		return Known{}, errors.New("kubernetes: it is not said where that is")
+	}
+	known := release.known(p.Target)
+	if release.Images == nil && !release.Back.IsZero() {
+		known.Images = p.Kubernetes.Images
+	}
+	if !reflect.DeepEqual(known.document(*p.Kubernetes), p.Kubernetes) || p.Kubernetes.Since != nil && known.Since.IsZero() {
+		return Known{}, errors.New("kubernetes: other images, or another beginning, than those of the release")
+	}
+	return known, nil
 }
 
 // place takes from the document where a source was.

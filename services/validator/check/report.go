@@ -10,7 +10,9 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/validator/target"
 )
 
 // MediaType is the media type of a report's document.
@@ -103,11 +105,34 @@ func sentence(verdict releasev1.CheckResult_Verdict, results []*releasev1.CheckR
 }
 
 // place is where a source of metrics is, "" where that is not known.
-func (r *run) place(source string) string {
-	if placed, ok := r.Probers[kindPrometheus].(Placed); ok {
-		return placed.Place(source)
+func (r *run) place(source string) string { return r.placed(kindPrometheus, source) }
+
+func (r *run) placed(kind, name string) string {
+	if placed, ok := r.Probers[kind].(Placed); ok {
+		return placed.Place(name)
 	}
 	return ""
+}
+
+// cluster is where objects of a target were looked at; nil where no check does that.
+func (r *run) cluster(t *target.Target) *documentCluster {
+	if !slices.ContainsFunc(r.plan.Checks, criterion.InKubernetes) {
+		return nil
+	}
+	name, namespace := t.Kubernetes()
+	return r.plan.Release.known(t.ID()).document(documentCluster{
+		Cluster: name, Namespace: namespace, Server: r.placed(kindRollout, name),
+	})
+}
+
+// document writes down what is known of the release.
+func (k Known) document(at documentCluster) *documentCluster {
+	at.Images = k.Images
+	if !k.Since.IsZero() {
+		since := k.Since.UTC().Round(0)
+		at.Since = &since
+	}
+	return &at
 }
 
 // document writes down everything that was seen. Equal observations give equal bytes.
@@ -123,8 +148,8 @@ func (r *run) document(seen []*looks, v *releasev1.Verification, verdict release
 		place := documentTarget{
 			Target: t.ID(), BaseURL: t.BaseURL(), TCPAddress: t.TCPAddress(), DigestPath: t.DigestPath(), Config: t.Entry(),
 			GRPCAddress: t.GRPCAddress(), TLSAddress: t.TLSAddress(), DNSServer: t.DNSServer(),
-			ApprovedDigest: l.subject.Digest,
-			Queries:        queries(r.plan.Checks, r.plan.Release.names(t.ID(), l.subject.Digest), r.place),
+			ApprovedDigest: l.subject.Digest, Kubernetes: r.cluster(t),
+			Queries: queries(r.plan.Checks, r.plan.Release.names(t.ID(), l.subject.Digest), r.place),
 		}
 		all := append([][]Sample{slices.Concat(l.first, l.last)}, l.checks...)
 		compared := append([]*Comparison{nil}, l.compared...)

@@ -60,6 +60,9 @@ type Observation struct {
 	Detail string
 	// Measured is what was counted of an answer of a source of metrics; nil otherwise.
 	Measured *Measured
+	// Inspected is what was found of objects of a cluster; nil otherwise. Where it is not, the
+	// rest is derived from it.
+	Inspected *Inspected
 }
 
 // Sample is one observation at its place in the window.
@@ -74,6 +77,8 @@ type Sample struct {
 	Detail  string  `json:"detail,omitempty"`
 	// Measured is what the outcome of a Prometheus check was derived from.
 	Measured *Measured `json:"measured,omitempty"`
+	// Inspected is what the outcome of a check of objects of a cluster was derived from.
+	Inspected *Inspected `json:"inspected,omitempty"`
 }
 
 // Prober takes one sample of one kind of check. It must be safe for concurrent use,
@@ -83,14 +88,17 @@ type Prober interface {
 	Probe(ctx context.Context, t *target.Target, c *releasev1.Check) Observation
 }
 
-// Placed is a prober that asks sources which have names.
+// Placed is a prober that asks sources, or clusters, which have names.
 type Placed interface {
-	// Place says where a source is, without anything secret; "" where there is none.
+	// Place says where one is, without anything secret; "" where there is none.
 	Place(source string) string
 }
 
-// kindPrometheus is the kind of checks that ask sources of metrics.
-const kindPrometheus = "prometheus"
+// Kinds of checks whose probers are asked where they look.
+const (
+	kindPrometheus = "prometheus"
+	kindRollout    = "kubernetes_rollout"
+)
 
 // maxDetail bounds the detail of a sample in bytes, so that a window of samples stays
 // a document of known size.
@@ -98,7 +106,10 @@ const maxDetail = 160
 
 // clean makes a detail fit to be stored and shown: one short line of printable
 // characters, none of which JSON has to escape, whatever the target put into it.
-func clean(detail string) string {
+func clean(detail string) string { return cleanTo(detail, maxDetail) }
+
+// cleanTo is clean with another bound, in bytes.
+func cleanTo(detail string, most int) string {
 	detail = strings.Map(func(r rune) rune {
 		switch {
 		case r == '"':
@@ -108,10 +119,10 @@ func clean(detail string) string {
 		}
 		return r
 	}, detail)
-	if len(detail) <= maxDetail {
+	if len(detail) <= most {
 		return detail
 	}
-	cut := maxDetail
+	cut := most
 	for cut > 0 && !utf8.RuneStart(detail[cut]) {
 		cut--
 	}

@@ -58,7 +58,13 @@ func (r *run) probe(ctx context.Context, s Subject, c *releasev1.Check) Observat
 	if err != nil {
 		return Observation{Outcome: Error, Detail: err.Error()}
 	}
-	return prober.Probe(ctx, s.Target, asked)
+	seen := prober.Probe(ctx, s.Target, asked)
+	if seen.Inspected == nil {
+		return seen
+	}
+	known := r.plan.Release.known(s.Target.ID())
+	seen.Inspected.tidy(asked, known)
+	return JudgeInspected(asked, known, seen.Inspected)
 }
 
 // take takes one sample as soon as fewer than the allowed number are under way. It
@@ -78,6 +84,7 @@ func (r *run) take(ctx context.Context, number int, look func(context.Context) O
 	return Sample{
 		Number: number, Time: begin.UTC(), Took: r.Clock.Now().Sub(begin),
 		Outcome: seen.Outcome, Detail: clean(seen.Detail), Measured: seen.Measured,
+		Inspected: seen.Inspected,
 	}, true
 }
 

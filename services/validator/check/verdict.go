@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -40,6 +41,8 @@ func decide(c *releasev1.Check, r *releasev1.CheckResult, run uint32) (releasev1
 	switch {
 	case !valid:
 		return inconclusive, fmt.Sprintf("min_pass_ratio %v is not in (0, 1]", ratio)
+	case r.GetFailed() > 0 && criterion.Hard(c):
+		return fail, fmt.Sprintf("%d of %d samples failed, and not one may", r.GetFailed(), r.GetSamples())
 	case run >= maxConsecutiveFailures(c):
 		return fail, fmt.Sprintf("%d failures one after the other", run)
 	case answers < minSamples(c):

@@ -37,10 +37,17 @@ type Pinner interface {
 	Pin(ctx context.Context, a *releasev1.Artifact) (*releasev1.PinnedArtifact, error)
 }
 
-// New returns the step. Sources are the names of the sources of metrics that this validator has
-// an address of.
-func New(procedures Procedures, pinner Pinner, reader standing.Reader, sources []string) reactor.Step {
-	s := shell{procedures, pinner, reader, sources}
+// Reach is what this validator can ask that checks name, or that targets are.
+type Reach struct {
+	// Sources are the names of the sources of metrics that it has an address of.
+	Sources []string
+	// Namespaces are the targets of which it knows which namespace of which cluster they are.
+	Namespaces []string
+}
+
+// New returns the step of a validator that reaches that much.
+func New(procedures Procedures, pinner Pinner, reader standing.Reader, reach Reach) reactor.Step {
+	s := shell{procedures, pinner, reader, reach}
 	return reactor.Step{ID: procedure.StepScope, Act: s.act}
 }
 
@@ -48,7 +55,7 @@ type shell struct {
 	procedures Procedures
 	pinner     Pinner
 	reader     standing.Reader
-	sources    []string
+	reach      Reach
 }
 
 func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
@@ -82,7 +89,8 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	}
 	l.quarantine(pinned, targets)
 	l.owner()
-	l.sources(s.sources)
+	l.sources(s.reach.Sources)
+	l.namespaces(s.reach.Namespaces)
 	if err := l.catalog(ctx, s.reader); err != nil {
 		return nil, err
 	}

@@ -57,6 +57,8 @@ type world struct {
 	folder string
 	digest string
 	step   reactor.Step
+	// namespaces are the targets that the step knows the namespace of.
+	namespaces []string
 }
 
 func newWorld(t *testing.T, document string, registries ...*configv1.Registry) *world {
@@ -79,7 +81,9 @@ func newWorld(t *testing.T, document string, registries ...*configv1.Registry) *
 
 // pins makes the step find artifacts by that pinner.
 func (w *world) pins(p scope.Pinner) {
-	w.step = scope.New(policy.NewSource(evidence.New(w.JetStream()).Get), p, eventstoretest.Store(w, procedure.ServiceValidator), []string{"metrics"})
+	w.step = scope.New(policy.NewSource(evidence.New(w.JetStream()).Get), p, eventstoretest.Store(w, procedure.ServiceValidator), scope.Reach{
+		Sources: []string{"metrics"}, Namespaces: w.namespaces,
+	})
 }
 
 func digestOf(content string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(content))) }

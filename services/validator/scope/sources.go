@@ -13,8 +13,7 @@ import (
 // validator knows, so that nobody can tell before this step.
 func (l *look) sources(configured []string) {
 	said := map[string]bool{}
-	catalogue := l.index.Service(l.request.GetService()).GetChecks()
-	for _, c := range slices.Concat(criterion.Looked(l.request, catalogue, false), criterion.Looked(l.request, catalogue, true)) {
+	for _, c := range l.checks() {
 		source := c.GetPrometheus().GetSource()
 		if source == "" || said[source] || slices.Contains(configured, source) {
 			continue
@@ -23,4 +22,29 @@ func (l *look) sources(configured []string) {
 		l.find(l.severity(releasev1.Finding_SEVERITY_UNSPECIFIED, releasev1.Finding_SEVERITY_BLOCKING), "check.source", source,
 			"the validator has no address of the source of metrics %s: check %s, which asks it, would come to no verdict", source, c.GetName())
 	}
+}
+
+// namespaces looks whether it is known of every target which namespace it is, where a check looks at
+// objects of a cluster. Each target without one is one finding (PD-6.1).
+func (l *look) namespaces(configured []string) {
+	checks := l.checks()
+	i := slices.IndexFunc(checks, criterion.InKubernetes)
+	if i < 0 {
+		return
+	}
+	for _, wave := range l.request.GetPlan().GetWaves() {
+		for _, id := range wave.GetTargets() {
+			if slices.Contains(configured, id) {
+				continue
+			}
+			l.find(l.severity(releasev1.Finding_SEVERITY_UNSPECIFIED, releasev1.Finding_SEVERITY_BLOCKING), "check.cluster", id,
+				"the validator does not know which namespace of which cluster %s is: check %s, which looks there, would come to no verdict", id, checks[i].GetName())
+		}
+	}
+}
+
+// checks are all that the release or its way back will be looked at with.
+func (l *look) checks() []*releasev1.Check {
+	catalogue := l.index.Service(l.request.GetService()).GetChecks()
+	return slices.Concat(criterion.Looked(l.request, catalogue, false), criterion.Looked(l.request, catalogue, true))
 }

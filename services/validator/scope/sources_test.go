@@ -10,6 +10,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/validator/resolve"
 )
 
 // asks is a check that asks a source of metrics.
@@ -56,6 +57,51 @@ func TestASourceOfMetricsThatNobodyHasIsFoundBeforeTheRelease(t *testing.T) {
 				t.Fatal(err)
 			}
 			found = slices.DeleteFunc(found, func(f string) bool { return !strings.HasPrefix(f, "check.source") })
+			if !slices.Equal(found, test.want) {
+				t.Errorf("found %v, want %v", found, test.want)
+			}
+			if ended := state.Phase > procedure.PhaseRelease; ended != test.ends {
+				t.Errorf("in phase %s", state.Phase)
+			}
+		})
+	}
+}
+
+// TestATargetOfWhichNobodyKnowsTheNamespaceIsFoundBeforeTheRelease: what runs there could not be
+// looked at, and the release would be in production when that is found.
+func TestATargetOfWhichNobodyKnowsTheNamespaceIsFoundBeforeTheRelease(t *testing.T) {
+	rollout := &releasev1.Check{Name: "rollout", Probe: &releasev1.Check_KubernetesRollout{KubernetesRollout: &releasev1.KubernetesRolloutProbe{
+		Workloads: &releasev1.KubernetesWorkloads{Labels: map[string]string{"app": "shop"}},
+	}}}
+	forth := func(r *releasev1.Request) { r.Validation.Checks = append(r.Validation.Checks, rollout) }
+	for _, test := range []struct {
+		name       string
+		namespaces []string
+		change     []func(*releasev1.Request)
+		want       []string
+		ends       bool
+	}{
+		{"none is looked at", nil, nil, nil, false},
+		{"known", []string{"eu1"}, []func(*releasev1.Request){forth}, nil, false},
+		{"of another one", []string{"mail1"}, []func(*releasev1.Request){forth}, []string{"check.cluster eu1 BLOCKING"}, true},
+		{"on the way back", nil, []func(*releasev1.Request){func(r *releasev1.Request) {
+			r.RollbackPlan.Checks = append(r.RollbackPlan.Checks, rollout)
+		}}, []string{"check.cluster eu1 BLOCKING"}, true},
+		{"in an emergency", nil, []func(*releasev1.Request){proceduretest.Emergency, forth}, []string{"check.cluster eu1 WARNING"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, document(""))
+			w.namespaces = test.namespaces
+			resolver, err := resolve.New(resolve.Config{Folder: w.folder})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.pins(resolver)
+			found, state, err := w.look(t, append(test.change, w.place(t, "1.2.0"))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = slices.DeleteFunc(found, func(f string) bool { return !strings.HasPrefix(f, "check.cluster") })
 			if !slices.Equal(found, test.want) {
 				t.Errorf("found %v, want %v", found, test.want)
 			}

@@ -44,6 +44,7 @@ func (t *Target) readMore(c *configv1.TargetAddress, fault func(string, error)) 
 		fault("grpc_plaintext", errors.New("needs a grpc_address"))
 	}
 	t.zones = c.GetDnsZones()
+	t.cluster, t.namespace = c.GetKubernetes().GetCluster(), c.GetKubernetes().GetNamespace()
 	if (c.GetDnsServer() == "") != (len(t.zones) == 0) {
 		fault("dns_server", errors.New("goes with dns_zones"))
 	}

@@ -38,6 +38,8 @@ type Target struct {
 	plaintext bool
 	dns       dial.Address
 	zones     []string
+	// cluster is the name of the cluster in whose namespace the target is; "" where it is in none.
+	cluster, namespace string
 	// secure is whom to trust, and what to show; nil where nothing is configured.
 	secure *tls.Config
 	// Resolver finds the addresses of names. Nil means the system's.
@@ -136,6 +138,9 @@ func (t *Target) Entry() string {
 	}
 	return t.entry.String()
 }
+
+// Kubernetes returns the name of the cluster and the namespace that the target is, or "".
+func (t *Target) Kubernetes() (cluster, namespace string) { return t.cluster, t.namespace }
 
 // Dial opens a connection to the configured address of the TCP checks. The errors are
 // ErrNoAnswer and ErrNotSeen.

@@ -18,6 +18,11 @@ func of(state procedure.State) check.Release {
 		Began: map[string]time.Time{}, Was: map[string]string{},
 	}
 	back := state.Phase == procedure.PhaseVerifyRollback
+	if back {
+		r.Back = state.Entered
+	} else {
+		r.Images = approvedImages(state)
+	}
 	for n, wave := range state.Request.GetPlan().GetWaves() {
 		for _, id := range wave.GetTargets() {
 			r.Was[id] = state.Scoped(id).GetState().GetDeployed().GetDigest()

@@ -16,6 +16,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -65,6 +66,11 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		return nil, err
 	}
 	plan, unseen := s.plan(t.State, index)
+	if plan.Release.Images == nil && slices.ContainsFunc(plan.Checks, criterion.InKubernetes) {
+		if plan.Release.Images, err = s.imagesBefore(ctx, t.State); err != nil {
+			return nil, err
+		}
+	}
 	report, err := s.bake.Run(ctx, plan)
 	if err != nil {
 		return nil, err
@@ -184,5 +190,5 @@ func approved(state procedure.State, id string) string {
 // checks are those that are looked at in that state.
 func checks(state procedure.State, index *policy.Index) []*releasev1.Check {
 	r := state.Request
-	return criterion.Looked(r, index.Service(r.GetService()).GetChecks(), state.Phase == procedure.PhaseVerifyRollback)
+	return criterion.Each(criterion.Looked(r, index.Service(r.GetService()).GetChecks(), state.Phase == procedure.PhaseVerifyRollback))
 }

@@ -1261,8 +1261,10 @@ type Validator struct {
 	Registries []*Registry      `protobuf:"bytes,4,rep,name=registries,proto3" json:"registries,omitempty"`
 	// Where Prometheus checks ask.
 	MetricSources []*MetricSource `protobuf:"bytes,5,rep,name=metric_sources,json=metricSources,proto3" json:"metric_sources,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Clusters of Kubernetes that targets lie in.
+	KubernetesClusters []*KubernetesCluster `protobuf:"bytes,11,rep,name=kubernetes_clusters,json=kubernetesClusters,proto3" json:"kubernetes_clusters,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Validator) Reset() {
@@ -1330,6 +1332,125 @@ func (x *Validator) GetMetricSources() []*MetricSource {
 	return nil
 }
 
+func (x *Validator) GetKubernetesClusters() []*KubernetesCluster {
+	if x != nil {
+		return x.KubernetesClusters
+	}
+	return nil
+}
+
+// KubernetesCluster says how the validator reaches a cluster. It reads there, and needs no right
+// to change anything.
+type KubernetesCluster struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name in targets.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The kubeconfig, an absolute path. It is read at every look, so that it may change, and must
+	// not be the executor's.
+	KubeconfigFile string `protobuf:"bytes,2,opt,name=kubeconfig_file,json=kubeconfigFile,proto3" json:"kubeconfig_file,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *KubernetesCluster) Reset() {
+	*x = KubernetesCluster{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesCluster) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesCluster) ProtoMessage() {}
+
+func (x *KubernetesCluster) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesCluster.ProtoReflect.Descriptor instead.
+func (*KubernetesCluster) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *KubernetesCluster) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *KubernetesCluster) GetKubeconfigFile() string {
+	if x != nil {
+		return x.KubeconfigFile
+	}
+	return ""
+}
+
+// KubernetesPlace is the namespace that a target is.
+type KubernetesPlace struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The cluster, by its name in kubernetes_clusters.
+	Cluster string `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	// The namespace.
+	Namespace     string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesPlace) Reset() {
+	*x = KubernetesPlace{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesPlace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesPlace) ProtoMessage() {}
+
+func (x *KubernetesPlace) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesPlace.ProtoReflect.Descriptor instead.
+func (*KubernetesPlace) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *KubernetesPlace) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *KubernetesPlace) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
 // MetricSource says where Prometheus checks ask: a server with the HTTP API of Prometheus.
 type MetricSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1350,7 +1471,7 @@ type MetricSource struct {
 
 func (x *MetricSource) Reset() {
 	*x = MetricSource{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1483,7 @@ func (x *MetricSource) String() string {
 func (*MetricSource) ProtoMessage() {}
 
 func (x *MetricSource) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1496,7 @@ func (x *MetricSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricSource.ProtoReflect.Descriptor instead.
 func (*MetricSource) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MetricSource) GetName() string {
@@ -1428,7 +1549,7 @@ type MetricHeader struct {
 
 func (x *MetricHeader) Reset() {
 	*x = MetricHeader{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1561,7 @@ func (x *MetricHeader) String() string {
 func (*MetricHeader) ProtoMessage() {}
 
 func (x *MetricHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1574,7 @@ func (x *MetricHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricHeader.ProtoReflect.Descriptor instead.
 func (*MetricHeader) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MetricHeader) GetName() string {
@@ -1533,14 +1654,16 @@ type TargetAddress struct {
 	DnsZones []string `protobuf:"bytes,10,rep,name=dns_zones,json=dnsZones,proto3" json:"dns_zones,omitempty"`
 	// The entry of a JetStream bucket that is the target: what it runs is the digest of the
 	// document there. Instead of digest_path.
-	Config        *ConfigEntry `protobuf:"bytes,12,opt,name=config,proto3" json:"config,omitempty"`
+	Config *ConfigEntry `protobuf:"bytes,12,opt,name=config,proto3" json:"config,omitempty"`
+	// The namespace that the checks of workloads in Kubernetes look at.
+	Kubernetes    *KubernetesPlace `protobuf:"bytes,20,opt,name=kubernetes,proto3" json:"kubernetes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TargetAddress) Reset() {
 	*x = TargetAddress{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1675,7 @@ func (x *TargetAddress) String() string {
 func (*TargetAddress) ProtoMessage() {}
 
 func (x *TargetAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1688,7 @@ func (x *TargetAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetAddress.ProtoReflect.Descriptor instead.
 func (*TargetAddress) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TargetAddress) GetTarget() string {
@@ -1645,6 +1768,13 @@ func (x *TargetAddress) GetConfig() *ConfigEntry {
 	return nil
 }
 
+func (x *TargetAddress) GetKubernetes() *KubernetesPlace {
+	if x != nil {
+		return x.Kubernetes
+	}
+	return nil
+}
+
 // Registry says how to reach an OCI registry.
 type Registry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1660,7 +1790,7 @@ type Registry struct {
 
 func (x *Registry) Reset() {
 	*x = Registry{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +1802,7 @@ func (x *Registry) String() string {
 func (*Registry) ProtoMessage() {}
 
 func (x *Registry) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +1815,7 @@ func (x *Registry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Registry.ProtoReflect.Descriptor instead.
 func (*Registry) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Registry) GetHost() string {
@@ -1740,17 +1870,14 @@ type Executor struct {
 	// Folder, made where it is not there, in which this executor keeps what it has seen of the
 	// record, so that it does nothing on a bus that was put back to an old copy while it was
 	// down. Executors may share it. Empty: it knows only until it ends.
-	StateFolder string `protobuf:"bytes,9,opt,name=state_folder,json=stateFolder,proto3" json:"state_folder,omitempty"`
-	// How often each target that nobody is at work on is asked whether it still carries what
-	// the record says, 1 s to 24 h. Absent: 5 min.
-	ReconcileEvery *durationpb.Duration `protobuf:"bytes,14,opt,name=reconcile_every,json=reconcileEvery,proto3" json:"reconcile_every,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	StateFolder   string `protobuf:"bytes,9,opt,name=state_folder,json=stateFolder,proto3" json:"state_folder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Executor) Reset() {
 	*x = Executor{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1762,7 +1889,7 @@ func (x *Executor) String() string {
 func (*Executor) ProtoMessage() {}
 
 func (x *Executor) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1775,7 +1902,7 @@ func (x *Executor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Executor.ProtoReflect.Descriptor instead.
 func (*Executor) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Executor) GetCommon() *Common {
@@ -1841,13 +1968,6 @@ func (x *Executor) GetStateFolder() string {
 	return ""
 }
 
-func (x *Executor) GetReconcileEvery() *durationpb.Duration {
-	if x != nil {
-		return x.ReconcileEvery
-	}
-	return nil
-}
-
 // ChangeConnector says how change records are looked up in the system that keeps them: one
 // GET for one record, and where in the JSON of the answer is what.
 type ChangeConnector struct {
@@ -1874,7 +1994,7 @@ type ChangeConnector struct {
 
 func (x *ChangeConnector) Reset() {
 	*x = ChangeConnector{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +2006,7 @@ func (x *ChangeConnector) String() string {
 func (*ChangeConnector) ProtoMessage() {}
 
 func (x *ChangeConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +2019,7 @@ func (x *ChangeConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeConnector.ProtoReflect.Descriptor instead.
 func (*ChangeConnector) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ChangeConnector) GetName() string {
@@ -1969,7 +2089,7 @@ type RecordFields struct {
 
 func (x *RecordFields) Reset() {
 	*x = RecordFields{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2101,7 @@ func (x *RecordFields) String() string {
 func (*RecordFields) ProtoMessage() {}
 
 func (x *RecordFields) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2114,7 @@ func (x *RecordFields) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordFields.ProtoReflect.Descriptor instead.
 func (*RecordFields) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RecordFields) GetId() string {
@@ -2042,7 +2162,7 @@ type Signers struct {
 
 func (x *Signers) Reset() {
 	*x = Signers{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2054,7 +2174,7 @@ func (x *Signers) String() string {
 func (*Signers) ProtoMessage() {}
 
 func (x *Signers) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2067,7 +2187,7 @@ func (x *Signers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signers.ProtoReflect.Descriptor instead.
 func (*Signers) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Signers) GetSigners() []*Signer {
@@ -2092,7 +2212,7 @@ type Signer struct {
 
 func (x *Signer) Reset() {
 	*x = Signer{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2104,7 +2224,7 @@ func (x *Signer) String() string {
 func (*Signer) ProtoMessage() {}
 
 func (x *Signer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2117,7 +2237,7 @@ func (x *Signer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signer.ProtoReflect.Descriptor instead.
 func (*Signer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Signer) GetPerson() string {
@@ -2154,7 +2274,7 @@ type SignerIdentity struct {
 
 func (x *SignerIdentity) Reset() {
 	*x = SignerIdentity{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2166,7 +2286,7 @@ func (x *SignerIdentity) String() string {
 func (*SignerIdentity) ProtoMessage() {}
 
 func (x *SignerIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2179,7 +2299,7 @@ func (x *SignerIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignerIdentity.ProtoReflect.Descriptor instead.
 func (*SignerIdentity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SignerIdentity) GetIssuer() string {
@@ -2208,7 +2328,6 @@ type TargetDriver struct {
 	//	*TargetDriver_Noop
 	//	*TargetDriver_Kubernetes
 	//	*TargetDriver_Config
-	//	*TargetDriver_Terraform
 	Driver        isTargetDriver_Driver `protobuf_oneof:"driver"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2216,7 +2335,7 @@ type TargetDriver struct {
 
 func (x *TargetDriver) Reset() {
 	*x = TargetDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2228,7 +2347,7 @@ func (x *TargetDriver) String() string {
 func (*TargetDriver) ProtoMessage() {}
 
 func (x *TargetDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2241,7 +2360,7 @@ func (x *TargetDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetDriver.ProtoReflect.Descriptor instead.
 func (*TargetDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TargetDriver) GetTarget() string {
@@ -2303,15 +2422,6 @@ func (x *TargetDriver) GetConfig() *ConfigDriver {
 	return nil
 }
 
-func (x *TargetDriver) GetTerraform() *TerraformDriver {
-	if x != nil {
-		if x, ok := x.Driver.(*TargetDriver_Terraform); ok {
-			return x.Terraform
-		}
-	}
-	return nil
-}
-
 type isTargetDriver_Driver interface {
 	isTargetDriver_Driver()
 }
@@ -2336,10 +2446,6 @@ type TargetDriver_Config struct {
 	Config *ConfigDriver `protobuf:"bytes,6,opt,name=config,proto3,oneof"`
 }
 
-type TargetDriver_Terraform struct {
-	Terraform *TerraformDriver `protobuf:"bytes,8,opt,name=terraform,proto3,oneof"`
-}
-
 func (*TargetDriver_Host) isTargetDriver_Driver() {}
 
 func (*TargetDriver_Command) isTargetDriver_Driver() {}
@@ -2349,8 +2455,6 @@ func (*TargetDriver_Noop) isTargetDriver_Driver() {}
 func (*TargetDriver_Kubernetes) isTargetDriver_Driver() {}
 
 func (*TargetDriver_Config) isTargetDriver_Driver() {}
-
-func (*TargetDriver_Terraform) isTargetDriver_Driver() {}
 
 // HostDriver places an application on this machine.
 type HostDriver struct {
@@ -2368,7 +2472,7 @@ type HostDriver struct {
 
 func (x *HostDriver) Reset() {
 	*x = HostDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2380,7 +2484,7 @@ func (x *HostDriver) String() string {
 func (*HostDriver) ProtoMessage() {}
 
 func (x *HostDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2393,7 +2497,7 @@ func (x *HostDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDriver.ProtoReflect.Descriptor instead.
 func (*HostDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HostDriver) GetFolder() string {
@@ -2442,7 +2546,7 @@ type CommandDriver struct {
 
 func (x *CommandDriver) Reset() {
 	*x = CommandDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +2558,7 @@ func (x *CommandDriver) String() string {
 func (*CommandDriver) ProtoMessage() {}
 
 func (x *CommandDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +2571,7 @@ func (x *CommandDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandDriver.ProtoReflect.Descriptor instead.
 func (*CommandDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CommandDriver) GetDeploy() *Command {
@@ -2528,7 +2632,7 @@ type ConfigDriver struct {
 
 func (x *ConfigDriver) Reset() {
 	*x = ConfigDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2540,7 +2644,7 @@ func (x *ConfigDriver) String() string {
 func (*ConfigDriver) ProtoMessage() {}
 
 func (x *ConfigDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2553,7 +2657,7 @@ func (x *ConfigDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDriver.ProtoReflect.Descriptor instead.
 func (*ConfigDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ConfigDriver) GetEntry() *ConfigEntry {
@@ -2591,7 +2695,7 @@ type ConfigEntry struct {
 
 func (x *ConfigEntry) Reset() {
 	*x = ConfigEntry{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2603,7 +2707,7 @@ func (x *ConfigEntry) String() string {
 func (*ConfigEntry) ProtoMessage() {}
 
 func (x *ConfigEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2616,7 +2720,7 @@ func (x *ConfigEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigEntry.ProtoReflect.Descriptor instead.
 func (*ConfigEntry) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ConfigEntry) GetNats() *Nats {
@@ -2651,21 +2755,14 @@ type KubernetesDriver struct {
 	// The namespace that all objects of the target lie in. It must be there.
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// How long objects may take to become ready. Absent: 5 min.
-	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// Field managers besides the server's own controllers that may change what was released
-	// without a release: an operator that injects certificates, for instance. What they own is
-	// no unrecorded change.
-	OtherManagers []string `protobuf:"bytes,10,rep,name=other_managers,json=otherManagers,proto3" json:"other_managers,omitempty"`
-	// Nobody else has workloads in the namespace: one that no release has placed there is an
-	// unrecorded change.
-	WholeNamespace bool `protobuf:"varint,11,opt,name=whole_namespace,json=wholeNamespace,proto3" json:"whole_namespace,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	Timeout       *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *KubernetesDriver) Reset() {
 	*x = KubernetesDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2677,7 +2774,7 @@ func (x *KubernetesDriver) String() string {
 func (*KubernetesDriver) ProtoMessage() {}
 
 func (x *KubernetesDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2690,7 +2787,7 @@ func (x *KubernetesDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesDriver.ProtoReflect.Descriptor instead.
 func (*KubernetesDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *KubernetesDriver) GetKubeconfigFile() string {
@@ -2714,284 +2811,6 @@ func (x *KubernetesDriver) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
-func (x *KubernetesDriver) GetOtherManagers() []string {
-	if x != nil {
-		return x.OtherManagers
-	}
-	return nil
-}
-
-func (x *KubernetesDriver) GetWholeNamespace() bool {
-	if x != nil {
-		return x.WholeNamespace
-	}
-	return false
-}
-
-// TerraformDriver applies a configuration of Terraform or OpenTofu that an artifact holds. What
-// is applied is the plan that people approved, as a file, and no other.
-type TerraformDriver struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Folder of the target, an absolute path: the fence, the ledger, what was placed, and the
-	// state where no backend is given lie in it. All executors of the target share it.
-	Folder string `protobuf:"bytes,1,opt,name=folder,proto3" json:"folder,omitempty"`
-	// The program, an absolute path: terraform or tofu.
-	Binary string `protobuf:"bytes,2,opt,name=binary,proto3" json:"binary,omitempty"`
-	// The version that it must have, such as 1.11.4. Another one is refused.
-	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	// Where the state is, whatever the artifact says. Absent: a file below folder.
-	Backend *TerraformBackend `protobuf:"bytes,4,opt,name=backend,proto3" json:"backend,omitempty"`
-	// Folder with the providers, laid out as a file system mirror. From nowhere else is one
-	// installed. Absent: those that are built in are all there is.
-	ProviderFolder string `protobuf:"bytes,5,opt,name=provider_folder,json=providerFolder,proto3" json:"provider_folder,omitempty"`
-	// Values of the configuration's variables. {version} stands for the version that is
-	// released, {digest} for the digest of the artifact, {target} for the target's id. Never
-	// secrets.
-	Variables map[string]string `protobuf:"bytes,6,rep,name=variables,proto3" json:"variables,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Environment variables of the program; nothing is inherited. Never secrets.
-	Env map[string]string `protobuf:"bytes,7,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Secrets with which is planned: they should allow to read and no more.
-	PlanCredentials []*TerraformCredential `protobuf:"bytes,8,rep,name=plan_credentials,json=planCredentials,proto3" json:"plan_credentials,omitempty"`
-	// Secrets with which a plan is applied, besides and instead of those above. They are read
-	// when everything else was looked at, right before.
-	ApplyCredentials []*TerraformCredential `protobuf:"bytes,9,rep,name=apply_credentials,json=applyCredentials,proto3" json:"apply_credentials,omitempty"`
-	// What is never destroyed, replaced or let go of: types, such as aws_db_instance, and
-	// addresses, in which * stands for anything: module.shop.*, aws_s3_bucket.orders.
-	Protect []string `protobuf:"bytes,10,rep,name=protect,proto3" json:"protect,omitempty"`
-	// How long a plan, or the application of one, may take. Absent: 10 min.
-	Timeout *durationpb.Duration `protobuf:"bytes,11,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// How long the program may take to end by itself when it is interrupted, before it is
-	// killed with all that it started. Absent: 30 s.
-	Grace         *durationpb.Duration `protobuf:"bytes,12,opt,name=grace,proto3" json:"grace,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TerraformDriver) Reset() {
-	*x = TerraformDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TerraformDriver) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TerraformDriver) ProtoMessage() {}
-
-func (x *TerraformDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TerraformDriver.ProtoReflect.Descriptor instead.
-func (*TerraformDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{30}
-}
-
-func (x *TerraformDriver) GetFolder() string {
-	if x != nil {
-		return x.Folder
-	}
-	return ""
-}
-
-func (x *TerraformDriver) GetBinary() string {
-	if x != nil {
-		return x.Binary
-	}
-	return ""
-}
-
-func (x *TerraformDriver) GetVersion() string {
-	if x != nil {
-		return x.Version
-	}
-	return ""
-}
-
-func (x *TerraformDriver) GetBackend() *TerraformBackend {
-	if x != nil {
-		return x.Backend
-	}
-	return nil
-}
-
-func (x *TerraformDriver) GetProviderFolder() string {
-	if x != nil {
-		return x.ProviderFolder
-	}
-	return ""
-}
-
-func (x *TerraformDriver) GetVariables() map[string]string {
-	if x != nil {
-		return x.Variables
-	}
-	return nil
-}
-
-func (x *TerraformDriver) GetEnv() map[string]string {
-	if x != nil {
-		return x.Env
-	}
-	return nil
-}
-
-func (x *TerraformDriver) GetPlanCredentials() []*TerraformCredential {
-	if x != nil {
-		return x.PlanCredentials
-	}
-	return nil
-}
-
-func (x *TerraformDriver) GetApplyCredentials() []*TerraformCredential {
-	if x != nil {
-		return x.ApplyCredentials
-	}
-	return nil
-}
-
-func (x *TerraformDriver) GetProtect() []string {
-	if x != nil {
-		return x.Protect
-	}
-	return nil
-}
-
-func (x *TerraformDriver) GetTimeout() *durationpb.Duration {
-	if x != nil {
-		return x.Timeout
-	}
-	return nil
-}
-
-func (x *TerraformDriver) GetGrace() *durationpb.Duration {
-	if x != nil {
-		return x.Grace
-	}
-	return nil
-}
-
-// TerraformBackend says where a state is.
-type TerraformBackend struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its type, such as s3, gcs, azurerm, pg, http or kubernetes. Those that plan elsewhere are
-	// refused.
-	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	// Its settings. Never secrets: those are credentials.
-	Settings      map[string]string `protobuf:"bytes,2,rep,name=settings,proto3" json:"settings,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TerraformBackend) Reset() {
-	*x = TerraformBackend{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TerraformBackend) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TerraformBackend) ProtoMessage() {}
-
-func (x *TerraformBackend) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TerraformBackend.ProtoReflect.Descriptor instead.
-func (*TerraformBackend) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{31}
-}
-
-func (x *TerraformBackend) GetType() string {
-	if x != nil {
-		return x.Type
-	}
-	return ""
-}
-
-func (x *TerraformBackend) GetSettings() map[string]string {
-	if x != nil {
-		return x.Settings
-	}
-	return nil
-}
-
-// TerraformCredential is a secret in an environment variable of one run.
-type TerraformCredential struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The variable, such as AWS_SECRET_ACCESS_KEY.
-	Env string `protobuf:"bytes,1,opt,name=env,proto3" json:"env,omitempty"`
-	// File that holds it, an absolute path. It is read for every run, so that it may change.
-	File          string `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TerraformCredential) Reset() {
-	*x = TerraformCredential{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TerraformCredential) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TerraformCredential) ProtoMessage() {}
-
-func (x *TerraformCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TerraformCredential.ProtoReflect.Descriptor instead.
-func (*TerraformCredential) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
-}
-
-func (x *TerraformCredential) GetEnv() string {
-	if x != nil {
-		return x.Env
-	}
-	return ""
-}
-
-func (x *TerraformCredential) GetFile() string {
-	if x != nil {
-		return x.File
-	}
-	return ""
-}
-
 // NoopDriver changes nothing: it is for measuring.
 type NoopDriver struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3001,7 +2820,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3013,7 +2832,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3026,7 +2845,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
 }
 
 // Command is an argument vector.
@@ -3044,7 +2863,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3056,7 +2875,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3069,7 +2888,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Command) GetArgv() []string {
@@ -3116,7 +2935,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3128,7 +2947,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3141,7 +2960,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -3225,7 +3044,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3237,7 +3056,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3250,7 +3069,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Digest) GetUrlFile() string {
@@ -3312,7 +3131,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3324,7 +3143,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3337,7 +3156,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -3362,7 +3181,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3374,7 +3193,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3387,7 +3206,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Token) GetSha256() string {
@@ -3535,7 +3354,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
 	"\x04Grpc\x12\x1f\n" +
 	"\x06listen\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06listen\x12+\n" +
-	"\x03tls\x18\x02 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\"\xbc\x02\n" +
+	"\x03tls\x18\x02 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\"\xa0\x03\n" +
 	"\tValidator\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12=\n" +
@@ -3543,7 +3362,14 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\n" +
 	"registries\x18\x04 \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
 	"registries\x12I\n" +
-	"\x0emetric_sources\x18\x05 \x03(\v2\".shipwarden.config.v1.MetricSourceR\rmetricSources\"\xf3\x01\n" +
+	"\x0emetric_sources\x18\x05 \x03(\v2\".shipwarden.config.v1.MetricSourceR\rmetricSources\x12b\n" +
+	"\x13kubernetes_clusters\x18\v \x03(\v2'.shipwarden.config.v1.KubernetesClusterB\b\xbaH\x05\x92\x01\x02\x10@R\x12kubernetesClusters\"x\n" +
+	"\x11KubernetesCluster\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x120\n" +
+	"\x0fkubeconfig_file\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x0ekubeconfigFile\"\x7f\n" +
+	"\x0fKubernetesPlace\x12!\n" +
+	"\acluster\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\acluster\x12I\n" +
+	"\tnamespace\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\tnamespace\"\xf3\x01\n" +
 	"\fMetricSource\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1c\n" +
 	"\x03url\x18\x02 \x01(\tB\n" +
@@ -3558,7 +3384,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02H\x00R\x05value\x12(\n" +
 	"\n" +
 	"value_file\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x10\x01H\x00R\tvalueFileB\r\n" +
-	"\x04from\x12\x05\xbaH\x02\b\x01\"\xfb\x03\n" +
+	"\x04from\x12\x05\xbaH\x02\b\x01\"\xc2\x04\n" +
 	"\rTargetAddress\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x12\x19\n" +
 	"\bbase_url\x18\x02 \x01(\tR\abaseUrl\x12\x1f\n" +
@@ -3575,12 +3401,15 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"dns_server\x18\t \x01(\tR\tdnsServer\x12z\n" +
 	"\tdns_zones\x18\n" +
 	" \x03(\tB]\xbaHZ\x92\x01W\x10\x10\"SrQ2O^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?[.])*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bdnsZones\x129\n" +
-	"\x06config\x18\f \x01(\v2!.shipwarden.config.v1.ConfigEntryR\x06config\"|\n" +
+	"\x06config\x18\f \x01(\v2!.shipwarden.config.v1.ConfigEntryR\x06config\x12E\n" +
+	"\n" +
+	"kubernetes\x18\x14 \x01(\v2%.shipwarden.config.v1.KubernetesPlaceR\n" +
+	"kubernetes\"|\n" +
 	"\bRegistry\x12\x1b\n" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xe1\x04\n" +
+	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\x8b\x04\n" +
 	"\bExecutor\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12<\n" +
@@ -3592,9 +3421,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x11change_connectors\x18\x06 \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\x12F\n" +
 	"\ralert_sources\x18\a \x03(\v2!.shipwarden.config.v1.AlertSourceR\falertSources\x128\n" +
 	"\x13sigstore_root_files\x18\b \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\bR\x11sigstoreRootFiles\x12!\n" +
-	"\fstate_folder\x18\t \x01(\tR\vstateFolder\x12T\n" +
-	"\x0freconcile_every\x18\x0e \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
-	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x0ereconcileEvery\"\xe8\x02\n" +
+	"\fstate_folder\x18\t \x01(\tR\vstateFolder\"\xe8\x02\n" +
 	"\x0fChangeConnector\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1c\n" +
 	"\x03url\x18\x02 \x01(\tB\n" +
@@ -3623,7 +3450,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x0esigner.nothing\x120must have a key in ssh, or one of the identities\x1a,this.ssh.size() + this.identities.size() > 0\"U\n" +
 	"\x0eSignerIdentity\x12 \n" +
 	"\x06issuer\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x88\x01\x01R\x06issuer\x12!\n" +
-	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xc0\x03\n" +
+	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xf9\x02\n" +
 	"\fTargetDriver\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x126\n" +
 	"\x04host\x18\x02 \x01(\v2 .shipwarden.config.v1.HostDriverH\x00R\x04host\x12?\n" +
@@ -3632,8 +3459,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\n" +
 	"kubernetes\x18\x05 \x01(\v2&.shipwarden.config.v1.KubernetesDriverH\x00R\n" +
 	"kubernetes\x12<\n" +
-	"\x06config\x18\x06 \x01(\v2\".shipwarden.config.v1.ConfigDriverH\x00R\x06config\x12E\n" +
-	"\tterraform\x18\b \x01(\v2%.shipwarden.config.v1.TerraformDriverH\x00R\tterraformB\x0f\n" +
+	"\x06config\x18\x06 \x01(\v2\".shipwarden.config.v1.ConfigDriverH\x00R\x06configB\x0f\n" +
 	"\x06driver\x12\x05\xbaH\x02\b\x01\"\x8f\x01\n" +
 	"\n" +
 	"HostDriver\x12#\n" +
@@ -3656,47 +3482,12 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\vConfigEntry\x126\n" +
 	"\x04nats\x18\x01 \x01(\v2\x1a.shipwarden.config.v1.NatsB\x06\xbaH\x03\xc8\x01\x01R\x04nats\x122\n" +
 	"\x06bucket\x18\x02 \x01(\tB\x1a\xbaH\x17r\x15\x18\x80\x012\x10^[a-zA-Z0-9_-]+$R\x06bucket\x12D\n" +
-	"\x03key\x18\x03 \x01(\tB2\xbaH/r-\x18\x80\x022(^[-/_=a-zA-Z0-9]+([.][-/_=a-zA-Z0-9]+)*$R\x03key\"\xbc\x02\n" +
+	"\x03key\x18\x03 \x01(\tB2\xbaH/r-\x18\x80\x022(^[-/_=a-zA-Z0-9]+([.][-/_=a-zA-Z0-9]+)*$R\x03key\"\xd7\x01\n" +
 	"\x10KubernetesDriver\x124\n" +
 	"\x0fkubeconfig_file\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x0ekubeconfigFile\x12I\n" +
 	"\tnamespace\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\tnamespace\x12B\n" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
-	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\x12:\n" +
-	"\x0eother_managers\x18\n" +
-	" \x03(\tB\x13\xbaH\x10\x92\x01\r\x10 \x18\x01\"\ar\x05\x10\x01\x18\x80\x01R\rotherManagers\x12'\n" +
-	"\x0fwhole_namespace\x18\v \x01(\bR\x0ewholeNamespace\"\xeb\a\n" +
-	"\x0fTerraformDriver\x12#\n" +
-	"\x06folder\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x06folder\x12#\n" +
-	"\x06binary\x18\x02 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x06binary\x12O\n" +
-	"\aversion\x18\x03 \x01(\tB5\xbaH2r0\x18@2,^[0-9]+[.][0-9]+[.][0-9]+(-[0-9A-Za-z.-]+)?$R\aversion\x12@\n" +
-	"\abackend\x18\x04 \x01(\v2&.shipwarden.config.v1.TerraformBackendR\abackend\x128\n" +
-	"\x0fprovider_folder\x18\x05 \x01(\tB\x0f\xbaH\fr\n" +
-	"2\b^(/.+)?$R\x0eproviderFolder\x12\x88\x01\n" +
-	"\tvariables\x18\x06 \x03(\v24.shipwarden.config.v1.TerraformDriver.VariablesEntryB4\xbaH1\x9a\x01.\x10@\"#r!2\x1f^[A-Za-z_][A-Za-z0-9_-]{0,127}$*\x05r\x03\x18\x80 R\tvariables\x12J\n" +
-	"\x03env\x18\a \x03(\v2..shipwarden.config.v1.TerraformDriver.EnvEntryB\b\xbaH\x05\x9a\x01\x02\x10@R\x03env\x12^\n" +
-	"\x10plan_credentials\x18\b \x03(\v2).shipwarden.config.v1.TerraformCredentialB\b\xbaH\x05\x92\x01\x02\x10 R\x0fplanCredentials\x12`\n" +
-	"\x11apply_credentials\x18\t \x03(\v2).shipwarden.config.v1.TerraformCredentialB\b\xbaH\x05\x92\x01\x02\x10 R\x10applyCredentials\x12.\n" +
-	"\aprotect\x18\n" +
-	" \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x10\x80\x02\x18\x01\"\ar\x05\x10\x01\x18\x80\x04R\aprotect\x12B\n" +
-	"\atimeout\x18\v \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
-	"\xaa\x01\a\"\x03\b\xa08*\x00R\atimeout\x12>\n" +
-	"\x05grace\x18\f \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
-	"\xaa\x01\a\"\x03\b\xd8\x04*\x00R\x05grace\x1a<\n" +
-	"\x0eVariablesEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a6\n" +
-	"\bEnvEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x97\x02\n" +
-	"\x10TerraformBackend\x12G\n" +
-	"\x04type\x18\x01 \x01(\tB3\xbaH0r.2\x16^[a-z][a-z0-9_]{0,39}$Z\x05localZ\x06remoteZ\x05cloudR\x04type\x12}\n" +
-	"\bsettings\x18\x02 \x03(\v24.shipwarden.config.v1.TerraformBackend.SettingsEntryB+\xbaH(\x9a\x01%\x10@\"\x1ar\x182\x16^[a-z][a-z0-9_]{0,79}$*\x05r\x03\x18\x80 R\bsettings\x1a;\n" +
-	"\rSettingsEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"o\n" +
-	"\x13TerraformCredential\x127\n" +
-	"\x03env\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[A-Za-z_][A-Za-z0-9_]{0,127}$R\x03env\x12\x1f\n" +
-	"\x04file\x18\x02 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x04file\"\f\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\"\f\n" +
 	"\n" +
 	"NoopDriver\"\xd0\x01\n" +
 	"\aCommand\x12\x1e\n" +
@@ -3745,7 +3536,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
@@ -3764,115 +3555,103 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*Mail)(nil),                // 14: shipwarden.config.v1.Mail
 	(*Grpc)(nil),                // 15: shipwarden.config.v1.Grpc
 	(*Validator)(nil),           // 16: shipwarden.config.v1.Validator
-	(*MetricSource)(nil),        // 17: shipwarden.config.v1.MetricSource
-	(*MetricHeader)(nil),        // 18: shipwarden.config.v1.MetricHeader
-	(*TargetAddress)(nil),       // 19: shipwarden.config.v1.TargetAddress
-	(*Registry)(nil),            // 20: shipwarden.config.v1.Registry
-	(*Executor)(nil),            // 21: shipwarden.config.v1.Executor
-	(*ChangeConnector)(nil),     // 22: shipwarden.config.v1.ChangeConnector
-	(*RecordFields)(nil),        // 23: shipwarden.config.v1.RecordFields
-	(*Signers)(nil),             // 24: shipwarden.config.v1.Signers
-	(*Signer)(nil),              // 25: shipwarden.config.v1.Signer
-	(*SignerIdentity)(nil),      // 26: shipwarden.config.v1.SignerIdentity
-	(*TargetDriver)(nil),        // 27: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 28: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 29: shipwarden.config.v1.CommandDriver
-	(*ConfigDriver)(nil),        // 30: shipwarden.config.v1.ConfigDriver
-	(*ConfigEntry)(nil),         // 31: shipwarden.config.v1.ConfigEntry
-	(*KubernetesDriver)(nil),    // 32: shipwarden.config.v1.KubernetesDriver
-	(*TerraformDriver)(nil),     // 33: shipwarden.config.v1.TerraformDriver
-	(*TerraformBackend)(nil),    // 34: shipwarden.config.v1.TerraformBackend
-	(*TerraformCredential)(nil), // 35: shipwarden.config.v1.TerraformCredential
-	(*NoopDriver)(nil),          // 36: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 37: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 38: shipwarden.config.v1.Recorder
-	(*Digest)(nil),              // 39: shipwarden.config.v1.Digest
-	(*Tokens)(nil),              // 40: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 41: shipwarden.config.v1.Token
-	nil,                         // 42: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 43: shipwarden.config.v1.TerraformDriver.VariablesEntry
-	nil,                         // 44: shipwarden.config.v1.TerraformDriver.EnvEntry
-	nil,                         // 45: shipwarden.config.v1.TerraformBackend.SettingsEntry
-	nil,                         // 46: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 47: google.protobuf.Duration
+	(*KubernetesCluster)(nil),   // 17: shipwarden.config.v1.KubernetesCluster
+	(*KubernetesPlace)(nil),     // 18: shipwarden.config.v1.KubernetesPlace
+	(*MetricSource)(nil),        // 19: shipwarden.config.v1.MetricSource
+	(*MetricHeader)(nil),        // 20: shipwarden.config.v1.MetricHeader
+	(*TargetAddress)(nil),       // 21: shipwarden.config.v1.TargetAddress
+	(*Registry)(nil),            // 22: shipwarden.config.v1.Registry
+	(*Executor)(nil),            // 23: shipwarden.config.v1.Executor
+	(*ChangeConnector)(nil),     // 24: shipwarden.config.v1.ChangeConnector
+	(*RecordFields)(nil),        // 25: shipwarden.config.v1.RecordFields
+	(*Signers)(nil),             // 26: shipwarden.config.v1.Signers
+	(*Signer)(nil),              // 27: shipwarden.config.v1.Signer
+	(*SignerIdentity)(nil),      // 28: shipwarden.config.v1.SignerIdentity
+	(*TargetDriver)(nil),        // 29: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 30: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 31: shipwarden.config.v1.CommandDriver
+	(*ConfigDriver)(nil),        // 32: shipwarden.config.v1.ConfigDriver
+	(*ConfigEntry)(nil),         // 33: shipwarden.config.v1.ConfigEntry
+	(*KubernetesDriver)(nil),    // 34: shipwarden.config.v1.KubernetesDriver
+	(*NoopDriver)(nil),          // 35: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 36: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 37: shipwarden.config.v1.Recorder
+	(*Digest)(nil),              // 38: shipwarden.config.v1.Digest
+	(*Tokens)(nil),              // 39: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 40: shipwarden.config.v1.Token
+	nil,                         // 41: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 42: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 43: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	4,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	6,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	7,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	47, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	43, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	9,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
 	3,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
 	15, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
 	13, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
-	22, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	24, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	12, // 11: shipwarden.config.v1.Approval.oidc:type_name -> shipwarden.config.v1.Oidc
 	11, // 12: shipwarden.config.v1.Approval.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	20, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
+	22, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
 	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
 	5,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	47, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	43, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
 	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	47, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	43, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
 	14, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	42, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	41, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
 	5,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
 	3,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	19, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	20, // 24: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	17, // 25: shipwarden.config.v1.Validator.metric_sources:type_name -> shipwarden.config.v1.MetricSource
-	5,  // 26: shipwarden.config.v1.MetricSource.tls:type_name -> shipwarden.config.v1.Tls
-	18, // 27: shipwarden.config.v1.MetricSource.headers:type_name -> shipwarden.config.v1.MetricHeader
-	5,  // 28: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
-	31, // 29: shipwarden.config.v1.TargetAddress.config:type_name -> shipwarden.config.v1.ConfigEntry
-	3,  // 30: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	27, // 31: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	20, // 32: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	22, // 33: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	11, // 34: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	47, // 35: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
-	23, // 36: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	47, // 37: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	25, // 38: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	26, // 39: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
-	28, // 40: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	29, // 41: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	36, // 42: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	32, // 43: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
-	30, // 44: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
-	33, // 45: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
-	37, // 46: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	37, // 47: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	37, // 48: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	37, // 49: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	37, // 50: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
-	31, // 51: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
-	47, // 52: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
+	21, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	22, // 24: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	19, // 25: shipwarden.config.v1.Validator.metric_sources:type_name -> shipwarden.config.v1.MetricSource
+	17, // 26: shipwarden.config.v1.Validator.kubernetes_clusters:type_name -> shipwarden.config.v1.KubernetesCluster
+	5,  // 27: shipwarden.config.v1.MetricSource.tls:type_name -> shipwarden.config.v1.Tls
+	20, // 28: shipwarden.config.v1.MetricSource.headers:type_name -> shipwarden.config.v1.MetricHeader
+	5,  // 29: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
+	33, // 30: shipwarden.config.v1.TargetAddress.config:type_name -> shipwarden.config.v1.ConfigEntry
+	18, // 31: shipwarden.config.v1.TargetAddress.kubernetes:type_name -> shipwarden.config.v1.KubernetesPlace
+	3,  // 32: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	29, // 33: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	22, // 34: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	24, // 35: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	11, // 36: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
+	25, // 37: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	43, // 38: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	27, // 39: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	28, // 40: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
+	30, // 41: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	31, // 42: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	35, // 43: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	34, // 44: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
+	32, // 45: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
+	36, // 46: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	36, // 47: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	36, // 48: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	36, // 49: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	36, // 50: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	33, // 51: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
+	43, // 52: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
 	4,  // 53: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
-	47, // 54: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
-	34, // 55: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
-	43, // 56: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
-	44, // 57: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
-	35, // 58: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	35, // 59: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	47, // 60: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
-	47, // 61: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
-	45, // 62: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
-	46, // 63: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	47, // 64: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 65: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 66: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 67: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	39, // 68: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
-	47, // 69: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
-	41, // 70: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	71, // [71:71] is the sub-list for method output_type
-	71, // [71:71] is the sub-list for method input_type
-	71, // [71:71] is the sub-list for extension type_name
-	71, // [71:71] is the sub-list for extension extendee
-	0,  // [0:71] is the sub-list for field type_name
+	43, // 54: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
+	42, // 55: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	43, // 56: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 57: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 58: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 59: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	38, // 60: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
+	43, // 61: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
+	40, // 62: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	63, // [63:63] is the sub-list for method output_type
+	63, // [63:63] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -3880,17 +3659,16 @@ func file_shipwarden_config_v1_config_proto_init() {
 	if File_shipwarden_config_v1_config_proto != nil {
 		return
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[15].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[17].OneofWrappers = []any{
 		(*MetricHeader_Value)(nil),
 		(*MetricHeader_ValueFile)(nil),
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[24].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[26].OneofWrappers = []any{
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
 		(*TargetDriver_Kubernetes)(nil),
 		(*TargetDriver_Config)(nil),
-		(*TargetDriver_Terraform)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3898,7 +3676,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   44,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

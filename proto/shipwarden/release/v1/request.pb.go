@@ -379,6 +379,112 @@ func (MetricBaseline_Direction) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18, 1}
 }
 
+// Kind of a workload.
+type KubernetesWorkload_Kind int32
+
+const (
+	KubernetesWorkload_KIND_UNSPECIFIED  KubernetesWorkload_Kind = 0
+	KubernetesWorkload_KIND_DEPLOYMENT   KubernetesWorkload_Kind = 1
+	KubernetesWorkload_KIND_STATEFUL_SET KubernetesWorkload_Kind = 2
+	KubernetesWorkload_KIND_DAEMON_SET   KubernetesWorkload_Kind = 3
+)
+
+// Enum value maps for KubernetesWorkload_Kind.
+var (
+	KubernetesWorkload_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_DEPLOYMENT",
+		2: "KIND_STATEFUL_SET",
+		3: "KIND_DAEMON_SET",
+	}
+	KubernetesWorkload_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED":  0,
+		"KIND_DEPLOYMENT":   1,
+		"KIND_STATEFUL_SET": 2,
+		"KIND_DAEMON_SET":   3,
+	}
+)
+
+func (x KubernetesWorkload_Kind) Enum() *KubernetesWorkload_Kind {
+	p := new(KubernetesWorkload_Kind)
+	*p = x
+	return p
+}
+
+func (x KubernetesWorkload_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KubernetesWorkload_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_request_proto_enumTypes[6].Descriptor()
+}
+
+func (KubernetesWorkload_Kind) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_request_proto_enumTypes[6]
+}
+
+func (x KubernetesWorkload_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KubernetesWorkload_Kind.Descriptor instead.
+func (KubernetesWorkload_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20, 0}
+}
+
+// Level of the standards.
+type KubernetesPodControl_Level int32
+
+const (
+	KubernetesPodControl_LEVEL_UNSPECIFIED KubernetesPodControl_Level = 0
+	KubernetesPodControl_LEVEL_PRIVILEGED  KubernetesPodControl_Level = 1
+	KubernetesPodControl_LEVEL_BASELINE    KubernetesPodControl_Level = 2
+	KubernetesPodControl_LEVEL_RESTRICTED  KubernetesPodControl_Level = 3
+)
+
+// Enum value maps for KubernetesPodControl_Level.
+var (
+	KubernetesPodControl_Level_name = map[int32]string{
+		0: "LEVEL_UNSPECIFIED",
+		1: "LEVEL_PRIVILEGED",
+		2: "LEVEL_BASELINE",
+		3: "LEVEL_RESTRICTED",
+	}
+	KubernetesPodControl_Level_value = map[string]int32{
+		"LEVEL_UNSPECIFIED": 0,
+		"LEVEL_PRIVILEGED":  1,
+		"LEVEL_BASELINE":    2,
+		"LEVEL_RESTRICTED":  3,
+	}
+)
+
+func (x KubernetesPodControl_Level) Enum() *KubernetesPodControl_Level {
+	p := new(KubernetesPodControl_Level)
+	*p = x
+	return p
+}
+
+func (x KubernetesPodControl_Level) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KubernetesPodControl_Level) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_request_proto_enumTypes[7].Descriptor()
+}
+
+func (KubernetesPodControl_Level) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_request_proto_enumTypes[7]
+}
+
+func (x KubernetesPodControl_Level) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KubernetesPodControl_Level.Descriptor instead.
+func (KubernetesPodControl_Level) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{24, 0}
+}
+
 // Whether data can be brought back.
 type Risk_Data int32
 
@@ -423,11 +529,11 @@ func (x Risk_Data) String() string {
 }
 
 func (Risk_Data) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_request_proto_enumTypes[6].Descriptor()
+	return file_shipwarden_release_v1_request_proto_enumTypes[8].Descriptor()
 }
 
 func (Risk_Data) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_request_proto_enumTypes[6]
+	return &file_shipwarden_release_v1_request_proto_enumTypes[8]
 }
 
 func (x Risk_Data) Number() protoreflect.EnumNumber {
@@ -436,7 +542,7 @@ func (x Risk_Data) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Risk_Data.Descriptor instead.
 func (Risk_Data) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{31, 0}
 }
 
 // Outcome of a request.
@@ -487,11 +593,11 @@ func (x Answer_Outcome) String() string {
 }
 
 func (Answer_Outcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_request_proto_enumTypes[7].Descriptor()
+	return file_shipwarden_release_v1_request_proto_enumTypes[9].Descriptor()
 }
 
 func (Answer_Outcome) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_request_proto_enumTypes[7]
+	return &file_shipwarden_release_v1_request_proto_enumTypes[9]
 }
 
 func (x Answer_Outcome) Number() protoreflect.EnumNumber {
@@ -500,7 +606,7 @@ func (x Answer_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Outcome.Descriptor instead.
 func (Answer_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{33, 0}
 }
 
 // Request asks for one release of one service to one environment. CI publishes
@@ -1195,6 +1301,8 @@ type Check struct {
 	//	*Check_Dns
 	//	*Check_Tls
 	//	*Check_Prometheus
+	//	*Check_KubernetesRollout
+	//	*Check_KubernetesSecurity
 	Probe isCheck_Probe `protobuf_oneof:"probe"`
 	// The share of samples that must pass, in (0, 1]. Absent: all.
 	MinPassRatio *float64 `protobuf:"fixed64,4,opt,name=min_pass_ratio,json=minPassRatio,proto3,oneof" json:"min_pass_ratio,omitempty"`
@@ -1304,6 +1412,24 @@ func (x *Check) GetPrometheus() *PrometheusProbe {
 	return nil
 }
 
+func (x *Check) GetKubernetesRollout() *KubernetesRolloutProbe {
+	if x != nil {
+		if x, ok := x.Probe.(*Check_KubernetesRollout); ok {
+			return x.KubernetesRollout
+		}
+	}
+	return nil
+}
+
+func (x *Check) GetKubernetesSecurity() *KubernetesSecurityProbe {
+	if x != nil {
+		if x, ok := x.Probe.(*Check_KubernetesSecurity); ok {
+			return x.KubernetesSecurity
+		}
+	}
+	return nil
+}
+
 func (x *Check) GetMinPassRatio() float64 {
 	if x != nil && x.MinPassRatio != nil {
 		return *x.MinPassRatio
@@ -1353,6 +1479,14 @@ type Check_Prometheus struct {
 	Prometheus *PrometheusProbe `protobuf:"bytes,10,opt,name=prometheus,proto3,oneof"`
 }
 
+type Check_KubernetesRollout struct {
+	KubernetesRollout *KubernetesRolloutProbe `protobuf:"bytes,16,opt,name=kubernetes_rollout,json=kubernetesRollout,proto3,oneof"`
+}
+
+type Check_KubernetesSecurity struct {
+	KubernetesSecurity *KubernetesSecurityProbe `protobuf:"bytes,17,opt,name=kubernetes_security,json=kubernetesSecurity,proto3,oneof"`
+}
+
 func (*Check_Http) isCheck_Probe() {}
 
 func (*Check_Tcp) isCheck_Probe() {}
@@ -1364,6 +1498,10 @@ func (*Check_Dns) isCheck_Probe() {}
 func (*Check_Tls) isCheck_Probe() {}
 
 func (*Check_Prometheus) isCheck_Probe() {}
+
+func (*Check_KubernetesRollout) isCheck_Probe() {}
+
+func (*Check_KubernetesSecurity) isCheck_Probe() {}
 
 // HttpProbe asks for a page and looks at the answer.
 type HttpProbe struct {
@@ -2305,6 +2443,761 @@ func (x *MetricBaseline) GetTolerance() float64 {
 	return 0
 }
 
+// KubernetesWorkloads are workloads of the namespace that the target is, by their names or by
+// labels that they bear. Which namespace of which cluster it is, is said by the validator's
+// configuration.
+type KubernetesWorkloads struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By kind and name.
+	Named []*KubernetesWorkload `protobuf:"bytes,1,rep,name=named,proto3" json:"named,omitempty"`
+	// All Deployments, StatefulSets and DaemonSets that bear all of these labels.
+	Labels        map[string]string `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesWorkloads) Reset() {
+	*x = KubernetesWorkloads{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesWorkloads) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesWorkloads) ProtoMessage() {}
+
+func (x *KubernetesWorkloads) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesWorkloads.ProtoReflect.Descriptor instead.
+func (*KubernetesWorkloads) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *KubernetesWorkloads) GetNamed() []*KubernetesWorkload {
+	if x != nil {
+		return x.Named
+	}
+	return nil
+}
+
+func (x *KubernetesWorkloads) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+// KubernetesWorkload names a workload.
+type KubernetesWorkload struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its kind.
+	Kind KubernetesWorkload_Kind `protobuf:"varint,1,opt,name=kind,proto3,enum=shipwarden.release.v1.KubernetesWorkload_Kind" json:"kind,omitempty"`
+	// Its name.
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesWorkload) Reset() {
+	*x = KubernetesWorkload{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesWorkload) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesWorkload) ProtoMessage() {}
+
+func (x *KubernetesWorkload) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesWorkload.ProtoReflect.Descriptor instead.
+func (*KubernetesWorkload) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *KubernetesWorkload) GetKind() KubernetesWorkload_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return KubernetesWorkload_KIND_UNSPECIFIED
+}
+
+func (x *KubernetesWorkload) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// KubernetesRolloutProbe looks whether workloads are rolled out as they are to be, and their
+// pods keep running.
+type KubernetesRolloutProbe struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which.
+	Workloads *KubernetesWorkloads `protobuf:"bytes,1,opt,name=workloads,proto3" json:"workloads,omitempty"`
+	// No container of their pods was started again more often than this. Absent: never.
+	MaxRestarts *uint32 `protobuf:"varint,2,opt,name=max_restarts,json=maxRestarts,proto3,oneof" json:"max_restarts,omitempty"`
+	// Since the change began there is no event of the type Warning with one of these reasons, such
+	// as BackOff, about the workloads or their pods.
+	NoEvents []string `protobuf:"bytes,3,rep,name=no_events,json=noEvents,proto3" json:"no_events,omitempty"`
+	// How long one look may take. Absent: 5 s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesRolloutProbe) Reset() {
+	*x = KubernetesRolloutProbe{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesRolloutProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesRolloutProbe) ProtoMessage() {}
+
+func (x *KubernetesRolloutProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesRolloutProbe.ProtoReflect.Descriptor instead.
+func (*KubernetesRolloutProbe) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *KubernetesRolloutProbe) GetWorkloads() *KubernetesWorkloads {
+	if x != nil {
+		return x.Workloads
+	}
+	return nil
+}
+
+func (x *KubernetesRolloutProbe) GetMaxRestarts() uint32 {
+	if x != nil && x.MaxRestarts != nil {
+		return *x.MaxRestarts
+	}
+	return 0
+}
+
+func (x *KubernetesRolloutProbe) GetNoEvents() []string {
+	if x != nil {
+		return x.NoEvents
+	}
+	return nil
+}
+
+func (x *KubernetesRolloutProbe) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+// KubernetesSecurityProbe looks whether controls of security hold in what runs. Each control that
+// is there is a check of its own, with samples and a verdict of its own, whose name is that of
+// the check, a dot and the name of the field. None of them can be outvoted: one sample that
+// failed fails it.
+type KubernetesSecurityProbe struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The workloads whose pods are looked at; for exposure the namespace is.
+	Workloads *KubernetesWorkloads `protobuf:"bytes,1,opt,name=workloads,proto3" json:"workloads,omitempty"`
+	// Every container runs an image that was approved.
+	ImageDigests *KubernetesImageControl `protobuf:"bytes,2,opt,name=image_digests,json=imageDigests,proto3" json:"image_digests,omitempty"`
+	// The pods, and what the namespace lets in, keep to a Pod Security Standard.
+	PodSecurity *KubernetesPodControl `protobuf:"bytes,3,opt,name=pod_security,json=podSecurity,proto3" json:"pod_security,omitempty"`
+	// Policies of the network select every pod.
+	NetworkPolicy *KubernetesNetworkControl `protobuf:"bytes,4,opt,name=network_policy,json=networkPolicy,proto3" json:"network_policy,omitempty"`
+	// Nothing in the namespace can be reached from outside but what is allowed to be.
+	Exposure *KubernetesExposureControl `protobuf:"bytes,5,opt,name=exposure,proto3" json:"exposure,omitempty"`
+	// The service accounts of the pods have no other rights than they are to have.
+	ServiceAccount *KubernetesAccountControl `protobuf:"bytes,6,opt,name=service_account,json=serviceAccount,proto3" json:"service_account,omitempty"`
+	// Nothing that looks like a secret stands in plain text in the pods and in the ConfigMaps that
+	// they use.
+	PlainSecrets *KubernetesSecretControl `protobuf:"bytes,7,opt,name=plain_secrets,json=plainSecrets,proto3" json:"plain_secrets,omitempty"`
+	// How long one look may take. Absent: 5 s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,8,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesSecurityProbe) Reset() {
+	*x = KubernetesSecurityProbe{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesSecurityProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesSecurityProbe) ProtoMessage() {}
+
+func (x *KubernetesSecurityProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesSecurityProbe.ProtoReflect.Descriptor instead.
+func (*KubernetesSecurityProbe) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *KubernetesSecurityProbe) GetWorkloads() *KubernetesWorkloads {
+	if x != nil {
+		return x.Workloads
+	}
+	return nil
+}
+
+func (x *KubernetesSecurityProbe) GetImageDigests() *KubernetesImageControl {
+	if x != nil {
+		return x.ImageDigests
+	}
+	return nil
+}
+
+func (x *KubernetesSecurityProbe) GetPodSecurity() *KubernetesPodControl {
+	if x != nil {
+		return x.PodSecurity
+	}
+	return nil
+}
+
+func (x *KubernetesSecurityProbe) GetNetworkPolicy() *KubernetesNetworkControl {
+	if x != nil {
+		return x.NetworkPolicy
+	}
+	return nil
+}
+
+func (x *KubernetesSecurityProbe) GetExposure() *KubernetesExposureControl {
+	if x != nil {
+		return x.Exposure
+	}
+	return nil
+}
+
+func (x *KubernetesSecurityProbe) GetServiceAccount() *KubernetesAccountControl {
+	if x != nil {
+		return x.ServiceAccount
+	}
+	return nil
+}
+
+func (x *KubernetesSecurityProbe) GetPlainSecrets() *KubernetesSecretControl {
+	if x != nil {
+		return x.PlainSecrets
+	}
+	return nil
+}
+
+func (x *KubernetesSecurityProbe) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+// KubernetesImageControl compares the images that nodes say they run with those that were
+// approved: the artifacts of the release that are images, on the way back those of the release
+// that ran before.
+type KubernetesImageControl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Digests of other images that may run, such as those of a sidecar.
+	Also          []string `protobuf:"bytes,1,rep,name=also,proto3" json:"also,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesImageControl) Reset() {
+	*x = KubernetesImageControl{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesImageControl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesImageControl) ProtoMessage() {}
+
+func (x *KubernetesImageControl) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesImageControl.ProtoReflect.Descriptor instead.
+func (*KubernetesImageControl) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *KubernetesImageControl) GetAlso() []string {
+	if x != nil {
+		return x.Also
+	}
+	return nil
+}
+
+// KubernetesPodControl compares pods with the Pod Security Standards.
+type KubernetesPodControl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The level that every pod keeps to.
+	Level KubernetesPodControl_Level `protobuf:"varint,1,opt,name=level,proto3,enum=shipwarden.release.v1.KubernetesPodControl_Level" json:"level,omitempty"`
+	// The level that the namespace enforces at least. Absent: the same.
+	Enforced      KubernetesPodControl_Level `protobuf:"varint,2,opt,name=enforced,proto3,enum=shipwarden.release.v1.KubernetesPodControl_Level" json:"enforced,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesPodControl) Reset() {
+	*x = KubernetesPodControl{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesPodControl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesPodControl) ProtoMessage() {}
+
+func (x *KubernetesPodControl) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesPodControl.ProtoReflect.Descriptor instead.
+func (*KubernetesPodControl) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *KubernetesPodControl) GetLevel() KubernetesPodControl_Level {
+	if x != nil {
+		return x.Level
+	}
+	return KubernetesPodControl_LEVEL_UNSPECIFIED
+}
+
+func (x *KubernetesPodControl) GetEnforced() KubernetesPodControl_Level {
+	if x != nil {
+		return x.Enforced
+	}
+	return KubernetesPodControl_LEVEL_UNSPECIFIED
+}
+
+// KubernetesNetworkControl demands policies of the network. One that lets everything through
+// counts as none.
+type KubernetesNetworkControl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For what comes in.
+	Ingress bool `protobuf:"varint,1,opt,name=ingress,proto3" json:"ingress,omitempty"`
+	// For what goes out.
+	Egress        bool `protobuf:"varint,2,opt,name=egress,proto3" json:"egress,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesNetworkControl) Reset() {
+	*x = KubernetesNetworkControl{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesNetworkControl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesNetworkControl) ProtoMessage() {}
+
+func (x *KubernetesNetworkControl) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesNetworkControl.ProtoReflect.Descriptor instead.
+func (*KubernetesNetworkControl) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *KubernetesNetworkControl) GetIngress() bool {
+	if x != nil {
+		return x.Ingress
+	}
+	return false
+}
+
+func (x *KubernetesNetworkControl) GetEgress() bool {
+	if x != nil {
+		return x.Egress
+	}
+	return false
+}
+
+// KubernetesExposureControl says what may be reached from outside of the cluster.
+type KubernetesExposureControl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Nothing else.
+	Allowed       []*KubernetesExposure `protobuf:"bytes,1,rep,name=allowed,proto3" json:"allowed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesExposureControl) Reset() {
+	*x = KubernetesExposureControl{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesExposureControl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesExposureControl) ProtoMessage() {}
+
+func (x *KubernetesExposureControl) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesExposureControl.ProtoReflect.Descriptor instead.
+func (*KubernetesExposureControl) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *KubernetesExposureControl) GetAllowed() []*KubernetesExposure {
+	if x != nil {
+		return x.Allowed
+	}
+	return nil
+}
+
+// KubernetesExposure is an object that lets something be reached: a Service of the type NodePort or
+// LoadBalancer or with external addresses, an Ingress, or a route of the Gateway API.
+type KubernetesExposure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its kind, such as Service, Ingress or HTTPRoute.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Its name.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Of an Ingress or a route: it may have these hosts and no others, * being every one. Absent:
+	// whichever.
+	Hosts         []string `protobuf:"bytes,3,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesExposure) Reset() {
+	*x = KubernetesExposure{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesExposure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesExposure) ProtoMessage() {}
+
+func (x *KubernetesExposure) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesExposure.ProtoReflect.Descriptor instead.
+func (*KubernetesExposure) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *KubernetesExposure) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *KubernetesExposure) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *KubernetesExposure) GetHosts() []string {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+// KubernetesAccountControl says what rights a service account may have, by the roles that are bound
+// to it or to a group that it belongs to. A right to everything, by *, fails it whatever is said.
+type KubernetesAccountControl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its rights are exactly those of this digest, which stands in the evidence of every look.
+	RightsDigest string `protobuf:"bytes,1,opt,name=rights_digest,json=rightsDigest,proto3" json:"rights_digest,omitempty"`
+	// Or they are among these. Where neither is said, it may have none.
+	Allowed       []*KubernetesRight `protobuf:"bytes,2,rep,name=allowed,proto3" json:"allowed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesAccountControl) Reset() {
+	*x = KubernetesAccountControl{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesAccountControl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesAccountControl) ProtoMessage() {}
+
+func (x *KubernetesAccountControl) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesAccountControl.ProtoReflect.Descriptor instead.
+func (*KubernetesAccountControl) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *KubernetesAccountControl) GetRightsDigest() string {
+	if x != nil {
+		return x.RightsDigest
+	}
+	return ""
+}
+
+func (x *KubernetesAccountControl) GetAllowed() []*KubernetesRight {
+	if x != nil {
+		return x.Allowed
+	}
+	return nil
+}
+
+// KubernetesRight lets an account do something with resources.
+type KubernetesRight struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The group of the API; "" is that of pods and ConfigMaps.
+	ApiGroup string `protobuf:"bytes,1,opt,name=api_group,json=apiGroup,proto3" json:"api_group,omitempty"`
+	// The resource, such as configmaps or pods/log.
+	Resource string `protobuf:"bytes,2,opt,name=resource,proto3" json:"resource,omitempty"`
+	// What may be done.
+	Verbs []string `protobuf:"bytes,3,rep,name=verbs,proto3" json:"verbs,omitempty"`
+	// With objects of this name alone. Absent: with any.
+	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	// In all namespaces, or of a resource that lies in none. Otherwise in that of the target.
+	Everywhere    bool `protobuf:"varint,5,opt,name=everywhere,proto3" json:"everywhere,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesRight) Reset() {
+	*x = KubernetesRight{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesRight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesRight) ProtoMessage() {}
+
+func (x *KubernetesRight) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesRight.ProtoReflect.Descriptor instead.
+func (*KubernetesRight) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *KubernetesRight) GetApiGroup() string {
+	if x != nil {
+		return x.ApiGroup
+	}
+	return ""
+}
+
+func (x *KubernetesRight) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *KubernetesRight) GetVerbs() []string {
+	if x != nil {
+		return x.Verbs
+	}
+	return nil
+}
+
+func (x *KubernetesRight) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *KubernetesRight) GetEverywhere() bool {
+	if x != nil {
+		return x.Everywhere
+	}
+	return false
+}
+
+// KubernetesSecretControl finds what looks like a secret, by its name or its form.
+type KubernetesSecretControl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names of variables and keys of ConfigMaps that are none although they look like it.
+	Allowed       []string `protobuf:"bytes,1,rep,name=allowed,proto3" json:"allowed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesSecretControl) Reset() {
+	*x = KubernetesSecretControl{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesSecretControl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesSecretControl) ProtoMessage() {}
+
+func (x *KubernetesSecretControl) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesSecretControl.ProtoReflect.Descriptor instead.
+func (*KubernetesSecretControl) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *KubernetesSecretControl) GetAllowed() []string {
+	if x != nil {
+		return x.Allowed
+	}
+	return nil
+}
+
 // Risk is what the requester declares about the danger of the change.
 type Risk struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2325,7 +3218,7 @@ type Risk struct {
 
 func (x *Risk) Reset() {
 	*x = Risk{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2337,7 +3230,7 @@ func (x *Risk) String() string {
 func (*Risk) ProtoMessage() {}
 
 func (x *Risk) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2350,7 +3243,7 @@ func (x *Risk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Risk.ProtoReflect.Descriptor instead.
 func (*Risk) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Risk) GetData() Risk_Data {
@@ -2394,7 +3287,7 @@ type Emergency struct {
 
 func (x *Emergency) Reset() {
 	*x = Emergency{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2406,7 +3299,7 @@ func (x *Emergency) String() string {
 func (*Emergency) ProtoMessage() {}
 
 func (x *Emergency) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2419,7 +3312,7 @@ func (x *Emergency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emergency.ProtoReflect.Descriptor instead.
 func (*Emergency) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Emergency) GetReason() string {
@@ -2473,7 +3366,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2485,7 +3378,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2498,7 +3391,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Answer) GetOutcome() Answer_Outcome {
@@ -2600,7 +3493,7 @@ type Violation struct {
 
 func (x *Violation) Reset() {
 	*x = Violation{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +3505,7 @@ func (x *Violation) String() string {
 func (*Violation) ProtoMessage() {}
 
 func (x *Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +3518,7 @@ func (x *Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Violation.ProtoReflect.Descriptor instead.
 func (*Violation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Violation) GetField() string {
@@ -2733,7 +3626,7 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x06checks\x18\x01 \x03(\v2\x1c.shipwarden.release.v1.CheckB\v\xbaH\b\x92\x01\x05\b\x01\x10\xc8\x01R\x06checks\x12E\n" +
 	"\x04bake\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x16\xbaH\x13\xc8\x01\x01\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xc2\xd7/R\x04bake\x12L\n" +
 	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xe1\xeb\x17R\binterval\x12\x1b\n" +
-	"\tmay_raise\x18\x04 \x01(\bR\bmayRaise\"\xa7\x05\n" +
+	"\tmay_raise\x18\x04 \x01(\bR\bmayRaise\"\xea\x06\n" +
 	"\x05Check\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x126\n" +
 	"\x04http\x18\x02 \x01(\v2 .shipwarden.release.v1.HttpProbeH\x00R\x04http\x123\n" +
@@ -2744,7 +3637,9 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\n" +
 	"prometheus\x18\n" +
 	" \x01(\v2&.shipwarden.release.v1.PrometheusProbeH\x00R\n" +
-	"prometheus\x12D\n" +
+	"prometheus\x12^\n" +
+	"\x12kubernetes_rollout\x18\x10 \x01(\v2-.shipwarden.release.v1.KubernetesRolloutProbeH\x00R\x11kubernetesRollout\x12a\n" +
+	"\x13kubernetes_security\x18\x11 \x01(\v2..shipwarden.release.v1.KubernetesSecurityProbeH\x00R\x12kubernetesSecurity\x12D\n" +
 	"\x0emin_pass_ratio\x18\x04 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\fminPassRatio\x88\x01\x01\x12I\n" +
 	"\x18max_consecutive_failures\x18\x05 \x01(\rB\n" +
 	"\xbaH\a*\x05\x18\xe8\a(\x01H\x02R\x16maxConsecutiveFailures\x88\x01\x01\x121\n" +
@@ -2868,7 +3763,73 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x06_alphaB\r\n" +
 	"\v_min_effectB\f\n" +
 	"\n" +
-	"_tolerance\"\xcc\x02\n" +
+	"_tolerance\"\x92\x04\n" +
+	"\x13KubernetesWorkloads\x12I\n" +
+	"\x05named\x18\x01 \x03(\v2).shipwarden.release.v1.KubernetesWorkloadB\b\xbaH\x05\x92\x01\x02\x10\x10R\x05named\x12\xf0\x01\n" +
+	"\x06labels\x18\x02 \x03(\v26.shipwarden.release.v1.KubernetesWorkloads.LabelsEntryB\x9f\x01\xbaH\x9b\x01\x9a\x01\x97\x01\x10\b\"[rY2W^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$*6r422^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$R\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x81\x01\xbaH~\x1a|\n" +
+	"\x0fworkloads.which\x126named or labels: one of them is required, and not both\x1a1(size(this.named) > 0) != (size(this.labels) > 0)\"\x85\x02\n" +
+	"\x12KubernetesWorkload\x12N\n" +
+	"\x04kind\x18\x01 \x01(\x0e2..shipwarden.release.v1.KubernetesWorkload.KindB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12@\n" +
+	"\x04name\x18\x02 \x01(\tB,\xbaH)r'2%^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$R\x04name\"]\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fKIND_DEPLOYMENT\x10\x01\x12\x15\n" +
+	"\x11KIND_STATEFUL_SET\x10\x02\x12\x13\n" +
+	"\x0fKIND_DAEMON_SET\x10\x03\"\xb7\x02\n" +
+	"\x16KubernetesRolloutProbe\x12P\n" +
+	"\tworkloads\x18\x01 \x01(\v2*.shipwarden.release.v1.KubernetesWorkloadsB\x06\xbaH\x03\xc8\x01\x01R\tworkloads\x120\n" +
+	"\fmax_restarts\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aH\x00R\vmaxRestarts\x88\x01\x01\x12E\n" +
+	"\tno_events\x18\x03 \x03(\tB(\xbaH%\x92\x01\"\x10\x10\x18\x01\"\x1cr\x1a2\x18^[A-Z][A-Za-z0-9]{0,63}$R\bnoEvents\x12A\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeoutB\x0f\n" +
+	"\r_max_restarts\"\xdd\a\n" +
+	"\x17KubernetesSecurityProbe\x12P\n" +
+	"\tworkloads\x18\x01 \x01(\v2*.shipwarden.release.v1.KubernetesWorkloadsB\x06\xbaH\x03\xc8\x01\x01R\tworkloads\x12R\n" +
+	"\rimage_digests\x18\x02 \x01(\v2-.shipwarden.release.v1.KubernetesImageControlR\fimageDigests\x12N\n" +
+	"\fpod_security\x18\x03 \x01(\v2+.shipwarden.release.v1.KubernetesPodControlR\vpodSecurity\x12V\n" +
+	"\x0enetwork_policy\x18\x04 \x01(\v2/.shipwarden.release.v1.KubernetesNetworkControlR\rnetworkPolicy\x12L\n" +
+	"\bexposure\x18\x05 \x01(\v20.shipwarden.release.v1.KubernetesExposureControlR\bexposure\x12X\n" +
+	"\x0fservice_account\x18\x06 \x01(\v2/.shipwarden.release.v1.KubernetesAccountControlR\x0eserviceAccount\x12S\n" +
+	"\rplain_secrets\x18\a \x01(\v2..shipwarden.release.v1.KubernetesSecretControlR\fplainSecrets\x12A\n" +
+	"\atimeout\x18\b \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout:\xb3\x02\xbaH\xaf\x02\x1a\xac\x02\n" +
+	"\x11security.controls\x12yimage_digests, pod_security, network_policy, exposure, service_account or plain_secrets: at least one control is required\x1a\x9b\x01has(this.image_digests) || has(this.pod_security) || has(this.network_policy) || has(this.exposure) || has(this.service_account) || has(this.plain_secrets)\"S\n" +
+	"\x16KubernetesImageControl\x129\n" +
+	"\x04also\x18\x01 \x03(\tB%\xbaH\"\x92\x01\x1f\x10 \x18\x01\"\x19r\x172\x15^sha256:[0-9a-f]{64}$R\x04also\"\xa6\x02\n" +
+	"\x14KubernetesPodControl\x12U\n" +
+	"\x05level\x18\x01 \x01(\x0e21.shipwarden.release.v1.KubernetesPodControl.LevelB\f\xbaH\t\x82\x01\x06\x10\x01 \x00 \x01R\x05level\x12W\n" +
+	"\benforced\x18\x02 \x01(\x0e21.shipwarden.release.v1.KubernetesPodControl.LevelB\b\xbaH\x05\x82\x01\x02\x10\x01R\benforced\"^\n" +
+	"\x05Level\x12\x15\n" +
+	"\x11LEVEL_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10LEVEL_PRIVILEGED\x10\x01\x12\x12\n" +
+	"\x0eLEVEL_BASELINE\x10\x02\x12\x14\n" +
+	"\x10LEVEL_RESTRICTED\x10\x03\"\xa2\x01\n" +
+	"\x18KubernetesNetworkControl\x12\x18\n" +
+	"\aingress\x18\x01 \x01(\bR\aingress\x12\x16\n" +
+	"\x06egress\x18\x02 \x01(\bR\x06egress:T\xbaHQ\x1aO\n" +
+	"\x11network.direction\x12\x1dingress or egress is required\x1a\x1bthis.ingress || this.egress\"j\n" +
+	"\x19KubernetesExposureControl\x12M\n" +
+	"\aallowed\x18\x01 \x03(\v2).shipwarden.release.v1.KubernetesExposureB\b\xbaH\x05\x92\x01\x02\x10 R\aallowed\"\xdb\x01\n" +
+	"\x12KubernetesExposure\x12G\n" +
+	"\x04kind\x18\x01 \x01(\tB3\xbaH0r.2,^(Service|Ingress|[A-Z][A-Za-z]{0,30}Route)$R\x04kind\x12A\n" +
+	"\x04name\x18\x02 \x01(\tB-\xbaH*r(2&^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$R\x04name\x129\n" +
+	"\x05hosts\x18\x03 \x03(\tB#\xbaH \x92\x01\x1d\x10\x10\x18\x01\"\x17r\x15\x10\x01\x18\xfd\x012\x0e^[a-z0-9*.-]*$R\x05hosts\"\x9c\x02\n" +
+	"\x18KubernetesAccountControl\x12D\n" +
+	"\rrights_digest\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^(sha256:[0-9a-f]{64})?$R\frightsDigest\x12J\n" +
+	"\aallowed\x18\x02 \x03(\v2&.shipwarden.release.v1.KubernetesRightB\b\xbaH\x05\x92\x01\x02\x10 R\aallowed:n\xbaHk\x1ai\n" +
+	"\x0eaccount.rights\x12\"rights_digest or allowed: not both\x1a3this.rights_digest == '' || size(this.allowed) == 0\"\xa9\x02\n" +
+	"\x0fKubernetesRight\x12B\n" +
+	"\tapi_group\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^([a-z0-9][a-z0-9.-]{0,251})?$R\bapiGroup\x12S\n" +
+	"\bresource\x18\x02 \x01(\tB7\xbaH4r220^[a-z][a-z0-9.-]{0,99}(/[a-z][a-z0-9.-]{0,99})?$R\bresource\x125\n" +
+	"\x05verbs\x18\x03 \x03(\tB\x1f\xbaH\x1c\x92\x01\x19\b\x01\x10\x10\x18\x01\"\x11r\x0f2\r^[a-z]{1,32}$R\x05verbs\x12&\n" +
+	"\x04name\x18\x04 \x01(\tB\x12\xbaH\x0fr\r\x18\xfd\x012\b^[!-~]*$R\x04name\x12\x1e\n" +
+	"\n" +
+	"everywhere\x18\x05 \x01(\bR\n" +
+	"everywhere\"\\\n" +
+	"\x17KubernetesSecretControl\x12A\n" +
+	"\aallowed\x18\x01 \x03(\tB'\xbaH$\x92\x01!\x10 \x18\x01\"\x1br\x192\x17^[A-Za-z0-9._-]{1,253}$R\aallowed\"\xcc\x02\n" +
 	"\x04Risk\x12@\n" +
 	"\x04data\x18\x01 \x01(\x0e2 .shipwarden.release.v1.Risk.DataB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04data\x12<\n" +
@@ -2942,98 +3903,132 @@ func file_shipwarden_release_v1_request_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_request_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_shipwarden_release_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
+var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_shipwarden_release_v1_request_proto_goTypes = []any{
-	(Trigger)(0),                  // 0: shipwarden.release.v1.Trigger
-	(ArtifactKind)(0),             // 1: shipwarden.release.v1.ArtifactKind
-	(RollbackPlan_Strategy)(0),    // 2: shipwarden.release.v1.RollbackPlan.Strategy
-	(TlsProbe_Version)(0),         // 3: shipwarden.release.v1.TlsProbe.Version
-	(MetricBaseline_Kind)(0),      // 4: shipwarden.release.v1.MetricBaseline.Kind
-	(MetricBaseline_Direction)(0), // 5: shipwarden.release.v1.MetricBaseline.Direction
-	(Risk_Data)(0),                // 6: shipwarden.release.v1.Risk.Data
-	(Answer_Outcome)(0),           // 7: shipwarden.release.v1.Answer.Outcome
-	(*Request)(nil),               // 8: shipwarden.release.v1.Request
-	(*Evidence)(nil),              // 9: shipwarden.release.v1.Evidence
-	(*ChangeRecord)(nil),          // 10: shipwarden.release.v1.ChangeRecord
-	(*Artifact)(nil),              // 11: shipwarden.release.v1.Artifact
-	(*Plan)(nil),                  // 12: shipwarden.release.v1.Plan
-	(*Wave)(nil),                  // 13: shipwarden.release.v1.Wave
-	(*RollbackPlan)(nil),          // 14: shipwarden.release.v1.RollbackPlan
-	(*Validation)(nil),            // 15: shipwarden.release.v1.Validation
-	(*Check)(nil),                 // 16: shipwarden.release.v1.Check
-	(*HttpProbe)(nil),             // 17: shipwarden.release.v1.HttpProbe
-	(*ExpectedHeader)(nil),        // 18: shipwarden.release.v1.ExpectedHeader
-	(*ExpectedJson)(nil),          // 19: shipwarden.release.v1.ExpectedJson
-	(*NumberRange)(nil),           // 20: shipwarden.release.v1.NumberRange
-	(*TcpProbe)(nil),              // 21: shipwarden.release.v1.TcpProbe
-	(*GrpcProbe)(nil),             // 22: shipwarden.release.v1.GrpcProbe
-	(*DnsProbe)(nil),              // 23: shipwarden.release.v1.DnsProbe
-	(*TlsProbe)(nil),              // 24: shipwarden.release.v1.TlsProbe
-	(*PrometheusProbe)(nil),       // 25: shipwarden.release.v1.PrometheusProbe
-	(*MetricBaseline)(nil),        // 26: shipwarden.release.v1.MetricBaseline
-	(*Risk)(nil),                  // 27: shipwarden.release.v1.Risk
-	(*Emergency)(nil),             // 28: shipwarden.release.v1.Emergency
-	(*Answer)(nil),                // 29: shipwarden.release.v1.Answer
-	(*Violation)(nil),             // 30: shipwarden.release.v1.Violation
-	nil,                           // 31: shipwarden.release.v1.Plan.ParametersEntry
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
+	(Trigger)(0),                      // 0: shipwarden.release.v1.Trigger
+	(ArtifactKind)(0),                 // 1: shipwarden.release.v1.ArtifactKind
+	(RollbackPlan_Strategy)(0),        // 2: shipwarden.release.v1.RollbackPlan.Strategy
+	(TlsProbe_Version)(0),             // 3: shipwarden.release.v1.TlsProbe.Version
+	(MetricBaseline_Kind)(0),          // 4: shipwarden.release.v1.MetricBaseline.Kind
+	(MetricBaseline_Direction)(0),     // 5: shipwarden.release.v1.MetricBaseline.Direction
+	(KubernetesWorkload_Kind)(0),      // 6: shipwarden.release.v1.KubernetesWorkload.Kind
+	(KubernetesPodControl_Level)(0),   // 7: shipwarden.release.v1.KubernetesPodControl.Level
+	(Risk_Data)(0),                    // 8: shipwarden.release.v1.Risk.Data
+	(Answer_Outcome)(0),               // 9: shipwarden.release.v1.Answer.Outcome
+	(*Request)(nil),                   // 10: shipwarden.release.v1.Request
+	(*Evidence)(nil),                  // 11: shipwarden.release.v1.Evidence
+	(*ChangeRecord)(nil),              // 12: shipwarden.release.v1.ChangeRecord
+	(*Artifact)(nil),                  // 13: shipwarden.release.v1.Artifact
+	(*Plan)(nil),                      // 14: shipwarden.release.v1.Plan
+	(*Wave)(nil),                      // 15: shipwarden.release.v1.Wave
+	(*RollbackPlan)(nil),              // 16: shipwarden.release.v1.RollbackPlan
+	(*Validation)(nil),                // 17: shipwarden.release.v1.Validation
+	(*Check)(nil),                     // 18: shipwarden.release.v1.Check
+	(*HttpProbe)(nil),                 // 19: shipwarden.release.v1.HttpProbe
+	(*ExpectedHeader)(nil),            // 20: shipwarden.release.v1.ExpectedHeader
+	(*ExpectedJson)(nil),              // 21: shipwarden.release.v1.ExpectedJson
+	(*NumberRange)(nil),               // 22: shipwarden.release.v1.NumberRange
+	(*TcpProbe)(nil),                  // 23: shipwarden.release.v1.TcpProbe
+	(*GrpcProbe)(nil),                 // 24: shipwarden.release.v1.GrpcProbe
+	(*DnsProbe)(nil),                  // 25: shipwarden.release.v1.DnsProbe
+	(*TlsProbe)(nil),                  // 26: shipwarden.release.v1.TlsProbe
+	(*PrometheusProbe)(nil),           // 27: shipwarden.release.v1.PrometheusProbe
+	(*MetricBaseline)(nil),            // 28: shipwarden.release.v1.MetricBaseline
+	(*KubernetesWorkloads)(nil),       // 29: shipwarden.release.v1.KubernetesWorkloads
+	(*KubernetesWorkload)(nil),        // 30: shipwarden.release.v1.KubernetesWorkload
+	(*KubernetesRolloutProbe)(nil),    // 31: shipwarden.release.v1.KubernetesRolloutProbe
+	(*KubernetesSecurityProbe)(nil),   // 32: shipwarden.release.v1.KubernetesSecurityProbe
+	(*KubernetesImageControl)(nil),    // 33: shipwarden.release.v1.KubernetesImageControl
+	(*KubernetesPodControl)(nil),      // 34: shipwarden.release.v1.KubernetesPodControl
+	(*KubernetesNetworkControl)(nil),  // 35: shipwarden.release.v1.KubernetesNetworkControl
+	(*KubernetesExposureControl)(nil), // 36: shipwarden.release.v1.KubernetesExposureControl
+	(*KubernetesExposure)(nil),        // 37: shipwarden.release.v1.KubernetesExposure
+	(*KubernetesAccountControl)(nil),  // 38: shipwarden.release.v1.KubernetesAccountControl
+	(*KubernetesRight)(nil),           // 39: shipwarden.release.v1.KubernetesRight
+	(*KubernetesSecretControl)(nil),   // 40: shipwarden.release.v1.KubernetesSecretControl
+	(*Risk)(nil),                      // 41: shipwarden.release.v1.Risk
+	(*Emergency)(nil),                 // 42: shipwarden.release.v1.Emergency
+	(*Answer)(nil),                    // 43: shipwarden.release.v1.Answer
+	(*Violation)(nil),                 // 44: shipwarden.release.v1.Violation
+	nil,                               // 45: shipwarden.release.v1.Plan.ParametersEntry
+	nil,                               // 46: shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
+	(*timestamppb.Timestamp)(nil),     // 47: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 48: google.protobuf.Duration
 }
 var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	0,  // 0: shipwarden.release.v1.Request.trigger:type_name -> shipwarden.release.v1.Trigger
-	10, // 1: shipwarden.release.v1.Request.change_record:type_name -> shipwarden.release.v1.ChangeRecord
-	11, // 2: shipwarden.release.v1.Request.artifacts:type_name -> shipwarden.release.v1.Artifact
-	12, // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
-	14, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
-	15, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
-	27, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
-	28, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
-	32, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
+	12, // 1: shipwarden.release.v1.Request.change_record:type_name -> shipwarden.release.v1.ChangeRecord
+	13, // 2: shipwarden.release.v1.Request.artifacts:type_name -> shipwarden.release.v1.Artifact
+	14, // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
+	16, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
+	17, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
+	41, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
+	42, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
+	47, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
 	1,  // 9: shipwarden.release.v1.Artifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	13, // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
-	31, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
+	15, // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
+	45, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
 	2,  // 12: shipwarden.release.v1.RollbackPlan.strategy:type_name -> shipwarden.release.v1.RollbackPlan.Strategy
-	16, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
-	16, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
-	33, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
-	33, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
-	17, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
-	21, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
-	22, // 19: shipwarden.release.v1.Check.grpc:type_name -> shipwarden.release.v1.GrpcProbe
-	23, // 20: shipwarden.release.v1.Check.dns:type_name -> shipwarden.release.v1.DnsProbe
-	24, // 21: shipwarden.release.v1.Check.tls:type_name -> shipwarden.release.v1.TlsProbe
-	25, // 22: shipwarden.release.v1.Check.prometheus:type_name -> shipwarden.release.v1.PrometheusProbe
-	33, // 23: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
-	18, // 24: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
-	19, // 25: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
-	33, // 26: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
-	20, // 27: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
-	33, // 28: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
-	33, // 29: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
-	33, // 30: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
-	3,  // 31: shipwarden.release.v1.TlsProbe.min_version:type_name -> shipwarden.release.v1.TlsProbe.Version
-	33, // 32: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
-	20, // 33: shipwarden.release.v1.PrometheusProbe.range:type_name -> shipwarden.release.v1.NumberRange
-	33, // 34: shipwarden.release.v1.PrometheusProbe.over:type_name -> google.protobuf.Duration
-	33, // 35: shipwarden.release.v1.PrometheusProbe.step:type_name -> google.protobuf.Duration
-	33, // 36: shipwarden.release.v1.PrometheusProbe.max_age:type_name -> google.protobuf.Duration
-	33, // 37: shipwarden.release.v1.PrometheusProbe.timeout:type_name -> google.protobuf.Duration
-	26, // 38: shipwarden.release.v1.PrometheusProbe.baseline:type_name -> shipwarden.release.v1.MetricBaseline
-	4,  // 39: shipwarden.release.v1.MetricBaseline.kind:type_name -> shipwarden.release.v1.MetricBaseline.Kind
-	5,  // 40: shipwarden.release.v1.MetricBaseline.direction:type_name -> shipwarden.release.v1.MetricBaseline.Direction
-	33, // 41: shipwarden.release.v1.MetricBaseline.over:type_name -> google.protobuf.Duration
-	33, // 42: shipwarden.release.v1.MetricBaseline.step:type_name -> google.protobuf.Duration
-	6,  // 43: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
-	7,  // 44: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
-	30, // 45: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
-	32, // 46: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
-	32, // 47: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	18, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
+	18, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
+	48, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
+	48, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
+	19, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
+	23, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
+	24, // 19: shipwarden.release.v1.Check.grpc:type_name -> shipwarden.release.v1.GrpcProbe
+	25, // 20: shipwarden.release.v1.Check.dns:type_name -> shipwarden.release.v1.DnsProbe
+	26, // 21: shipwarden.release.v1.Check.tls:type_name -> shipwarden.release.v1.TlsProbe
+	27, // 22: shipwarden.release.v1.Check.prometheus:type_name -> shipwarden.release.v1.PrometheusProbe
+	31, // 23: shipwarden.release.v1.Check.kubernetes_rollout:type_name -> shipwarden.release.v1.KubernetesRolloutProbe
+	32, // 24: shipwarden.release.v1.Check.kubernetes_security:type_name -> shipwarden.release.v1.KubernetesSecurityProbe
+	48, // 25: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
+	20, // 26: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
+	21, // 27: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
+	48, // 28: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
+	22, // 29: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
+	48, // 30: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
+	48, // 31: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
+	48, // 32: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
+	3,  // 33: shipwarden.release.v1.TlsProbe.min_version:type_name -> shipwarden.release.v1.TlsProbe.Version
+	48, // 34: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
+	22, // 35: shipwarden.release.v1.PrometheusProbe.range:type_name -> shipwarden.release.v1.NumberRange
+	48, // 36: shipwarden.release.v1.PrometheusProbe.over:type_name -> google.protobuf.Duration
+	48, // 37: shipwarden.release.v1.PrometheusProbe.step:type_name -> google.protobuf.Duration
+	48, // 38: shipwarden.release.v1.PrometheusProbe.max_age:type_name -> google.protobuf.Duration
+	48, // 39: shipwarden.release.v1.PrometheusProbe.timeout:type_name -> google.protobuf.Duration
+	28, // 40: shipwarden.release.v1.PrometheusProbe.baseline:type_name -> shipwarden.release.v1.MetricBaseline
+	4,  // 41: shipwarden.release.v1.MetricBaseline.kind:type_name -> shipwarden.release.v1.MetricBaseline.Kind
+	5,  // 42: shipwarden.release.v1.MetricBaseline.direction:type_name -> shipwarden.release.v1.MetricBaseline.Direction
+	48, // 43: shipwarden.release.v1.MetricBaseline.over:type_name -> google.protobuf.Duration
+	48, // 44: shipwarden.release.v1.MetricBaseline.step:type_name -> google.protobuf.Duration
+	30, // 45: shipwarden.release.v1.KubernetesWorkloads.named:type_name -> shipwarden.release.v1.KubernetesWorkload
+	46, // 46: shipwarden.release.v1.KubernetesWorkloads.labels:type_name -> shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
+	6,  // 47: shipwarden.release.v1.KubernetesWorkload.kind:type_name -> shipwarden.release.v1.KubernetesWorkload.Kind
+	29, // 48: shipwarden.release.v1.KubernetesRolloutProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
+	48, // 49: shipwarden.release.v1.KubernetesRolloutProbe.timeout:type_name -> google.protobuf.Duration
+	29, // 50: shipwarden.release.v1.KubernetesSecurityProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
+	33, // 51: shipwarden.release.v1.KubernetesSecurityProbe.image_digests:type_name -> shipwarden.release.v1.KubernetesImageControl
+	34, // 52: shipwarden.release.v1.KubernetesSecurityProbe.pod_security:type_name -> shipwarden.release.v1.KubernetesPodControl
+	35, // 53: shipwarden.release.v1.KubernetesSecurityProbe.network_policy:type_name -> shipwarden.release.v1.KubernetesNetworkControl
+	36, // 54: shipwarden.release.v1.KubernetesSecurityProbe.exposure:type_name -> shipwarden.release.v1.KubernetesExposureControl
+	38, // 55: shipwarden.release.v1.KubernetesSecurityProbe.service_account:type_name -> shipwarden.release.v1.KubernetesAccountControl
+	40, // 56: shipwarden.release.v1.KubernetesSecurityProbe.plain_secrets:type_name -> shipwarden.release.v1.KubernetesSecretControl
+	48, // 57: shipwarden.release.v1.KubernetesSecurityProbe.timeout:type_name -> google.protobuf.Duration
+	7,  // 58: shipwarden.release.v1.KubernetesPodControl.level:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
+	7,  // 59: shipwarden.release.v1.KubernetesPodControl.enforced:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
+	37, // 60: shipwarden.release.v1.KubernetesExposureControl.allowed:type_name -> shipwarden.release.v1.KubernetesExposure
+	39, // 61: shipwarden.release.v1.KubernetesAccountControl.allowed:type_name -> shipwarden.release.v1.KubernetesRight
+	8,  // 62: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
+	9,  // 63: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
+	44, // 64: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
+	47, // 65: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
+	47, // 66: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
+	67, // [67:67] is the sub-list for method output_type
+	67, // [67:67] is the sub-list for method input_type
+	67, // [67:67] is the sub-list for extension type_name
+	67, // [67:67] is the sub-list for extension extendee
+	0,  // [0:67] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_request_proto_init() }
@@ -3048,6 +4043,8 @@ func file_shipwarden_release_v1_request_proto_init() {
 		(*Check_Dns)(nil),
 		(*Check_Tls)(nil),
 		(*Check_Prometheus)(nil),
+		(*Check_KubernetesRollout)(nil),
+		(*Check_KubernetesSecurity)(nil),
 	}
 	file_shipwarden_release_v1_request_proto_msgTypes[9].OneofWrappers = []any{}
 	file_shipwarden_release_v1_request_proto_msgTypes[10].OneofWrappers = []any{
@@ -3065,13 +4062,14 @@ func file_shipwarden_release_v1_request_proto_init() {
 	file_shipwarden_release_v1_request_proto_msgTypes[12].OneofWrappers = []any{}
 	file_shipwarden_release_v1_request_proto_msgTypes[17].OneofWrappers = []any{}
 	file_shipwarden_release_v1_request_proto_msgTypes[18].OneofWrappers = []any{}
+	file_shipwarden_release_v1_request_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_request_proto_rawDesc), len(file_shipwarden_release_v1_request_proto_rawDesc)),
-			NumEnums:      8,
-			NumMessages:   24,
+			NumEnums:      10,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
