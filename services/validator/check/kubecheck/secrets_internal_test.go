@@ -1,0 +1,81 @@
+package kubecheck
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/blackdice/shipwarden/internal/shaketest"
+)
+
+// TestWhatLooksLikeASecret: what gives a secret a value is found by its name or its form, and what
+// says where one is, or how it is used, is none.
+func TestWhatLooksLikeASecret(t *testing.T) {
+	for _, test := range []struct{ name, value, want string }{
+		{"DB_PASSWORD", "hunter2", "a secret by its name"},
+		{"password", "hunter2", "a secret by its name"},
+		{"spring.datasource.password", "hunter2", "a secret by its name"},
+		{"apiKey", "hunter2", "a secret by its name"},
+		{"AWS_SECRET_ACCESS_KEY", "hunter2", "a secret by its name"},
+		{"CREDENTIALS", "hunter2", "a secret by its name"},
+		{"X", "-----BEGIN RSA PRIVATE KEY-----\nabc", "a private key"},
+		{"X", "id AKIAABCDEFGHIJKLMNOP", "a key of AWS"},
+		{"X", "ghp_" + strings.Repeat("a", 36), "a token of GitHub"},
+		{"X", "glpat-" + strings.Repeat("a", 20), "a token of GitLab"},
+		{"X", "xoxb-1234567890", "a token of Slack"},
+		{"X", "AIza" + strings.Repeat("a", 35), "a key of Google"},
+		{"X", "sk_live_" + strings.Repeat("a", 16), "a key of Stripe"},
+		{"X", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "a JSON Web Token"},
+		{"X", "postgres://shop:hunter2@db/shop", "a password in a URL"},
+		{"app.properties", "user=shop\ndb.password=hunter2\n", "it has a line that gives a secret a value"},
+		{"app.yaml", "db:\n  password: 'hunter2'\n", "it has a line that gives a secret a value"},
+		{"app.json", "{\n  \"clientSecret\": \"hunter2\"\n}", "it has a line that gives a secret a value"},
+		{"run.sh", "export TOKEN=hunter2\n", "it has a line that gives a secret a value"},
+
+		{"DB_PASSWORD", "", ""},
+		{"DB_PASSWORD", "$(PASSWORD)", ""},
+		{"DB_PASSWORD", "${PASSWORD}", ""},
+		{"TOKEN", "/run/secrets/token", ""},
+		{"TOKEN_URL", "https://login.example/token", ""},
+		{"SECRET_NAME", "shop", ""},
+		{"PASSWORD_FILE", "/run/secrets/password", ""},
+		{"TOKENIZER", "words", ""},
+		{"app.yaml", "password: ${PASSWORD}\ntoken_url: https://login.example\nsecretName: shop\n", ""},
+		{"DB", "postgres://shop:$(PASSWORD)@db/shop", ""},
+		{"DB", "postgres://db:5432/shop", ""},
+		{"CA", "-----BEGIN CERTIFICATE-----\nabc", ""},
+	} {
+		if got := looksSecret(test.name, test.value); got != test.want {
+			t.Errorf("%s=%s looks like %q, want %q", test.name, test.value, got, test.want)
+		}
+	}
+}
+
+// TestTheDigestOfWhatRuns is read from whatever a node says.
+func TestTheDigestOfWhatRuns(t *testing.T) {
+	sum := "sha256:" + strings.Repeat("a", 64)
+	for id, want := range map[string]string{
+		"registry.example/shop@" + sum: sum, "docker-pullable://registry.example:5000/shop@" + sum: sum, sum: sum,
+		"registry.example/shop:1.0.0": "", "": "", "sha256:abc": "", "registry.example/shop@" + sum + "0": "", "registry.example/shop:" + sum: "",
+	} {
+		got := ""
+		if found := digest.FindStringSubmatch(id); found != nil {
+			got = found[1]
+		}
+		if got != want {
+			t.Errorf("%q runs %q, want %q", id, got, want)
+		}
+	}
+}
+
+// FuzzLooksSecret: whatever is in a ConfigMap, the words say nothing of it.
+func FuzzLooksSecret(f *testing.F) {
+	for _, seed := range []string{"password: hunter2hunter2", "-----BEGIN PRIVATE KEY-----\nabc", "postgres://a:b@c", `{"token": "abc"}`} {
+		shaketest.Add(f, []byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		what := looksSecret("settings", string(value))
+		if what != "" && !strings.HasPrefix(what, "a ") && what != "it has a line that gives a secret a value" {
+			t.Errorf("it says %q", what)
+		}
+	})
+}
