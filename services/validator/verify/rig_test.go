@@ -73,6 +73,8 @@ type rig struct {
 	id     string
 	// chosen is what step 3 chooses; nil for nothing.
 	chosen *releasev1.Chosen
+	// cluster makes the checks of controls in Kubernetes; nil for nobody.
+	cluster check.Prober
 }
 
 // newRig makes a release that bakes for a second and is looked at ten times. document
@@ -208,7 +210,9 @@ func (r *rig) to(t *testing.T, phase procedure.Phase) {
 // step is the step of one validator.
 func (r *rig) step() reactor.Step {
 	blobs := evidence.New(r.JetStream())
-	return verify.New(policy.NewSource(blobs.Get), check.Bake{Probers: map[string]check.Prober{"http": httpcheck.Prober{}, "tcp": tcpcheck.Prober{}}}, r.places, blobs, eventstoretest.Store(r, procedure.ServiceValidator))
+	return verify.New(policy.NewSource(blobs.Get), check.Bake{Probers: map[string]check.Prober{
+		"http": httpcheck.Prober{}, "tcp": tcpcheck.Prober{}, "kubernetes_security": r.cluster,
+	}}, r.places, blobs, eventstoretest.Store(r, procedure.ServiceValidator))
 }
 
 // turn lets a validator look once and stores what it says.
