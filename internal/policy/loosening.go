@@ -88,6 +88,7 @@ var loosening = map[protoreflect.FullName]struct {
 	"shipwarden.policy.v1.Environment.require_notice":           {is: within},
 	"shipwarden.policy.v1.Environment.supersede_older":          {never, "which of two releases goes is no demand on either"},
 	"shipwarden.policy.v1.Environment.require_signed_approvals": {is: within},
+	"shipwarden.policy.v1.Environment.required_controls":        {is: gone},
 	"shipwarden.policy.v1.Approvals.group":                      {never, "by it one is known again"},
 	"shipwarden.policy.v1.Approvals.count":                      {is: within},
 	"shipwarden.policy.v1.Approvals.signed":                     {is: off},

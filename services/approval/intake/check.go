@@ -151,6 +151,44 @@ func (c *checker) names() {
 	c.checks("validation.checks", c.r.GetValidation().GetChecks())
 	c.checks("rollback_plan.checks", c.r.GetRollbackPlan().GetChecks())
 	c.bake()
+	c.controls()
+}
+
+// controls checks that what the environment demands of targets in Kubernetes is looked at there, on
+// the way back as well (PD-6.1).
+func (c *checker) controls() {
+	required := c.x.Environment(c.r.GetEnvironment()).GetRequiredControls()
+	if len(required) == 0 || !c.inKubernetes() {
+		return
+	}
+	catalogue := c.x.Service(c.r.GetService()).GetChecks()
+	for _, way := range []struct {
+		field, words string
+		back         bool
+	}{{"validation.checks", "", false}, {"rollback_plan.checks", " on the way back", true}} {
+		var has []string
+		for _, k := range criterion.Looked(c.r, catalogue, way.back) {
+			has = append(has, criterion.Controls(k)...)
+		}
+		for _, control := range required {
+			if !slices.Contains(has, control) {
+				c.say(way.field, "controls.required", "%s demands the control %s of targets in Kubernetes, and no check has it%s",
+					c.r.GetEnvironment(), control, way.words)
+			}
+		}
+	}
+}
+
+// inKubernetes reports whether the release touches a target of the driver kubernetes.
+func (c *checker) inKubernetes() bool {
+	for _, wave := range c.r.GetPlan().GetWaves() {
+		for _, id := range wave.GetTargets() {
+			if c.x.Target(id).GetDriver() == "kubernetes" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // bake checks that it gives every comparison of metrics the values that it needs, also of the

@@ -1870,9 +1870,12 @@ type Executor struct {
 	// Folder, made where it is not there, in which this executor keeps what it has seen of the
 	// record, so that it does nothing on a bus that was put back to an old copy while it was
 	// down. Executors may share it. Empty: it knows only until it ends.
-	StateFolder   string `protobuf:"bytes,9,opt,name=state_folder,json=stateFolder,proto3" json:"state_folder,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	StateFolder string `protobuf:"bytes,9,opt,name=state_folder,json=stateFolder,proto3" json:"state_folder,omitempty"`
+	// How often each target that nobody is at work on is asked whether it still carries what
+	// the record says, 1 s to 24 h. Absent: 5 min.
+	ReconcileEvery *durationpb.Duration `protobuf:"bytes,14,opt,name=reconcile_every,json=reconcileEvery,proto3" json:"reconcile_every,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Executor) Reset() {
@@ -1966,6 +1969,13 @@ func (x *Executor) GetStateFolder() string {
 		return x.StateFolder
 	}
 	return ""
+}
+
+func (x *Executor) GetReconcileEvery() *durationpb.Duration {
+	if x != nil {
+		return x.ReconcileEvery
+	}
+	return nil
 }
 
 // ChangeConnector says how change records are looked up in the system that keeps them: one
@@ -2328,6 +2338,7 @@ type TargetDriver struct {
 	//	*TargetDriver_Noop
 	//	*TargetDriver_Kubernetes
 	//	*TargetDriver_Config
+	//	*TargetDriver_Terraform
 	Driver        isTargetDriver_Driver `protobuf_oneof:"driver"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2422,6 +2433,15 @@ func (x *TargetDriver) GetConfig() *ConfigDriver {
 	return nil
 }
 
+func (x *TargetDriver) GetTerraform() *TerraformDriver {
+	if x != nil {
+		if x, ok := x.Driver.(*TargetDriver_Terraform); ok {
+			return x.Terraform
+		}
+	}
+	return nil
+}
+
 type isTargetDriver_Driver interface {
 	isTargetDriver_Driver()
 }
@@ -2446,6 +2466,10 @@ type TargetDriver_Config struct {
 	Config *ConfigDriver `protobuf:"bytes,6,opt,name=config,proto3,oneof"`
 }
 
+type TargetDriver_Terraform struct {
+	Terraform *TerraformDriver `protobuf:"bytes,8,opt,name=terraform,proto3,oneof"`
+}
+
 func (*TargetDriver_Host) isTargetDriver_Driver() {}
 
 func (*TargetDriver_Command) isTargetDriver_Driver() {}
@@ -2455,6 +2479,8 @@ func (*TargetDriver_Noop) isTargetDriver_Driver() {}
 func (*TargetDriver_Kubernetes) isTargetDriver_Driver() {}
 
 func (*TargetDriver_Config) isTargetDriver_Driver() {}
+
+func (*TargetDriver_Terraform) isTargetDriver_Driver() {}
 
 // HostDriver places an application on this machine.
 type HostDriver struct {
@@ -2755,9 +2781,16 @@ type KubernetesDriver struct {
 	// The namespace that all objects of the target lie in. It must be there.
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// How long objects may take to become ready. Absent: 5 min.
-	Timeout       *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Field managers besides the server's own controllers that may change what was released
+	// without a release: an operator that injects certificates, for instance. What they own is
+	// no unrecorded change.
+	OtherManagers []string `protobuf:"bytes,10,rep,name=other_managers,json=otherManagers,proto3" json:"other_managers,omitempty"`
+	// Nobody else has workloads in the namespace: one that no release has placed there is an
+	// unrecorded change.
+	WholeNamespace bool `protobuf:"varint,11,opt,name=whole_namespace,json=wholeNamespace,proto3" json:"whole_namespace,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *KubernetesDriver) Reset() {
@@ -2811,6 +2844,284 @@ func (x *KubernetesDriver) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+func (x *KubernetesDriver) GetOtherManagers() []string {
+	if x != nil {
+		return x.OtherManagers
+	}
+	return nil
+}
+
+func (x *KubernetesDriver) GetWholeNamespace() bool {
+	if x != nil {
+		return x.WholeNamespace
+	}
+	return false
+}
+
+// TerraformDriver applies a configuration of Terraform or OpenTofu that an artifact holds. What
+// is applied is the plan that people approved, as a file, and no other.
+type TerraformDriver struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Folder of the target, an absolute path: the fence, the ledger, what was placed, and the
+	// state where no backend is given lie in it. All executors of the target share it.
+	Folder string `protobuf:"bytes,1,opt,name=folder,proto3" json:"folder,omitempty"`
+	// The program, an absolute path: terraform or tofu.
+	Binary string `protobuf:"bytes,2,opt,name=binary,proto3" json:"binary,omitempty"`
+	// The version that it must have, such as 1.11.4. Another one is refused.
+	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	// Where the state is, whatever the artifact says. Absent: a file below folder.
+	Backend *TerraformBackend `protobuf:"bytes,4,opt,name=backend,proto3" json:"backend,omitempty"`
+	// Folder with the providers, laid out as a file system mirror. From nowhere else is one
+	// installed. Absent: those that are built in are all there is.
+	ProviderFolder string `protobuf:"bytes,5,opt,name=provider_folder,json=providerFolder,proto3" json:"provider_folder,omitempty"`
+	// Values of the configuration's variables. {version} stands for the version that is
+	// released, {digest} for the digest of the artifact, {target} for the target's id. Never
+	// secrets.
+	Variables map[string]string `protobuf:"bytes,6,rep,name=variables,proto3" json:"variables,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Environment variables of the program; nothing is inherited. Never secrets.
+	Env map[string]string `protobuf:"bytes,7,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Secrets with which is planned: they should allow to read and no more.
+	PlanCredentials []*TerraformCredential `protobuf:"bytes,8,rep,name=plan_credentials,json=planCredentials,proto3" json:"plan_credentials,omitempty"`
+	// Secrets with which a plan is applied, besides and instead of those above. They are read
+	// when everything else was looked at, right before.
+	ApplyCredentials []*TerraformCredential `protobuf:"bytes,9,rep,name=apply_credentials,json=applyCredentials,proto3" json:"apply_credentials,omitempty"`
+	// What is never destroyed, replaced or let go of: types, such as aws_db_instance, and
+	// addresses, in which * stands for anything: module.shop.*, aws_s3_bucket.orders.
+	Protect []string `protobuf:"bytes,10,rep,name=protect,proto3" json:"protect,omitempty"`
+	// How long a plan, or the application of one, may take. Absent: 10 min.
+	Timeout *durationpb.Duration `protobuf:"bytes,11,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// How long the program may take to end by itself when it is interrupted, before it is
+	// killed with all that it started. Absent: 30 s.
+	Grace         *durationpb.Duration `protobuf:"bytes,12,opt,name=grace,proto3" json:"grace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerraformDriver) Reset() {
+	*x = TerraformDriver{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerraformDriver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerraformDriver) ProtoMessage() {}
+
+func (x *TerraformDriver) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerraformDriver.ProtoReflect.Descriptor instead.
+func (*TerraformDriver) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *TerraformDriver) GetFolder() string {
+	if x != nil {
+		return x.Folder
+	}
+	return ""
+}
+
+func (x *TerraformDriver) GetBinary() string {
+	if x != nil {
+		return x.Binary
+	}
+	return ""
+}
+
+func (x *TerraformDriver) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *TerraformDriver) GetBackend() *TerraformBackend {
+	if x != nil {
+		return x.Backend
+	}
+	return nil
+}
+
+func (x *TerraformDriver) GetProviderFolder() string {
+	if x != nil {
+		return x.ProviderFolder
+	}
+	return ""
+}
+
+func (x *TerraformDriver) GetVariables() map[string]string {
+	if x != nil {
+		return x.Variables
+	}
+	return nil
+}
+
+func (x *TerraformDriver) GetEnv() map[string]string {
+	if x != nil {
+		return x.Env
+	}
+	return nil
+}
+
+func (x *TerraformDriver) GetPlanCredentials() []*TerraformCredential {
+	if x != nil {
+		return x.PlanCredentials
+	}
+	return nil
+}
+
+func (x *TerraformDriver) GetApplyCredentials() []*TerraformCredential {
+	if x != nil {
+		return x.ApplyCredentials
+	}
+	return nil
+}
+
+func (x *TerraformDriver) GetProtect() []string {
+	if x != nil {
+		return x.Protect
+	}
+	return nil
+}
+
+func (x *TerraformDriver) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *TerraformDriver) GetGrace() *durationpb.Duration {
+	if x != nil {
+		return x.Grace
+	}
+	return nil
+}
+
+// TerraformBackend says where a state is.
+type TerraformBackend struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its type, such as s3, gcs, azurerm, pg, http or kubernetes. Those that plan elsewhere are
+	// refused.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Its settings. Never secrets: those are credentials.
+	Settings      map[string]string `protobuf:"bytes,2,rep,name=settings,proto3" json:"settings,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerraformBackend) Reset() {
+	*x = TerraformBackend{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerraformBackend) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerraformBackend) ProtoMessage() {}
+
+func (x *TerraformBackend) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerraformBackend.ProtoReflect.Descriptor instead.
+func (*TerraformBackend) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *TerraformBackend) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *TerraformBackend) GetSettings() map[string]string {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+// TerraformCredential is a secret in an environment variable of one run.
+type TerraformCredential struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The variable, such as AWS_SECRET_ACCESS_KEY.
+	Env string `protobuf:"bytes,1,opt,name=env,proto3" json:"env,omitempty"`
+	// File that holds it, an absolute path. It is read for every run, so that it may change.
+	File          string `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerraformCredential) Reset() {
+	*x = TerraformCredential{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerraformCredential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerraformCredential) ProtoMessage() {}
+
+func (x *TerraformCredential) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerraformCredential.ProtoReflect.Descriptor instead.
+func (*TerraformCredential) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *TerraformCredential) GetEnv() string {
+	if x != nil {
+		return x.Env
+	}
+	return ""
+}
+
+func (x *TerraformCredential) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
 // NoopDriver changes nothing: it is for measuring.
 type NoopDriver struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2820,7 +3131,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2832,7 +3143,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2845,7 +3156,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{35}
 }
 
 // Command is an argument vector.
@@ -2863,7 +3174,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2875,7 +3186,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2888,7 +3199,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Command) GetArgv() []string {
@@ -2935,7 +3246,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2947,7 +3258,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2960,7 +3271,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -3044,7 +3355,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3056,7 +3367,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3069,7 +3380,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Digest) GetUrlFile() string {
@@ -3131,7 +3442,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3143,7 +3454,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3156,7 +3467,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -3181,7 +3492,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3193,7 +3504,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3206,7 +3517,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Token) GetSha256() string {
@@ -3409,7 +3720,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x04host\x12\x1a\n" +
 	"\binsecure\x18\x02 \x01(\bR\binsecure\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\x8b\x04\n" +
+	"\rpassword_file\x18\x04 \x01(\tR\fpasswordFile\"\xe1\x04\n" +
 	"\bExecutor\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12<\n" +
@@ -3421,7 +3732,9 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x11change_connectors\x18\x06 \x03(\v2%.shipwarden.config.v1.ChangeConnectorR\x10changeConnectors\x12F\n" +
 	"\ralert_sources\x18\a \x03(\v2!.shipwarden.config.v1.AlertSourceR\falertSources\x128\n" +
 	"\x13sigstore_root_files\x18\b \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\bR\x11sigstoreRootFiles\x12!\n" +
-	"\fstate_folder\x18\t \x01(\tR\vstateFolder\"\xe8\x02\n" +
+	"\fstate_folder\x18\t \x01(\tR\vstateFolder\x12T\n" +
+	"\x0freconcile_every\x18\x0e \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x0ereconcileEvery\"\xe8\x02\n" +
 	"\x0fChangeConnector\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\x1c\n" +
 	"\x03url\x18\x02 \x01(\tB\n" +
@@ -3450,7 +3763,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x0esigner.nothing\x120must have a key in ssh, or one of the identities\x1a,this.ssh.size() + this.identities.size() > 0\"U\n" +
 	"\x0eSignerIdentity\x12 \n" +
 	"\x06issuer\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x88\x01\x01R\x06issuer\x12!\n" +
-	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xf9\x02\n" +
+	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xc0\x03\n" +
 	"\fTargetDriver\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x126\n" +
 	"\x04host\x18\x02 \x01(\v2 .shipwarden.config.v1.HostDriverH\x00R\x04host\x12?\n" +
@@ -3459,7 +3772,8 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\n" +
 	"kubernetes\x18\x05 \x01(\v2&.shipwarden.config.v1.KubernetesDriverH\x00R\n" +
 	"kubernetes\x12<\n" +
-	"\x06config\x18\x06 \x01(\v2\".shipwarden.config.v1.ConfigDriverH\x00R\x06configB\x0f\n" +
+	"\x06config\x18\x06 \x01(\v2\".shipwarden.config.v1.ConfigDriverH\x00R\x06config\x12E\n" +
+	"\tterraform\x18\b \x01(\v2%.shipwarden.config.v1.TerraformDriverH\x00R\tterraformB\x0f\n" +
 	"\x06driver\x12\x05\xbaH\x02\b\x01\"\x8f\x01\n" +
 	"\n" +
 	"HostDriver\x12#\n" +
@@ -3482,12 +3796,47 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\vConfigEntry\x126\n" +
 	"\x04nats\x18\x01 \x01(\v2\x1a.shipwarden.config.v1.NatsB\x06\xbaH\x03\xc8\x01\x01R\x04nats\x122\n" +
 	"\x06bucket\x18\x02 \x01(\tB\x1a\xbaH\x17r\x15\x18\x80\x012\x10^[a-zA-Z0-9_-]+$R\x06bucket\x12D\n" +
-	"\x03key\x18\x03 \x01(\tB2\xbaH/r-\x18\x80\x022(^[-/_=a-zA-Z0-9]+([.][-/_=a-zA-Z0-9]+)*$R\x03key\"\xd7\x01\n" +
+	"\x03key\x18\x03 \x01(\tB2\xbaH/r-\x18\x80\x022(^[-/_=a-zA-Z0-9]+([.][-/_=a-zA-Z0-9]+)*$R\x03key\"\xbc\x02\n" +
 	"\x10KubernetesDriver\x124\n" +
 	"\x0fkubeconfig_file\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x0ekubeconfigFile\x12I\n" +
 	"\tnamespace\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\tnamespace\x12B\n" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
-	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\"\f\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\x12:\n" +
+	"\x0eother_managers\x18\n" +
+	" \x03(\tB\x13\xbaH\x10\x92\x01\r\x10 \x18\x01\"\ar\x05\x10\x01\x18\x80\x01R\rotherManagers\x12'\n" +
+	"\x0fwhole_namespace\x18\v \x01(\bR\x0ewholeNamespace\"\xeb\a\n" +
+	"\x0fTerraformDriver\x12#\n" +
+	"\x06folder\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x06folder\x12#\n" +
+	"\x06binary\x18\x02 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x06binary\x12O\n" +
+	"\aversion\x18\x03 \x01(\tB5\xbaH2r0\x18@2,^[0-9]+[.][0-9]+[.][0-9]+(-[0-9A-Za-z.-]+)?$R\aversion\x12@\n" +
+	"\abackend\x18\x04 \x01(\v2&.shipwarden.config.v1.TerraformBackendR\abackend\x128\n" +
+	"\x0fprovider_folder\x18\x05 \x01(\tB\x0f\xbaH\fr\n" +
+	"2\b^(/.+)?$R\x0eproviderFolder\x12\x88\x01\n" +
+	"\tvariables\x18\x06 \x03(\v24.shipwarden.config.v1.TerraformDriver.VariablesEntryB4\xbaH1\x9a\x01.\x10@\"#r!2\x1f^[A-Za-z_][A-Za-z0-9_-]{0,127}$*\x05r\x03\x18\x80 R\tvariables\x12J\n" +
+	"\x03env\x18\a \x03(\v2..shipwarden.config.v1.TerraformDriver.EnvEntryB\b\xbaH\x05\x9a\x01\x02\x10@R\x03env\x12^\n" +
+	"\x10plan_credentials\x18\b \x03(\v2).shipwarden.config.v1.TerraformCredentialB\b\xbaH\x05\x92\x01\x02\x10 R\x0fplanCredentials\x12`\n" +
+	"\x11apply_credentials\x18\t \x03(\v2).shipwarden.config.v1.TerraformCredentialB\b\xbaH\x05\x92\x01\x02\x10 R\x10applyCredentials\x12.\n" +
+	"\aprotect\x18\n" +
+	" \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x10\x80\x02\x18\x01\"\ar\x05\x10\x01\x18\x80\x04R\aprotect\x12B\n" +
+	"\atimeout\x18\v \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\xa08*\x00R\atimeout\x12>\n" +
+	"\x05grace\x18\f \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\xd8\x04*\x00R\x05grace\x1a<\n" +
+	"\x0eVariablesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a6\n" +
+	"\bEnvEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x97\x02\n" +
+	"\x10TerraformBackend\x12G\n" +
+	"\x04type\x18\x01 \x01(\tB3\xbaH0r.2\x16^[a-z][a-z0-9_]{0,39}$Z\x05localZ\x06remoteZ\x05cloudR\x04type\x12}\n" +
+	"\bsettings\x18\x02 \x03(\v24.shipwarden.config.v1.TerraformBackend.SettingsEntryB+\xbaH(\x9a\x01%\x10@\"\x1ar\x182\x16^[a-z][a-z0-9_]{0,79}$*\x05r\x03\x18\x80 R\bsettings\x1a;\n" +
+	"\rSettingsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"o\n" +
+	"\x13TerraformCredential\x127\n" +
+	"\x03env\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[A-Za-z_][A-Za-z0-9_]{0,127}$R\x03env\x12\x1f\n" +
+	"\x04file\x18\x02 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x04file\"\f\n" +
 	"\n" +
 	"NoopDriver\"\xd0\x01\n" +
 	"\aCommand\x12\x1e\n" +
@@ -3536,7 +3885,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
@@ -3573,21 +3922,27 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*ConfigDriver)(nil),        // 32: shipwarden.config.v1.ConfigDriver
 	(*ConfigEntry)(nil),         // 33: shipwarden.config.v1.ConfigEntry
 	(*KubernetesDriver)(nil),    // 34: shipwarden.config.v1.KubernetesDriver
-	(*NoopDriver)(nil),          // 35: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 36: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 37: shipwarden.config.v1.Recorder
-	(*Digest)(nil),              // 38: shipwarden.config.v1.Digest
-	(*Tokens)(nil),              // 39: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 40: shipwarden.config.v1.Token
-	nil,                         // 41: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 42: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 43: google.protobuf.Duration
+	(*TerraformDriver)(nil),     // 35: shipwarden.config.v1.TerraformDriver
+	(*TerraformBackend)(nil),    // 36: shipwarden.config.v1.TerraformBackend
+	(*TerraformCredential)(nil), // 37: shipwarden.config.v1.TerraformCredential
+	(*NoopDriver)(nil),          // 38: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 39: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 40: shipwarden.config.v1.Recorder
+	(*Digest)(nil),              // 41: shipwarden.config.v1.Digest
+	(*Tokens)(nil),              // 42: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 43: shipwarden.config.v1.Token
+	nil,                         // 44: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 45: shipwarden.config.v1.TerraformDriver.VariablesEntry
+	nil,                         // 46: shipwarden.config.v1.TerraformDriver.EnvEntry
+	nil,                         // 47: shipwarden.config.v1.TerraformBackend.SettingsEntry
+	nil,                         // 48: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 49: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	4,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	6,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	7,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	43, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	49, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	9,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
@@ -3600,11 +3955,11 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	22, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
 	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
 	5,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	43, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	49, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
 	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	43, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	49, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
 	14, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	41, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	44, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
 	5,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
 	3,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
 	21, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
@@ -3621,37 +3976,47 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	22, // 34: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
 	24, // 35: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	11, // 36: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	25, // 37: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	43, // 38: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	27, // 39: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	28, // 40: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
-	30, // 41: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	31, // 42: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	35, // 43: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	34, // 44: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
-	32, // 45: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
-	36, // 46: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	36, // 47: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	36, // 48: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	36, // 49: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	36, // 50: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
-	33, // 51: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
-	43, // 52: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
-	4,  // 53: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
-	43, // 54: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
-	42, // 55: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	43, // 56: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 57: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 58: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 59: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	38, // 60: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
-	43, // 61: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
-	40, // 62: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	63, // [63:63] is the sub-list for method output_type
-	63, // [63:63] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	49, // 37: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
+	25, // 38: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	49, // 39: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	27, // 40: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	28, // 41: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
+	30, // 42: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	31, // 43: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	38, // 44: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	34, // 45: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
+	32, // 46: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
+	35, // 47: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
+	39, // 48: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	39, // 49: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	39, // 50: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	39, // 51: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	39, // 52: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	33, // 53: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
+	49, // 54: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
+	4,  // 55: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
+	49, // 56: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
+	36, // 57: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
+	45, // 58: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
+	46, // 59: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
+	37, // 60: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	37, // 61: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	49, // 62: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
+	49, // 63: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
+	47, // 64: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
+	48, // 65: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	49, // 66: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 67: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 68: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 69: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	41, // 70: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
+	49, // 71: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
+	43, // 72: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	73, // [73:73] is the sub-list for method output_type
+	73, // [73:73] is the sub-list for method input_type
+	73, // [73:73] is the sub-list for extension type_name
+	73, // [73:73] is the sub-list for extension extendee
+	0,  // [0:73] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -3669,6 +4034,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 		(*TargetDriver_Noop)(nil),
 		(*TargetDriver_Kubernetes)(nil),
 		(*TargetDriver_Config)(nil),
+		(*TargetDriver_Terraform)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3676,7 +4042,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   40,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

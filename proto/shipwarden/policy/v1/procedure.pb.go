@@ -2946,8 +2946,11 @@ type Environment struct {
 	// Whether every approval must be signed with the approver's own key, those for high
 	// risk, for no way back and of emergencies as well.
 	RequireSignedApprovals bool `protobuf:"varint,6,opt,name=require_signed_approvals,json=requireSignedApprovals,proto3" json:"require_signed_approvals,omitempty"`
-	unknownFields          protoimpl.UnknownFields
-	sizeCache              protoimpl.SizeCache
+	// Controls of security without which nothing is released to a target of the driver kubernetes
+	// here: checks of the request, or of the service, have each of them, on the way back as well.
+	RequiredControls []string `protobuf:"bytes,12,rep,name=required_controls,json=requiredControls,proto3" json:"required_controls,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Environment) Reset() {
@@ -3020,6 +3023,13 @@ func (x *Environment) GetRequireSignedApprovals() bool {
 		return x.RequireSignedApprovals
 	}
 	return false
+}
+
+func (x *Environment) GetRequiredControls() []string {
+	if x != nil {
+		return x.RequiredControls
+	}
+	return nil
 }
 
 // Approvals asks for a number of distinct members of a group.
@@ -5307,14 +5317,15 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"not_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
 	"\tnot_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x18\n" +
 	"\arevoked\x18\a \x01(\bR\arevoked\x12\x16\n" +
-	"\x06waives\x18\b \x03(\tR\x06waives\"\xcb\x02\n" +
+	"\x06waives\x18\b \x03(\tR\x06waives\"\xe0\x03\n" +
 	"\vEnvironment\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12G\n" +
 	"\tapprovals\x18\x02 \x03(\v2\x1f.shipwarden.policy.v1.ApprovalsB\b\xbaH\x05\x92\x01\x02\b\x01R\tapprovals\x126\n" +
 	"\x17require_signed_requests\x18\x03 \x01(\bR\x15requireSignedRequests\x12%\n" +
 	"\x0erequire_notice\x18\x04 \x01(\bR\rrequireNotice\x12'\n" +
 	"\x0fsupersede_older\x18\x05 \x01(\bR\x0esupersedeOlder\x128\n" +
-	"\x18require_signed_approvals\x18\x06 \x01(\bR\x16requireSignedApprovals\"c\n" +
+	"\x18require_signed_approvals\x18\x06 \x01(\bR\x16requireSignedApprovals\x12\x92\x01\n" +
+	"\x11required_controls\x18\f \x03(\tBe\xbaHb\x92\x01_\x10\x06\x18\x01\"YrWR\rimage_digestsR\fpod_securityR\x0enetwork_policyR\bexposureR\x0fservice_accountR\rplain_secretsR\x10requiredControls\"c\n" +
 	"\tApprovals\x12\x1d\n" +
 	"\x05group\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x05group\x12\x1f\n" +
 	"\x05count\x18\x02 \x01(\rB\t\xbaH\x06*\x04\x18\x10(\x01R\x05count\x12\x16\n" +
