@@ -20,11 +20,18 @@ func foundation() []at {
 		{roles, role(Executor, rule([]string{""}, "*", "*"), rule([]string{
 			"apps", "autoscaling", "batch", "coordination.k8s.io", "networking.k8s.io", "policy",
 		}, "*", "*"))},
-		{roles, role(Validator, rule([]string{"apps", "autoscaling", "batch", "networking.k8s.io", "policy"}, "*", "get", "list", "watch"),
+		{roles, role(Validator, rule([]string{"apps", "autoscaling", "batch", "gateway.networking.k8s.io", "networking.k8s.io", "policy"}, "*", "get", "list", "watch"),
 			object{
 				"apiGroups": []string{""}, "verbs": []string{"get", "list", "watch"},
-				"resources": []string{"configmaps", "endpoints", "events", "persistentvolumeclaims", "pods", "pods/log", "services"},
+				"resources": []string{"configmaps", "endpoints", "events", "namespaces", "persistentvolumeclaims", "pods", "pods/log", "services"},
 			})},
+		// What an account may do is bound in any namespace, or in none.
+		{roles, object{"metadata": object{"name": "kubetest-rights"}, "rules": []object{rule([]string{"rbac.authorization.k8s.io"}, "*", "get", "list")}}},
+		{"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", object{
+			"metadata": object{"name": "kubetest-rights"},
+			"roleRef":  object{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "kubetest-rights"},
+			"subjects": []object{{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": string(Validator)}},
+		}},
 	}
 	for _, name := range nodes {
 		all = append(all, at{"/api/v1/nodes", object{"metadata": object{

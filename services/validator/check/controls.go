@@ -13,17 +13,22 @@ import (
 
 // Names of facts, by which they are judged.
 const (
-	// FactStatus is what a workload's status comes to, FactGeneration "<observed> of <wanted>".
-	FactStatus, FactGeneration = "status", "generation"
-	// FactRestarts and FactEvent are followed by the name of a container and by a reason. The value
-	// is how often, and when last.
-	FactRestarts, FactEvent = "restarts of ", "event "
+	// FactStatus is what a workload's status comes to.
+	FactStatus = "status"
+	// FactGeneration is "<observed> of <wanted>".
+	FactGeneration = "generation"
+	// FactRestarts is followed by the name of a container, and the value is how often.
+	FactRestarts = "restarts of "
+	// FactEvent is followed by a reason, and the value is when it was given last.
+	FactEvent = "event "
 	// FactEnforced is the level that a namespace enforces, "" for none.
 	FactEnforced = "enforces"
 	// FactHost is a host of an Ingress or a route.
 	FactHost = "host"
-	// FactRights is the digest of all rights of an account, FactRight one of them.
-	FactRights, FactRight = "rights", "right"
+	// FactRights is the digest of all rights of an account.
+	FactRights = "rights"
+	// FactRight is one of them.
+	FactRight = "right"
 )
 
 // Values of facts.

@@ -8,8 +8,10 @@ import (
 )
 
 const (
-	// Here is the namespace of the target, and Everywhere all of them, or none.
-	Here, Everywhere = "HERE", "*"
+	// Here is the namespace of the target.
+	Here = "HERE"
+	// Everywhere is all namespaces, or none.
+	Everywhere = "*"
 )
 
 // Right lets an account do something with one kind of resource.

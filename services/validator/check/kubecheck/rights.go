@@ -73,8 +73,12 @@ func public(rule rbacv1.PolicyRule, path string) bool {
 	}, first)
 }
 
-// ofItself reports whether a right is to ask who one is and what one may, which every account has.
+// ofItself reports whether a right is to ask who one is and what one may, or to read which authorities
+// the cluster makes known: every account has it.
 func ofItself(rule rbacv1.PolicyRule, group, resource string) bool {
+	if group == "certificates.k8s.io" && resource == "clustertrustbundles" {
+		return !slices.ContainsFunc(rule.Verbs, func(verb string) bool { return !slices.Contains([]string{"get", "list", "watch"}, verb) })
+	}
 	return slices.Equal(rule.Verbs, []string{"create"}) &&
 		(group == "authorization.k8s.io" && (resource == "selfsubjectaccessreviews" || resource == "selfsubjectrulesreviews") ||
 			group == "authentication.k8s.io" && resource == "selfsubjectreviews")
