@@ -13,8 +13,11 @@ import (
 const (
 	// MaxFacts bounds how many facts of one look are kept.
 	MaxFacts = 40
-	// maxFact bounds the bytes of what a fact is and of what it is about.
-	maxFact = 253
+	// maxFact bounds the bytes of what a fact is and of what it is about, and maxFound those of all
+	// facts of one look, as they are written down.
+	maxFact, maxFound = 253, 8000
+	// factFrame is how many bytes are written around a fact.
+	factFrame = 40
 )
 
 // Inspected is what a look at objects of a cluster found: facts, of which the check makes an
@@ -149,8 +152,14 @@ func (i *Inspected) tidy(c *releasev1.Check, known Known) {
 	if more := len(i.Facts) - MaxFacts; more > 0 {
 		i.Facts, i.More = i.Facts[:MaxFacts], i.More+more
 	}
+	size := 0
 	for n, f := range i.Facts {
-		i.Facts[n] = Fact{Object: cleanTo(f.Object, maxFact), Name: cleanTo(f.Name, maxFact), Value: cleanTo(f.Value, maxFact)}
+		f = Fact{Object: cleanTo(f.Object, maxFact), Name: cleanTo(f.Name, maxFact), Value: cleanTo(f.Value, maxFact)}
+		if size += len(f.Object) + len(f.Name) + len(f.Value) + factFrame; size > maxFound {
+			i.Facts, i.More = i.Facts[:n], i.More+len(i.Facts)-n
+			break
+		}
+		i.Facts[n] = f
 	}
 	i.Unknown = clean(i.Unknown)
 	i.Asked = i.Asked.UTC().Truncate(time.Millisecond)

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/criterion"
+	"github.com/blackdice/shipwarden/internal/evidence"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/validator/check"
@@ -265,6 +266,37 @@ func TestWhatWasFoundIsJudgedAgain(t *testing.T) {
 		}
 		if again, err = check.Rejudge(report.Document, release, p.Checks, targets); err != nil || !proto.Equal(again, report.Verification) {
 			t.Fatalf("derived again on the way back: %v, %v", again, err)
+		}
+	})
+}
+
+// TestWhatIsFoundIsKeptInTheRoomThatThereIs: however long the names of a cluster are, a bake of all
+// controls on many targets is a document that can be kept.
+func TestWhatIsFoundIsKeptInTheRoomThatThereIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var subjects []check.Subject
+		for n := range 8 {
+			place, err := target.New(&configv1.TargetAddress{Target: fmt.Sprintf("eu%d", n), Kubernetes: &configv1.KubernetesPlace{Cluster: "eu", Namespace: "shop"}}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			subjects = append(subjects, check.Subject{Target: place, Digest: approved})
+		}
+		long := strings.Repeat("<\u00e4\"", 200)
+		bake := newWorld("").Bake()
+		bake.Probers = map[string]check.Prober{"kubernetes_security": cluster{func() *check.Inspected {
+			i := &check.Inspected{Objects: 2, Asked: time.Now(), Unknown: long}
+			for range 60 {
+				i.Facts = append(i.Facts, check.Fact{Object: long, Name: long, Value: good})
+			}
+			return i
+		}}}
+		report, err := bake.Run(t.Context(), check.Plan{
+			Release: check.Release{Images: map[string][]string{}}, Subjects: subjects, Bake: time.Hour, Interval: time.Second,
+			Checks: []*releasev1.Check{images(), images(), images()},
+		})
+		if err != nil || len(report.Document) > evidence.MaxSize || len(report.Document) < evidence.MaxSize/8 {
+			t.Errorf("%d bytes, %v", len(report.Document), err)
 		}
 	})
 }

@@ -168,7 +168,7 @@ func remeasured(c *releasev1.Check, s Sample) error {
 // is longer than the rest of it.
 func weight(c *releasev1.Check) int {
 	if criterion.InKubernetes(c) {
-		return 2 + MaxFacts*200/300
+		return 2 + maxFound/300
 	}
 	p := c.GetPrometheus()
 	if p == nil {
