@@ -83,6 +83,10 @@ func (s State) deadlines() []Deadline {
 	case PhaseVerify, PhaseVerifyRollback:
 		all = append(all, bake)
 	case PhaseEscalated, PhaseFollowUp:
+		if !s.Question.Until.IsZero() {
+			all = append(all, Deadline{Kind: releasev1.Deadline_DEADLINE_REMEDY, At: s.Question.Until})
+			break
+		}
 		all = append(all, after(releasev1.Deadline_DEADLINE_DECISION, t.GetDecision().AsDuration()))
 	case PhaseNotify:
 		// Machines have the time of a step, people that of the document; the start ends it.
@@ -191,6 +195,8 @@ func (s *State) applyDeadlinePassed(e Entry, d *releasev1.DeadlinePassed) error 
 	case releasev1.Deadline_DEADLINE_DECISION:
 		s.Reminded = e.Stored
 		s.remind(e.Stored)
+	case releasev1.Deadline_DEADLINE_REMEDY:
+		s.unanswered(e.Stored)
 	case releasev1.Deadline_DEADLINE_UNSPECIFIED, releasev1.Deadline_DEADLINE_APPROVE, releasev1.Deadline_DEADLINE_START:
 		return s.invalid(e, "the deadline ends the release")
 	}

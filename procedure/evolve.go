@@ -158,7 +158,7 @@ func (s *State) apply(e Entry) error {
 	case *releasev1.Event_VerificationPassed:
 		return s.applyVerificationPassed(e, d.VerificationPassed.GetVerification())
 	case *releasev1.Event_VerificationFailed:
-		return s.applyVerificationFailed(e, d.VerificationFailed.GetVerification())
+		return s.applyVerificationFailed(e, d.VerificationFailed)
 	case *releasev1.Event_VerificationInconclusive:
 		return s.applyVerificationInconclusive(e, d.VerificationInconclusive)
 	case *releasev1.Event_RollbackClaimed:

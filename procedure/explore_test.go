@@ -264,7 +264,7 @@ func abstraction(n *node) string {
 		slices.Sort(approved)
 		put(approved, s.Authorized != nil, s.Freed.Release != "" && s.HeldFor == procedure.PhaseExecute)
 	}
-	put(s.Wave, s.RollbackAttempt > 0, len(s.Touched), s.AbortBy != "", s.Forced, s.EscalatedFor, s.EscalatedRollback)
+	put(s.Wave, s.RollbackAttempt > 0, len(s.Touched), s.AbortBy != "", s.Forced, s.EscalatedFor, s.EscalatedRollback, s.Question.Otherwise)
 	put(s.Claim.Claimer != "", s.ClassOf(s.Touched) == releasev1.DriverClass_DRIVER_CLASS_PROBEABLE && n.now.Before(s.Claim.LeaseUntil))
 	for _, r := range s.Results {
 		put(r.GetTarget(), r.GetStatus() == releasev1.TargetResult_STATUS_DONE)

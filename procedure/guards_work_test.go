@@ -156,6 +156,34 @@ var workGuards = []guard{
 		v.Number = 1
 		e.Data = &releasev1.Event_VerificationFailed{VerificationFailed: &releasev1.VerificationFailed{Verification: v}}
 	}},
+	{name: "failed, and people are asked without an end", phase: procedure.PhaseVerify, want: "without an end", spoil: remedied(&releasev1.Remedy{
+		Action: releasev1.Remedy_ACTION_ASK, Otherwise: releasev1.Remedy_ACTION_ROLL_BACK,
+	})},
+	{
+		name: "failed, and people are asked again when they were asked", phase: procedure.PhaseVerify, want: "without an end",
+		spoil: remedied(proceduretest.Ask(time.Hour, releasev1.Remedy_ACTION_ASK)),
+	},
+	{name: "failed with a remedy that is none", phase: procedure.PhaseVerify, want: "its remedy is none", spoil: remedied(&releasev1.Remedy{Row: "nothing"})},
+	{name: "failed with a remedy of later", phase: procedure.PhaseVerify, want: "its remedy is none", spoil: remedied(&releasev1.Remedy{Action: 4})},
+	{name: "failed on the way back with a remedy", phase: procedure.PhaseVerifyRollback, want: "decided already", spoil: remedied(&releasev1.Remedy{
+		Action: releasev1.Remedy_ACTION_ROLL_BACK,
+	})},
+	{name: "failed on the way back, and looked at beside it", request: two, phase: procedure.PhaseVerifyRollback, want: "nothing is looked at", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		remedied(nil)(nil, e)
+		proceduretest.Beside(e, releasev1.CheckResult_VERDICT_FAIL, "us1")
+	}},
+	{name: "failed and stopped, with a remedy", phase: procedure.PhaseExecuting, want: "decided already", prepare: func(t *testing.T, h *proceduretest.History) {
+		h.Do(t, "dan", proceduretest.Abort())
+	}, spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.Data = &releasev1.Event_ExecutionFailed{ExecutionFailed: &releasev1.ExecutionFailed{
+			Attempt: 1, Remedy: &releasev1.Remedy{Action: releasev1.Remedy_ACTION_ESCALATE},
+		}}
+	}},
+	{name: "no verdict, which people are asked about, with a remedy", phase: procedure.PhaseVerify, want: "decided already", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
+		e.Data = &releasev1.Event_VerificationInconclusive{VerificationInconclusive: &releasev1.VerificationInconclusive{
+			Verification: e.GetVerificationPassed().GetVerification(), Remedy: &releasev1.Remedy{Action: releasev1.Remedy_ACTION_ROLL_BACK},
+		}}
+	}},
 
 	{name: "way back of fewer targets", request: two, phase: procedure.PhaseRemedy, want: "not those that were touched", spoil: func(_ *proceduretest.History, e *releasev1.Event) {
 		e.GetRollbackClaimed().Targets = nil
@@ -290,4 +318,13 @@ func reviewable(t *testing.T, h *proceduretest.History) {
 // again verifies the wave, so that the next may begin.
 func again(t *testing.T, h *proceduretest.History) {
 	h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_PASS, false))
+}
+
+// remedied makes a verification one that failed, of which the document says that.
+func remedied(r *releasev1.Remedy) func(*proceduretest.History, *releasev1.Event) {
+	return func(_ *proceduretest.History, e *releasev1.Event) {
+		v := e.GetVerificationPassed().GetVerification()
+		v.GetResults()[0].Verdict = releasev1.CheckResult_VERDICT_FAIL
+		e.Data = &releasev1.Event_VerificationFailed{VerificationFailed: &releasev1.VerificationFailed{Verification: v, Remedy: r}}
+	}
 }

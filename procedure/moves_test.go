@@ -200,7 +200,37 @@ func work() []move {
 			add(name, func(s procedure.State, _ time.Time) *releasev1.Event { return proceduretest.Verified(s, verdict, ask) })
 		}
 	}
+	all = append(all, remedies()...)
 	add("release", func(s procedure.State, _ time.Time) *releasev1.Event { return proceduretest.Released(s) })
 	add("record", func(s procedure.State, _ time.Time) *releasev1.Event { return proceduretest.Recorded(s) })
 	return all
+}
+
+// remedies are failures of which the procedure document says what becomes of them.
+func remedies() (all []move) {
+	fail := func(s procedure.State) *releasev1.Event {
+		if s.Phase != procedure.PhaseVerify {
+			return nil
+		}
+		return proceduretest.Verified(s, releasev1.CheckResult_VERDICT_FAIL, false)
+	}
+	for name, r := range map[string]*releasev1.Remedy{
+		"back":            {Action: releasev1.Remedy_ACTION_ROLL_BACK},
+		"escalate":        {Action: releasev1.Remedy_ACTION_ESCALATE},
+		"ask or back":     proceduretest.Ask(time.Hour, releasev1.Remedy_ACTION_ROLL_BACK),
+		"ask or escalate": proceduretest.Ask(time.Hour, releasev1.Remedy_ACTION_ESCALATE),
+	} {
+		all = append(all, move{name: "verified fail, " + name, build: func(s procedure.State, _ time.Time) *releasev1.Event {
+			if e := fail(s); e != nil {
+				return proceduretest.Prescribed(s, e, r)
+			}
+			return nil
+		}})
+	}
+	return append(all, move{name: "verified fail, both unhealthy", build: func(s procedure.State, _ time.Time) *releasev1.Event {
+		if e := fail(s); e != nil {
+			return proceduretest.Beside(e, releasev1.CheckResult_VERDICT_FAIL, "us1")
+		}
+		return nil
+	}})
 }

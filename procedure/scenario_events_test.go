@@ -128,17 +128,23 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 			e.GetExecutionClaimed().ChangeDigest = proceduretest.Digest('0')
 		}
 		return e, true, nil
-	case "executed": // executed [<target>=failed|unknown]...
-		return proceduretest.Executed(s, statuses(words)), true, nil
+	case "executed": // executed [<target>=failed|unknown]... [remedy ...]
+		words, r, err := remedy(words)
+		return proceduretest.Prescribed(s, proceduretest.Executed(s, statuses(words)), r), true, err
 	case "lost": // lost [<target>...]: another executor says that nobody can tell what the claimer did
 		return proceduretest.Lost(s, words...), true, nil
 	case "refuse":
 		return &releasev1.Event{Data: &releasev1.Event_ExecutionRefused{
 			ExecutionRefused: &releasev1.ExecutionRefused{Findings: proceduretest.Blocking(words...)},
 		}}, true, nil
-	case "verify": // verify pass|fail|inconclusive [ask]
-		verdict := releasev1.CheckResult_Verdict(releasev1.CheckResult_Verdict_value["VERDICT_"+strings.ToUpper(first)])
-		return proceduretest.Verified(s, verdict, len(rest) > 0), true, nil
+	case "verify": // verify pass|fail|inconclusive [ask] [beside pass|fail|inconclusive <target>...] [remedy ...]
+		rest, r, err := remedy(rest)
+		i := slices.Index(rest, "beside")
+		e := proceduretest.Prescribed(s, proceduretest.Verified(s, verdict(first), slices.Contains(rest, "ask")), r)
+		if i >= 0 {
+			e = proceduretest.Beside(e, verdict(rest[i+1]), rest[i+2:]...)
+		}
+		return e, true, err
 	case "remedy": // remedy <executor>
 		return proceduretest.Remedy(s, first, now), true, nil
 	case "take-back": // take-back <executor>: claims the way back without asking whether there is one
@@ -161,6 +167,29 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 		return procedure.DecideDeadline(s, d.At), true, nil
 	}
 	return nil, false, nil
+}
+
+func verdict(of string) releasev1.CheckResult_Verdict {
+	return releasev1.CheckResult_Verdict(releasev1.CheckResult_Verdict_value["VERDICT_"+strings.ToUpper(of)])
+}
+
+// remedy reads what the document says of a failure: ... remedy roll_back|escalate|ask <duration> <otherwise>.
+func remedy(words []string) (before []string, r *releasev1.Remedy, err error) {
+	i := slices.Index(words, "remedy")
+	if i < 0 {
+		return words, nil, nil
+	}
+	action := func(of string) releasev1.Remedy_Action {
+		return releasev1.Remedy_Action(releasev1.Remedy_Action_value["ACTION_"+strings.ToUpper(of)])
+	}
+	if before, words = words[:i], words[i+1:]; words[0] != "ask" {
+		return before, &releasev1.Remedy{Row: words[0], Action: action(words[0])}, nil
+	}
+	d, err := time.ParseDuration(words[1])
+	if err != nil {
+		return nil, nil, unclearf("%v", err)
+	}
+	return before, proceduretest.Ask(d, action(words[2])), nil
 }
 
 func (sc *scenario) risk(what string, words []string) (*releasev1.Event, error) {

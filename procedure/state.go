@@ -116,6 +116,8 @@ type State struct {
 
 	// EscalatedFor is why a person has to decide, in PhaseEscalated.
 	EscalatedFor releasev1.Cause
+	// Question is what people are asked of it, where that has an end.
+	Question Question
 	// EscalatedRollback says that the unknown outcome is that of the way back.
 	EscalatedRollback bool
 	// DecideFrom is from when a person may decide, in PhaseEscalated: until then an
@@ -316,7 +318,7 @@ func (s State) OpenEscalations() []releasev1.Cause {
 func (s State) ReviewOwed() bool { return !s.ReviewDue.IsZero() && s.Review == nil }
 
 func (s *State) enter(p Phase, at time.Time) {
-	s.Phase, s.Entered, s.Reminded = p, at, time.Time{}
+	s.Phase, s.Entered, s.Reminded, s.Question = p, at, time.Time{}, Question{}
 	if p == PhaseApprove {
 		s.wantApprovals()
 		return

@@ -200,11 +200,13 @@ func (s *State) applyExecutionFailed(e Entry, d *releasev1.ExecutionFailed) erro
 	if why := unknownTarget(d.GetResults(), s.WaveTargets()); why != "" {
 		return s.invalid(e, why)
 	}
+	if err := s.prescribed(e, d.GetRemedy(), false); err != nil {
+		return err
+	}
 	s.begin(d.GetResults())
 	s.setResults(d.GetResults())
-	s.raise(releasev1.Cause_CAUSE_EXECUTION_FAILED, e.Stored)
 	s.EndReason = "execution failed: " + d.GetReason()
-	s.remedy(e.Stored)
+	s.fail(releasev1.Cause_CAUSE_EXECUTION_FAILED, d.GetRemedy(), e.Stored)
 	return nil
 }
 

@@ -118,8 +118,15 @@ func (s *State) success() releasev1.Outcome {
 	return releasev1.Outcome_OUTCOME_SUCCEEDED
 }
 
-func (s *State) applyVerificationFailed(e Entry, v *releasev1.Verification) error {
+func (s *State) applyVerificationFailed(e Entry, d *releasev1.VerificationFailed) error {
+	v := d.GetVerification()
 	if err := s.ofBake(e, v); err != nil {
+		return err
+	}
+	if err := s.prescribed(e, d.GetRemedy(), v.GetRollback()); err != nil {
+		return err
+	}
+	if err := s.untouched(e, v); err != nil {
 		return err
 	}
 	s.Verifications++
@@ -127,9 +134,13 @@ func (s *State) applyVerificationFailed(e Entry, v *releasev1.Verification) erro
 		s.escalate(releasev1.Cause_CAUSE_ROLLBACK_FAILED, true, e.Stored)
 		return nil
 	}
+	if BothUnhealthy(v) {
+		s.EndReason = "validation failed, and so it does where the release has changed nothing: " + v.GetReason()
+		s.escalate(releasev1.Cause_CAUSE_BOTH_UNHEALTHY, false, e.Stored)
+		return nil
+	}
 	s.EndReason = "validation failed: " + v.GetReason()
-	s.raise(releasev1.Cause_CAUSE_VALIDATION_FAILED, e.Stored)
-	s.remedy(e.Stored)
+	s.fail(releasev1.Cause_CAUSE_VALIDATION_FAILED, d.GetRemedy(), e.Stored)
 	return nil
 }
 
@@ -138,14 +149,16 @@ func (s *State) applyVerificationInconclusive(e Entry, d *releasev1.Verification
 	if err := s.ofBake(e, v); err != nil {
 		return err
 	}
+	if err := s.prescribed(e, d.GetRemedy(), v.GetRollback() || !d.GetCountsAsFailure()); err != nil {
+		return err
+	}
 	s.Verifications++
 	switch {
 	case v.GetRollback():
 		s.escalate(releasev1.Cause_CAUSE_ROLLBACK_FAILED, true, e.Stored)
 	case d.GetCountsAsFailure():
 		s.EndReason = "validation gave no verdict: " + v.GetReason()
-		s.raise(releasev1.Cause_CAUSE_VALIDATION_INCONCLUSIVE, e.Stored)
-		s.remedy(e.Stored)
+		s.fail(releasev1.Cause_CAUSE_VALIDATION_INCONCLUSIVE, d.GetRemedy(), e.Stored)
 	default:
 		s.EndReason = "validation gave no verdict: " + v.GetReason()
 		s.escalate(releasev1.Cause_CAUSE_VALIDATION_INCONCLUSIVE, false, e.Stored)

@@ -26,6 +26,7 @@ func Loosened(before, after *policyv1.Procedure) []string {
 		l.lost(was.GetRequireNotice(), now.GetRequireNotice(), "nobody has to be told before a release to %s", was.GetName())
 	}
 	l.quorum("a release without a way back", before.GetNoRollbackApprovals(), after.GetNoRollbackApprovals())
+	l.remediation(before, after)
 	l.readiness(before.GetRollbackReadiness(), after.GetRollbackReadiness())
 	l.quorum("a release of high risk", before.GetHighRiskApprovals(), after.GetHighRiskApprovals())
 	for _, was := range before.GetRiskScore().GetLevels() {

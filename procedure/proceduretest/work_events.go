@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -114,4 +116,32 @@ func Overrun(s procedure.State, freeze string) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_ExecutionOverrun{ExecutionOverrun: &releasev1.ExecutionOverrun{
 		Wave: s.Wave, Reasons: []*releasev1.HoldReason{{Rule: procedure.HoldFreeze, Subject: freeze, SetBy: "anna"}},
 	}}}
+}
+
+// Prescribed is a failure with what a procedure document says of it.
+func Prescribed(s procedure.State, e *releasev1.Event, r *releasev1.Remedy) *releasev1.Event {
+	return procedure.Prescribe(s, e, func(releasev1.Cause) *releasev1.Remedy { return r })
+}
+
+// Ask has the owner asked for some time, what becomes of a release that failed.
+func Ask(within time.Duration, otherwise releasev1.Remedy_Action) *releasev1.Remedy {
+	return &releasev1.Remedy{
+		Row: "ask", Action: releasev1.Remedy_ACTION_ASK, Asked: releasev1.Remedy_ASKED_OWNER, Within: durationpb.New(within), Otherwise: otherwise,
+	}
+}
+
+// Beside adds what was seen of the checks that failed on targets that the release has not
+// touched.
+func Beside(e *releasev1.Event, verdict releasev1.CheckResult_Verdict, targets ...string) *releasev1.Event {
+	v := e.GetVerificationFailed().GetVerification()
+	if v == nil {
+		return e
+	}
+	v.Beside = &releasev1.Beside{}
+	for _, t := range targets {
+		for _, c := range procedure.FailedChecks(v) {
+			v.Beside.Results = append(v.Beside.Results, &releasev1.CheckResult{Check: c, Target: t, Verdict: verdict, Samples: 3})
+		}
+	}
+	return e
 }

@@ -82,7 +82,7 @@ func (x Incidents_Scope) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Incidents_Scope.Descriptor instead.
 func (Incidents_Scope) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4, 0}
 }
 
 // When an incident is resolved.
@@ -131,7 +131,7 @@ func (x Incidents_Until) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Incidents_Until.Descriptor instead.
 func (Incidents_Until) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4, 1}
 }
 
 // What of targets to which nothing was ever released, where they are all that has no way
@@ -185,7 +185,7 @@ func (x RollbackReadiness_FirstRelease) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RollbackReadiness_FirstRelease.Descriptor instead.
 func (RollbackReadiness_FirstRelease) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5, 0}
 }
 
 // Kind of a contact.
@@ -245,7 +245,7 @@ func (x Contact_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Contact_Kind.Descriptor instead.
 func (Contact_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // What a window means.
@@ -298,7 +298,7 @@ func (x Freeze_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Kind.Descriptor instead.
 func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36, 0}
 }
 
 // What becomes of a release that has begun when it may not start any more.
@@ -355,7 +355,7 @@ func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Overrun.Descriptor instead.
 func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36, 1}
 }
 
 // Day of the week.
@@ -420,7 +420,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -492,7 +492,10 @@ type Procedure struct {
 	RollbackReadiness *RollbackReadiness `protobuf:"bytes,60,opt,name=rollback_readiness,json=rollbackReadiness,proto3" json:"rollback_readiness,omitempty"`
 	// Open incidents of other releases while which nothing starts (step 3, and every start).
 	// Absent: none is looked at.
-	Incidents     *Incidents `protobuf:"bytes,61,opt,name=incidents,proto3" json:"incidents,omitempty"`
+	Incidents *Incidents `protobuf:"bytes,61,opt,name=incidents,proto3" json:"incidents,omitempty"`
+	// What becomes of a release that failed: the first row that fits counts. Where none does, it
+	// goes back at once.
+	Remediation   []*Remediation `protobuf:"bytes,62,rep,name=remediation,proto3" json:"remediation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -744,6 +747,260 @@ func (x *Procedure) GetIncidents() *Incidents {
 	return nil
 }
 
+func (x *Procedure) GetRemediation() []*Remediation {
+	if x != nil {
+		return x.Remediation
+	}
+	return nil
+}
+
+// Remediation is a row of the table by which step 7 goes (PD-7.1). What it never does, whatever
+// a row says, is to roll a rollback back by itself, or a change of data that cannot be changed
+// back: then people are called.
+type Remediation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, as the record says it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Which failures of which releases; what is left out fits always.
+	When *Situation `protobuf:"bytes,2,opt,name=when,proto3" json:"when,omitempty"`
+	// What becomes of them.
+	Then v1.Remedy_Action `protobuf:"varint,3,opt,name=then,proto3,enum=shipwarden.release.v1.Remedy_Action" json:"then,omitempty"`
+	// With ACTION_ASK: whom, and what if nobody answers.
+	Ask *Asking `protobuf:"bytes,4,opt,name=ask,proto3" json:"ask,omitempty"`
+	// Before anything else, a failed validation is looked for on targets that the release has not
+	// touched. Where they fail the same checks, people are called and nothing goes back by itself.
+	LookBeside    bool `protobuf:"varint,5,opt,name=look_beside,json=lookBeside,proto3" json:"look_beside,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Remediation) Reset() {
+	*x = Remediation{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Remediation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Remediation) ProtoMessage() {}
+
+func (x *Remediation) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Remediation.ProtoReflect.Descriptor instead.
+func (*Remediation) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Remediation) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Remediation) GetWhen() *Situation {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
+func (x *Remediation) GetThen() v1.Remedy_Action {
+	if x != nil {
+		return x.Then
+	}
+	return v1.Remedy_Action(0)
+}
+
+func (x *Remediation) GetAsk() *Asking {
+	if x != nil {
+		return x.Ask
+	}
+	return nil
+}
+
+func (x *Remediation) GetLookBeside() bool {
+	if x != nil {
+		return x.LookBeside
+	}
+	return false
+}
+
+// Situation is a failure of a release. All that is given has to fit; an empty list fits always.
+type Situation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What failed: CAUSE_VALIDATION_FAILED, CAUSE_VALIDATION_INCONCLUSIVE where that counts as a
+	// failure, CAUSE_EXECUTION_FAILED.
+	Causes       []v1.Cause   `protobuf:"varint,1,rep,packed,name=causes,proto3,enum=shipwarden.release.v1.Cause" json:"causes,omitempty"`
+	Environments []string     `protobuf:"bytes,2,rep,name=environments,proto3" json:"environments,omitempty"`
+	Services     []string     `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"`
+	Triggers     []v1.Trigger `protobuf:"varint,4,rep,packed,name=triggers,proto3,enum=shipwarden.release.v1.Trigger" json:"triggers,omitempty"`
+	// Of the lanes of risk_score by which fewer people approved it.
+	Lanes []string `protobuf:"bytes,5,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	// It weighs so much at least, by risk_score.
+	RiskFrom uint32 `protobuf:"varint,6,opt,name=risk_from,json=riskFrom,proto3" json:"risk_from,omitempty"`
+	// What becomes of data, as the request says.
+	Data          []v1.Risk_Data `protobuf:"varint,7,rep,packed,name=data,proto3,enum=shipwarden.release.v1.Risk_Data" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Situation) Reset() {
+	*x = Situation{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Situation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Situation) ProtoMessage() {}
+
+func (x *Situation) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Situation.ProtoReflect.Descriptor instead.
+func (*Situation) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Situation) GetCauses() []v1.Cause {
+	if x != nil {
+		return x.Causes
+	}
+	return nil
+}
+
+func (x *Situation) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *Situation) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *Situation) GetTriggers() []v1.Trigger {
+	if x != nil {
+		return x.Triggers
+	}
+	return nil
+}
+
+func (x *Situation) GetLanes() []string {
+	if x != nil {
+		return x.Lanes
+	}
+	return nil
+}
+
+func (x *Situation) GetRiskFrom() uint32 {
+	if x != nil {
+		return x.RiskFrom
+	}
+	return 0
+}
+
+func (x *Situation) GetData() []v1.Risk_Data {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// Asking is a question to people what becomes of a release that failed, with an end.
+type Asking struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who is called first: who else may decide does so as well.
+	Who v1.Remedy_Asked `protobuf:"varint,1,opt,name=who,proto3,enum=shipwarden.release.v1.Remedy_Asked" json:"who,omitempty"`
+	// For how long.
+	Within *durationpb.Duration `protobuf:"bytes,2,opt,name=within,proto3" json:"within,omitempty"`
+	// What becomes of it when nobody has decided by then: ACTION_ROLL_BACK or ACTION_ESCALATE.
+	Otherwise     v1.Remedy_Action `protobuf:"varint,3,opt,name=otherwise,proto3,enum=shipwarden.release.v1.Remedy_Action" json:"otherwise,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Asking) Reset() {
+	*x = Asking{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Asking) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Asking) ProtoMessage() {}
+
+func (x *Asking) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Asking.ProtoReflect.Descriptor instead.
+func (*Asking) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Asking) GetWho() v1.Remedy_Asked {
+	if x != nil {
+		return x.Who
+	}
+	return v1.Remedy_Asked(0)
+}
+
+func (x *Asking) GetWithin() *durationpb.Duration {
+	if x != nil {
+		return x.Within
+	}
+	return nil
+}
+
+func (x *Asking) GetOtherwise() v1.Remedy_Action {
+	if x != nil {
+		return x.Otherwise
+	}
+	return v1.Remedy_Action(0)
+}
+
 // Incidents holds releases while another release has an open incident: people had to be called
 // because of damage, and it is not resolved (PD-3.3). Neither an emergency nor a way back waits.
 type Incidents struct {
@@ -765,7 +1022,7 @@ type Incidents struct {
 
 func (x *Incidents) Reset() {
 	*x = Incidents{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +1034,7 @@ func (x *Incidents) String() string {
 func (*Incidents) ProtoMessage() {}
 
 func (x *Incidents) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +1047,7 @@ func (x *Incidents) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Incidents.ProtoReflect.Descriptor instead.
 func (*Incidents) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Incidents) GetEnvironments() []string {
@@ -847,7 +1104,7 @@ type RollbackReadiness struct {
 
 func (x *RollbackReadiness) Reset() {
 	*x = RollbackReadiness{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +1116,7 @@ func (x *RollbackReadiness) String() string {
 func (*RollbackReadiness) ProtoMessage() {}
 
 func (x *RollbackReadiness) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +1129,7 @@ func (x *RollbackReadiness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackReadiness.ProtoReflect.Descriptor instead.
 func (*RollbackReadiness) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RollbackReadiness) GetEnvironments() []string {
@@ -932,7 +1189,7 @@ type ChangeRecordRule struct {
 
 func (x *ChangeRecordRule) Reset() {
 	*x = ChangeRecordRule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1201,7 @@ func (x *ChangeRecordRule) String() string {
 func (*ChangeRecordRule) ProtoMessage() {}
 
 func (x *ChangeRecordRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1214,7 @@ func (x *ChangeRecordRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRecordRule.ProtoReflect.Descriptor instead.
 func (*ChangeRecordRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ChangeRecordRule) GetName() string {
@@ -1052,7 +1309,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1321,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1334,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Quarantine) GetGroup() string {
@@ -1112,7 +1369,7 @@ type ChangeControl struct {
 
 func (x *ChangeControl) Reset() {
 	*x = ChangeControl{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1124,7 +1381,7 @@ func (x *ChangeControl) String() string {
 func (*ChangeControl) ProtoMessage() {}
 
 func (x *ChangeControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1137,7 +1394,7 @@ func (x *ChangeControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeControl.ProtoReflect.Descriptor instead.
 func (*ChangeControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ChangeControl) GetProposerGroups() []string {
@@ -1187,7 +1444,7 @@ type StandIns struct {
 
 func (x *StandIns) Reset() {
 	*x = StandIns{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1456,7 @@ func (x *StandIns) String() string {
 func (*StandIns) ProtoMessage() {}
 
 func (x *StandIns) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1469,7 @@ func (x *StandIns) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIns.ProtoReflect.Descriptor instead.
 func (*StandIns) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StandIns) GetLongest() *durationpb.Duration {
@@ -1251,7 +1508,7 @@ type RiskScore struct {
 
 func (x *RiskScore) Reset() {
 	*x = RiskScore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1520,7 @@ func (x *RiskScore) String() string {
 func (*RiskScore) ProtoMessage() {}
 
 func (x *RiskScore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1533,7 @@ func (x *RiskScore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
 func (*RiskScore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RiskScore) GetWeights() *RiskWeights {
@@ -1345,7 +1602,7 @@ type RiskWeights struct {
 
 func (x *RiskWeights) Reset() {
 	*x = RiskWeights{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1614,7 @@ func (x *RiskWeights) String() string {
 func (*RiskWeights) ProtoMessage() {}
 
 func (x *RiskWeights) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1627,7 @@ func (x *RiskWeights) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskWeights.ProtoReflect.Descriptor instead.
 func (*RiskWeights) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RiskWeights) GetTarget() uint32 {
@@ -1522,7 +1779,7 @@ type RiskLevel struct {
 
 func (x *RiskLevel) Reset() {
 	*x = RiskLevel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1534,7 +1791,7 @@ func (x *RiskLevel) String() string {
 func (*RiskLevel) ProtoMessage() {}
 
 func (x *RiskLevel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1547,7 +1804,7 @@ func (x *RiskLevel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskLevel.ProtoReflect.Descriptor instead.
 func (*RiskLevel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RiskLevel) GetFrom() uint32 {
@@ -1613,7 +1870,7 @@ type Lane struct {
 
 func (x *Lane) Reset() {
 	*x = Lane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1882,7 @@ func (x *Lane) String() string {
 func (*Lane) ProtoMessage() {}
 
 func (x *Lane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1895,7 @@ func (x *Lane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lane.ProtoReflect.Descriptor instead.
 func (*Lane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Lane) GetName() string {
@@ -1698,7 +1955,7 @@ type AlertRule struct {
 
 func (x *AlertRule) Reset() {
 	*x = AlertRule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1967,7 @@ func (x *AlertRule) String() string {
 func (*AlertRule) ProtoMessage() {}
 
 func (x *AlertRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1980,7 @@ func (x *AlertRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertRule.ProtoReflect.Descriptor instead.
 func (*AlertRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AlertRule) GetName() string {
@@ -1792,7 +2049,7 @@ type LabelMatcher struct {
 
 func (x *LabelMatcher) Reset() {
 	*x = LabelMatcher{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1804,7 +2061,7 @@ func (x *LabelMatcher) String() string {
 func (*LabelMatcher) ProtoMessage() {}
 
 func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1817,7 +2074,7 @@ func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LabelMatcher.ProtoReflect.Descriptor instead.
 func (*LabelMatcher) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LabelMatcher) GetLabel() string {
@@ -1902,7 +2159,7 @@ type Sigstore struct {
 
 func (x *Sigstore) Reset() {
 	*x = Sigstore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +2171,7 @@ func (x *Sigstore) String() string {
 func (*Sigstore) ProtoMessage() {}
 
 func (x *Sigstore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2184,7 @@ func (x *Sigstore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sigstore.ProtoReflect.Descriptor instead.
 func (*Sigstore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Sigstore) GetTrustedRoot() string {
@@ -1980,7 +2237,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2249,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2262,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Identity) GetId() string {
@@ -2139,7 +2396,7 @@ type VersionRules struct {
 
 func (x *VersionRules) Reset() {
 	*x = VersionRules{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2151,7 +2408,7 @@ func (x *VersionRules) String() string {
 func (*VersionRules) ProtoMessage() {}
 
 func (x *VersionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2164,7 +2421,7 @@ func (x *VersionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRules.ProtoReflect.Descriptor instead.
 func (*VersionRules) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VersionRules) GetLive() v1.Finding_Severity {
@@ -2222,7 +2479,7 @@ type Person struct {
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2234,7 +2491,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2247,7 +2504,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Person) GetId() string {
@@ -2321,7 +2578,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2333,7 +2590,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2346,7 +2603,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Contact) GetKind() Contact_Kind {
@@ -2381,7 +2638,7 @@ type PersonKey struct {
 
 func (x *PersonKey) Reset() {
 	*x = PersonKey{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2393,7 +2650,7 @@ func (x *PersonKey) String() string {
 func (*PersonKey) ProtoMessage() {}
 
 func (x *PersonKey) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2406,7 +2663,7 @@ func (x *PersonKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonKey.ProtoReflect.Descriptor instead.
 func (*PersonKey) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PersonKey) GetSsh() string {
@@ -2460,7 +2717,7 @@ type PersonIdentity struct {
 
 func (x *PersonIdentity) Reset() {
 	*x = PersonIdentity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2472,7 +2729,7 @@ func (x *PersonIdentity) String() string {
 func (*PersonIdentity) ProtoMessage() {}
 
 func (x *PersonIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2485,7 +2742,7 @@ func (x *PersonIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonIdentity.ProtoReflect.Descriptor instead.
 func (*PersonIdentity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PersonIdentity) GetIssuer() string {
@@ -2544,7 +2801,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2556,7 +2813,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2569,7 +2826,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Group) GetName() string {
@@ -2623,7 +2880,7 @@ type OnCall struct {
 
 func (x *OnCall) Reset() {
 	*x = OnCall{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2635,7 +2892,7 @@ func (x *OnCall) String() string {
 func (*OnCall) ProtoMessage() {}
 
 func (x *OnCall) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2648,7 +2905,7 @@ func (x *OnCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OnCall.ProtoReflect.Descriptor instead.
 func (*OnCall) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OnCall) GetRotas() []*Rota {
@@ -2686,7 +2943,7 @@ type Rota struct {
 
 func (x *Rota) Reset() {
 	*x = Rota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2698,7 +2955,7 @@ func (x *Rota) String() string {
 func (*Rota) ProtoMessage() {}
 
 func (x *Rota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2711,7 +2968,7 @@ func (x *Rota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rota.ProtoReflect.Descriptor instead.
 func (*Rota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Rota) GetName() string {
@@ -2765,7 +3022,7 @@ type OnCallOverride struct {
 
 func (x *OnCallOverride) Reset() {
 	*x = OnCallOverride{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +3034,7 @@ func (x *OnCallOverride) String() string {
 func (*OnCallOverride) ProtoMessage() {}
 
 func (x *OnCallOverride) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +3047,7 @@ func (x *OnCallOverride) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OnCallOverride.ProtoReflect.Descriptor instead.
 func (*OnCallOverride) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OnCallOverride) GetPerson() string {
@@ -2845,7 +3102,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2857,7 +3114,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2870,7 +3127,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Key) GetId() string {
@@ -2955,7 +3212,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2967,7 +3224,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2980,7 +3237,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Environment) GetName() string {
@@ -3047,7 +3304,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3059,7 +3316,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3072,7 +3329,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -3123,7 +3380,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3135,7 +3392,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3148,7 +3405,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Service) GetName() string {
@@ -3225,7 +3482,7 @@ type Requirement struct {
 
 func (x *Requirement) Reset() {
 	*x = Requirement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3237,7 +3494,7 @@ func (x *Requirement) String() string {
 func (*Requirement) ProtoMessage() {}
 
 func (x *Requirement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3250,7 +3507,7 @@ func (x *Requirement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Requirement.ProtoReflect.Descriptor instead.
 func (*Requirement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Requirement) GetService() string {
@@ -3297,7 +3554,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3309,7 +3566,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3322,7 +3579,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Target) GetId() string {
@@ -3416,7 +3673,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3428,7 +3685,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3441,7 +3698,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Gate) GetName() string {
@@ -3567,7 +3824,7 @@ type Waivable struct {
 
 func (x *Waivable) Reset() {
 	*x = Waivable{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3579,7 +3836,7 @@ func (x *Waivable) String() string {
 func (*Waivable) ProtoMessage() {}
 
 func (x *Waivable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3592,7 +3849,7 @@ func (x *Waivable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waivable.ProtoReflect.Descriptor instead.
 func (*Waivable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Waivable) GetMax() *durationpb.Duration {
@@ -3621,7 +3878,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3633,7 +3890,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3646,7 +3903,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Rule) GetName() string {
@@ -3711,7 +3968,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3723,7 +3980,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3736,7 +3993,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Freeze) GetName() string {
@@ -3907,7 +4164,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3919,7 +4176,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3932,7 +4189,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -3969,7 +4226,7 @@ type Recurring struct {
 
 func (x *Recurring) Reset() {
 	*x = Recurring{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3981,7 +4238,7 @@ func (x *Recurring) String() string {
 func (*Recurring) ProtoMessage() {}
 
 func (x *Recurring) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3994,7 +4251,7 @@ func (x *Recurring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
 func (*Recurring) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Recurring) GetStart() string {
@@ -4046,7 +4303,7 @@ type Calendar struct {
 
 func (x *Calendar) Reset() {
 	*x = Calendar{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4058,7 +4315,7 @@ func (x *Calendar) String() string {
 func (*Calendar) ProtoMessage() {}
 
 func (x *Calendar) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4071,7 +4328,7 @@ func (x *Calendar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
 func (*Calendar) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Calendar) GetIcalendar() string {
@@ -4105,7 +4362,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4117,7 +4374,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4130,7 +4387,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -4198,7 +4455,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4210,7 +4467,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4223,7 +4480,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Channel) GetName() string {
@@ -4307,7 +4564,7 @@ type QuietHours struct {
 
 func (x *QuietHours) Reset() {
 	*x = QuietHours{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4319,7 +4576,7 @@ func (x *QuietHours) String() string {
 func (*QuietHours) ProtoMessage() {}
 
 func (x *QuietHours) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4332,7 +4589,7 @@ func (x *QuietHours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuietHours.ProtoReflect.Descriptor instead.
 func (*QuietHours) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *QuietHours) GetDays() []Weekly_Day {
@@ -4374,7 +4631,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4386,7 +4643,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4399,7 +4656,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Digest) GetEvery() *durationpb.Duration {
@@ -4446,7 +4703,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4458,7 +4715,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4471,7 +4728,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Audience) GetName() string {
@@ -4579,7 +4836,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4591,7 +4848,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4604,7 +4861,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -4634,7 +4891,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4646,7 +4903,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4659,7 +4916,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -4705,7 +4962,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4717,7 +4974,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4730,7 +4987,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -4815,7 +5072,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4827,7 +5084,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4840,7 +5097,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -4893,7 +5150,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[46]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4905,7 +5162,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[46]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4918,7 +5175,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -4955,7 +5212,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[47]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4967,7 +5224,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[47]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4980,7 +5237,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -5010,7 +5267,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[48]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5022,7 +5279,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[48]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5035,7 +5292,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Rung) GetGroup() string {
@@ -5056,7 +5313,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xf7\x0f\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xc6\x10\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
 	"\aversion\x18\x02 \x01(\tB'\xbaH$r\"\x10\x01\x18@2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\aversion\x12>\n" +
@@ -5094,7 +5351,30 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x0echange_control\x18- \x01(\v2#.shipwarden.policy.v1.ChangeControlR\rchangeControl\x12W\n" +
 	"\x0echange_records\x18. \x03(\v2&.shipwarden.policy.v1.ChangeRecordRuleB\b\xbaH\x05\x92\x01\x02\x10\bR\rchangeRecords\x12V\n" +
 	"\x12rollback_readiness\x18< \x01(\v2'.shipwarden.policy.v1.RollbackReadinessR\x11rollbackReadiness\x12=\n" +
-	"\tincidents\x18= \x01(\v2\x1f.shipwarden.policy.v1.IncidentsR\tincidents\"\xc0\x03\n" +
+	"\tincidents\x18= \x01(\v2\x1f.shipwarden.policy.v1.IncidentsR\tincidents\x12M\n" +
+	"\vremediation\x18> \x03(\v2!.shipwarden.policy.v1.RemediationB\b\xbaH\x05\x92\x01\x02\x10\x10R\vremediation\"\x8c\x02\n" +
+	"\vRemediation\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x123\n" +
+	"\x04when\x18\x02 \x01(\v2\x1f.shipwarden.policy.v1.SituationR\x04when\x12D\n" +
+	"\x04then\x18\x03 \x01(\x0e2$.shipwarden.release.v1.Remedy.ActionB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04then\x12.\n" +
+	"\x03ask\x18\x04 \x01(\v2\x1c.shipwarden.policy.v1.AskingR\x03ask\x12\x1f\n" +
+	"\vlook_beside\x18\x05 \x01(\bR\n" +
+	"lookBeside\"\x83\x03\n" +
+	"\tSituation\x12I\n" +
+	"\x06causes\x18\x01 \x03(\x0e2\x1c.shipwarden.release.v1.CauseB\x13\xbaH\x10\x92\x01\r\x10\x03\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x06causes\x12,\n" +
+	"\fenvironments\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\x10R\fenvironments\x12$\n" +
+	"\bservices\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10 R\bservices\x12D\n" +
+	"\btriggers\x18\x04 \x03(\x0e2\x1e.shipwarden.release.v1.TriggerB\b\xbaH\x05\x92\x01\x02\x10\x03R\btriggers\x12\x1e\n" +
+	"\x05lanes\x18\x05 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10\bR\x05lanes\x12&\n" +
+	"\trisk_from\x18\x06 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\briskFrom\x12I\n" +
+	"\x04data\x18\a \x03(\x0e2 .shipwarden.release.v1.Risk.DataB\x13\xbaH\x10\x92\x01\r\x10\x04\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x04data\"\xe1\x01\n" +
+	"\x06Asking\x12A\n" +
+	"\x03who\x18\x01 \x01(\x0e2#.shipwarden.release.v1.Remedy.AskedB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x03who\x12D\n" +
+	"\x06within\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xc8\x01\x01\xaa\x01\b\"\x04\b\x80\xf5$*\x00R\x06within\x12N\n" +
+	"\totherwise\x18\x03 \x01(\x0e2$.shipwarden.release.v1.Remedy.ActionB\n" +
+	"\xbaH\a\x82\x01\x04\x18\x01\x18\x03R\totherwise\"\xc0\x03\n" +
 	"\tIncidents\x12\"\n" +
 	"\fenvironments\x18\x01 \x03(\tR\fenvironments\x12\x1a\n" +
 	"\bservices\x18\x02 \x03(\tR\bservices\x12R\n" +
@@ -5540,7 +5820,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Incidents_Scope)(0),                // 0: shipwarden.policy.v1.Incidents.Scope
 	(Incidents_Until)(0),                // 1: shipwarden.policy.v1.Incidents.Until
@@ -5550,184 +5830,200 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Freeze_Overrun)(0),                 // 5: shipwarden.policy.v1.Freeze.Overrun
 	(Weekly_Day)(0),                     // 6: shipwarden.policy.v1.Weekly.Day
 	(*Procedure)(nil),                   // 7: shipwarden.policy.v1.Procedure
-	(*Incidents)(nil),                   // 8: shipwarden.policy.v1.Incidents
-	(*RollbackReadiness)(nil),           // 9: shipwarden.policy.v1.RollbackReadiness
-	(*ChangeRecordRule)(nil),            // 10: shipwarden.policy.v1.ChangeRecordRule
-	(*Quarantine)(nil),                  // 11: shipwarden.policy.v1.Quarantine
-	(*ChangeControl)(nil),               // 12: shipwarden.policy.v1.ChangeControl
-	(*StandIns)(nil),                    // 13: shipwarden.policy.v1.StandIns
-	(*RiskScore)(nil),                   // 14: shipwarden.policy.v1.RiskScore
-	(*RiskWeights)(nil),                 // 15: shipwarden.policy.v1.RiskWeights
-	(*RiskLevel)(nil),                   // 16: shipwarden.policy.v1.RiskLevel
-	(*Lane)(nil),                        // 17: shipwarden.policy.v1.Lane
-	(*AlertRule)(nil),                   // 18: shipwarden.policy.v1.AlertRule
-	(*LabelMatcher)(nil),                // 19: shipwarden.policy.v1.LabelMatcher
-	(*Sigstore)(nil),                    // 20: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),                    // 21: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),                // 22: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                      // 23: shipwarden.policy.v1.Person
-	(*Contact)(nil),                     // 24: shipwarden.policy.v1.Contact
-	(*PersonKey)(nil),                   // 25: shipwarden.policy.v1.PersonKey
-	(*PersonIdentity)(nil),              // 26: shipwarden.policy.v1.PersonIdentity
-	(*Group)(nil),                       // 27: shipwarden.policy.v1.Group
-	(*OnCall)(nil),                      // 28: shipwarden.policy.v1.OnCall
-	(*Rota)(nil),                        // 29: shipwarden.policy.v1.Rota
-	(*OnCallOverride)(nil),              // 30: shipwarden.policy.v1.OnCallOverride
-	(*Key)(nil),                         // 31: shipwarden.policy.v1.Key
-	(*Environment)(nil),                 // 32: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),                   // 33: shipwarden.policy.v1.Approvals
-	(*Service)(nil),                     // 34: shipwarden.policy.v1.Service
-	(*Requirement)(nil),                 // 35: shipwarden.policy.v1.Requirement
-	(*Target)(nil),                      // 36: shipwarden.policy.v1.Target
-	(*Gate)(nil),                        // 37: shipwarden.policy.v1.Gate
-	(*Waivable)(nil),                    // 38: shipwarden.policy.v1.Waivable
-	(*Rule)(nil),                        // 39: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                      // 40: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                        // 41: shipwarden.policy.v1.Span
-	(*Recurring)(nil),                   // 42: shipwarden.policy.v1.Recurring
-	(*Calendar)(nil),                    // 43: shipwarden.policy.v1.Calendar
-	(*Weekly)(nil),                      // 44: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),                     // 45: shipwarden.policy.v1.Channel
-	(*QuietHours)(nil),                  // 46: shipwarden.policy.v1.QuietHours
-	(*Digest)(nil),                      // 47: shipwarden.policy.v1.Digest
-	(*Audience)(nil),                    // 48: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),             // 49: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),             // 50: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),                   // 51: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),               // 52: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),              // 53: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),                  // 54: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                        // 55: shipwarden.policy.v1.Rung
-	nil,                                 // 56: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	(v1.Cause)(0),                       // 57: shipwarden.release.v1.Cause
-	(v1.Trigger)(0),                     // 58: shipwarden.release.v1.Trigger
-	(*durationpb.Duration)(nil),         // 59: google.protobuf.Duration
-	(v1.Finding_Severity)(0),            // 60: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil),       // 61: google.protobuf.Timestamp
-	(*v1.Check)(nil),                    // 62: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),                // 63: shipwarden.release.v1.ArtifactKind
-	(v1.Occasion)(0),                    // 64: shipwarden.release.v1.Occasion
+	(*Remediation)(nil),                 // 8: shipwarden.policy.v1.Remediation
+	(*Situation)(nil),                   // 9: shipwarden.policy.v1.Situation
+	(*Asking)(nil),                      // 10: shipwarden.policy.v1.Asking
+	(*Incidents)(nil),                   // 11: shipwarden.policy.v1.Incidents
+	(*RollbackReadiness)(nil),           // 12: shipwarden.policy.v1.RollbackReadiness
+	(*ChangeRecordRule)(nil),            // 13: shipwarden.policy.v1.ChangeRecordRule
+	(*Quarantine)(nil),                  // 14: shipwarden.policy.v1.Quarantine
+	(*ChangeControl)(nil),               // 15: shipwarden.policy.v1.ChangeControl
+	(*StandIns)(nil),                    // 16: shipwarden.policy.v1.StandIns
+	(*RiskScore)(nil),                   // 17: shipwarden.policy.v1.RiskScore
+	(*RiskWeights)(nil),                 // 18: shipwarden.policy.v1.RiskWeights
+	(*RiskLevel)(nil),                   // 19: shipwarden.policy.v1.RiskLevel
+	(*Lane)(nil),                        // 20: shipwarden.policy.v1.Lane
+	(*AlertRule)(nil),                   // 21: shipwarden.policy.v1.AlertRule
+	(*LabelMatcher)(nil),                // 22: shipwarden.policy.v1.LabelMatcher
+	(*Sigstore)(nil),                    // 23: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),                    // 24: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),                // 25: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                      // 26: shipwarden.policy.v1.Person
+	(*Contact)(nil),                     // 27: shipwarden.policy.v1.Contact
+	(*PersonKey)(nil),                   // 28: shipwarden.policy.v1.PersonKey
+	(*PersonIdentity)(nil),              // 29: shipwarden.policy.v1.PersonIdentity
+	(*Group)(nil),                       // 30: shipwarden.policy.v1.Group
+	(*OnCall)(nil),                      // 31: shipwarden.policy.v1.OnCall
+	(*Rota)(nil),                        // 32: shipwarden.policy.v1.Rota
+	(*OnCallOverride)(nil),              // 33: shipwarden.policy.v1.OnCallOverride
+	(*Key)(nil),                         // 34: shipwarden.policy.v1.Key
+	(*Environment)(nil),                 // 35: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),                   // 36: shipwarden.policy.v1.Approvals
+	(*Service)(nil),                     // 37: shipwarden.policy.v1.Service
+	(*Requirement)(nil),                 // 38: shipwarden.policy.v1.Requirement
+	(*Target)(nil),                      // 39: shipwarden.policy.v1.Target
+	(*Gate)(nil),                        // 40: shipwarden.policy.v1.Gate
+	(*Waivable)(nil),                    // 41: shipwarden.policy.v1.Waivable
+	(*Rule)(nil),                        // 42: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                      // 43: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                        // 44: shipwarden.policy.v1.Span
+	(*Recurring)(nil),                   // 45: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),                    // 46: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                      // 47: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),                     // 48: shipwarden.policy.v1.Channel
+	(*QuietHours)(nil),                  // 49: shipwarden.policy.v1.QuietHours
+	(*Digest)(nil),                      // 50: shipwarden.policy.v1.Digest
+	(*Audience)(nil),                    // 51: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),             // 52: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),             // 53: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),                   // 54: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),               // 55: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),              // 56: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),                  // 57: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                        // 58: shipwarden.policy.v1.Rung
+	nil,                                 // 59: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	(v1.Remedy_Action)(0),               // 60: shipwarden.release.v1.Remedy.Action
+	(v1.Cause)(0),                       // 61: shipwarden.release.v1.Cause
+	(v1.Trigger)(0),                     // 62: shipwarden.release.v1.Trigger
+	(v1.Risk_Data)(0),                   // 63: shipwarden.release.v1.Risk.Data
+	(v1.Remedy_Asked)(0),                // 64: shipwarden.release.v1.Remedy.Asked
+	(*durationpb.Duration)(nil),         // 65: google.protobuf.Duration
+	(v1.Finding_Severity)(0),            // 66: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil),       // 67: google.protobuf.Timestamp
+	(*v1.Check)(nil),                    // 68: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),                // 69: shipwarden.release.v1.ArtifactKind
+	(v1.Occasion)(0),                    // 70: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	23,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	27,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	31,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	32,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	34,  // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	36,  // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	37,  // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	40,  // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	45,  // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	51,  // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	52,  // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	54,  // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	33,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	33,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	22,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	20,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	11,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
-	18,  // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
-	14,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
-	13,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	48,  // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	50,  // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
-	12,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
-	10,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
-	9,   // 24: shipwarden.policy.v1.Procedure.rollback_readiness:type_name -> shipwarden.policy.v1.RollbackReadiness
-	8,   // 25: shipwarden.policy.v1.Procedure.incidents:type_name -> shipwarden.policy.v1.Incidents
-	0,   // 26: shipwarden.policy.v1.Incidents.scopes:type_name -> shipwarden.policy.v1.Incidents.Scope
-	57,  // 27: shipwarden.policy.v1.Incidents.causes:type_name -> shipwarden.release.v1.Cause
-	1,   // 28: shipwarden.policy.v1.Incidents.until:type_name -> shipwarden.policy.v1.Incidents.Until
-	33,  // 29: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
-	2,   // 30: shipwarden.policy.v1.RollbackReadiness.first_release:type_name -> shipwarden.policy.v1.RollbackReadiness.FirstRelease
-	58,  // 31: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
-	56,  // 32: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	33,  // 33: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	59,  // 34: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	59,  // 35: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	59,  // 36: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
-	15,  // 37: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
-	16,  // 38: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
-	46,  // 39: shipwarden.policy.v1.RiskScore.working_hours:type_name -> shipwarden.policy.v1.QuietHours
-	33,  // 40: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
-	59,  // 41: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
-	17,  // 42: shipwarden.policy.v1.RiskLevel.lane:type_name -> shipwarden.policy.v1.Lane
-	33,  // 43: shipwarden.policy.v1.Lane.approvals:type_name -> shipwarden.policy.v1.Approvals
-	19,  // 44: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
-	21,  // 45: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	60,  // 46: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	60,  // 47: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	60,  // 48: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	60,  // 49: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	24,  // 50: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
-	25,  // 51: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	26,  // 52: shipwarden.policy.v1.Person.signing_identities:type_name -> shipwarden.policy.v1.PersonIdentity
-	3,   // 53: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
-	61,  // 54: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	61,  // 55: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	61,  // 56: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
-	61,  // 57: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
-	24,  // 58: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
-	28,  // 59: shipwarden.policy.v1.Group.on_call:type_name -> shipwarden.policy.v1.OnCall
-	29,  // 60: shipwarden.policy.v1.OnCall.rotas:type_name -> shipwarden.policy.v1.Rota
-	30,  // 61: shipwarden.policy.v1.OnCall.overrides:type_name -> shipwarden.policy.v1.OnCallOverride
-	59,  // 62: shipwarden.policy.v1.Rota.shift:type_name -> google.protobuf.Duration
-	61,  // 63: shipwarden.policy.v1.OnCallOverride.from:type_name -> google.protobuf.Timestamp
-	61,  // 64: shipwarden.policy.v1.OnCallOverride.until:type_name -> google.protobuf.Timestamp
-	61,  // 65: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	61,  // 66: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	33,  // 67: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	62,  // 68: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	35,  // 69: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
-	60,  // 70: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	63,  // 71: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	59,  // 72: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	63,  // 73: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	58,  // 74: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	39,  // 75: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	38,  // 76: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
-	59,  // 77: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
-	59,  // 78: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
-	41,  // 79: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	44,  // 80: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	42,  // 81: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	43,  // 82: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	4,   // 83: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	5,   // 84: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	61,  // 85: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	61,  // 86: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	59,  // 87: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	6,   // 88: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	6,   // 89: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	64,  // 90: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	46,  // 91: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
-	47,  // 92: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
-	6,   // 93: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
-	59,  // 94: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
-	64,  // 95: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	49,  // 96: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	59,  // 97: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	59,  // 98: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	59,  // 99: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	59,  // 100: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	59,  // 101: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	59,  // 102: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	59,  // 103: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	59,  // 104: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	59,  // 105: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	59,  // 106: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
-	59,  // 107: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	59,  // 108: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	53,  // 109: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	59,  // 110: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	33,  // 111: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	55,  // 112: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	59,  // 113: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	114, // [114:114] is the sub-list for method output_type
-	114, // [114:114] is the sub-list for method input_type
-	114, // [114:114] is the sub-list for extension type_name
-	114, // [114:114] is the sub-list for extension extendee
-	0,   // [0:114] is the sub-list for field type_name
+	26,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	30,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	34,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	35,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	37,  // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	39,  // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	40,  // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	43,  // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	48,  // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	54,  // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	55,  // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	57,  // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	36,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	36,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	25,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	23,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	14,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
+	21,  // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
+	17,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
+	16,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
+	51,  // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	53,  // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	15,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
+	13,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
+	12,  // 24: shipwarden.policy.v1.Procedure.rollback_readiness:type_name -> shipwarden.policy.v1.RollbackReadiness
+	11,  // 25: shipwarden.policy.v1.Procedure.incidents:type_name -> shipwarden.policy.v1.Incidents
+	8,   // 26: shipwarden.policy.v1.Procedure.remediation:type_name -> shipwarden.policy.v1.Remediation
+	9,   // 27: shipwarden.policy.v1.Remediation.when:type_name -> shipwarden.policy.v1.Situation
+	60,  // 28: shipwarden.policy.v1.Remediation.then:type_name -> shipwarden.release.v1.Remedy.Action
+	10,  // 29: shipwarden.policy.v1.Remediation.ask:type_name -> shipwarden.policy.v1.Asking
+	61,  // 30: shipwarden.policy.v1.Situation.causes:type_name -> shipwarden.release.v1.Cause
+	62,  // 31: shipwarden.policy.v1.Situation.triggers:type_name -> shipwarden.release.v1.Trigger
+	63,  // 32: shipwarden.policy.v1.Situation.data:type_name -> shipwarden.release.v1.Risk.Data
+	64,  // 33: shipwarden.policy.v1.Asking.who:type_name -> shipwarden.release.v1.Remedy.Asked
+	65,  // 34: shipwarden.policy.v1.Asking.within:type_name -> google.protobuf.Duration
+	60,  // 35: shipwarden.policy.v1.Asking.otherwise:type_name -> shipwarden.release.v1.Remedy.Action
+	0,   // 36: shipwarden.policy.v1.Incidents.scopes:type_name -> shipwarden.policy.v1.Incidents.Scope
+	61,  // 37: shipwarden.policy.v1.Incidents.causes:type_name -> shipwarden.release.v1.Cause
+	1,   // 38: shipwarden.policy.v1.Incidents.until:type_name -> shipwarden.policy.v1.Incidents.Until
+	36,  // 39: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
+	2,   // 40: shipwarden.policy.v1.RollbackReadiness.first_release:type_name -> shipwarden.policy.v1.RollbackReadiness.FirstRelease
+	62,  // 41: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
+	59,  // 42: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	36,  // 43: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	65,  // 44: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	65,  // 45: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	65,  // 46: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	18,  // 47: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
+	19,  // 48: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
+	49,  // 49: shipwarden.policy.v1.RiskScore.working_hours:type_name -> shipwarden.policy.v1.QuietHours
+	36,  // 50: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
+	65,  // 51: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
+	20,  // 52: shipwarden.policy.v1.RiskLevel.lane:type_name -> shipwarden.policy.v1.Lane
+	36,  // 53: shipwarden.policy.v1.Lane.approvals:type_name -> shipwarden.policy.v1.Approvals
+	22,  // 54: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
+	24,  // 55: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	66,  // 56: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	66,  // 57: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	66,  // 58: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	66,  // 59: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	27,  // 60: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
+	28,  // 61: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	29,  // 62: shipwarden.policy.v1.Person.signing_identities:type_name -> shipwarden.policy.v1.PersonIdentity
+	3,   // 63: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
+	67,  // 64: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	67,  // 65: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	67,  // 66: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
+	67,  // 67: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
+	27,  // 68: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
+	31,  // 69: shipwarden.policy.v1.Group.on_call:type_name -> shipwarden.policy.v1.OnCall
+	32,  // 70: shipwarden.policy.v1.OnCall.rotas:type_name -> shipwarden.policy.v1.Rota
+	33,  // 71: shipwarden.policy.v1.OnCall.overrides:type_name -> shipwarden.policy.v1.OnCallOverride
+	65,  // 72: shipwarden.policy.v1.Rota.shift:type_name -> google.protobuf.Duration
+	67,  // 73: shipwarden.policy.v1.OnCallOverride.from:type_name -> google.protobuf.Timestamp
+	67,  // 74: shipwarden.policy.v1.OnCallOverride.until:type_name -> google.protobuf.Timestamp
+	67,  // 75: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	67,  // 76: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	36,  // 77: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	68,  // 78: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	38,  // 79: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
+	66,  // 80: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	69,  // 81: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	65,  // 82: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	69,  // 83: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	62,  // 84: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	42,  // 85: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	41,  // 86: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
+	65,  // 87: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
+	65,  // 88: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
+	44,  // 89: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	47,  // 90: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	45,  // 91: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	46,  // 92: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	4,   // 93: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	5,   // 94: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	67,  // 95: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	67,  // 96: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	65,  // 97: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	6,   // 98: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	6,   // 99: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	70,  // 100: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	49,  // 101: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
+	50,  // 102: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
+	6,   // 103: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
+	65,  // 104: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
+	70,  // 105: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	52,  // 106: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	65,  // 107: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	65,  // 108: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	65,  // 109: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	65,  // 110: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	65,  // 111: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	65,  // 112: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	65,  // 113: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	65,  // 114: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	65,  // 115: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	65,  // 116: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
+	65,  // 117: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	65,  // 118: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	56,  // 119: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	65,  // 120: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	36,  // 121: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	58,  // 122: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	65,  // 123: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	124, // [124:124] is the sub-list for method output_type
+	124, // [124:124] is the sub-list for method input_type
+	124, // [124:124] is the sub-list for extension type_name
+	124, // [124:124] is the sub-list for extension extendee
+	0,   // [0:124] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -5735,16 +6031,16 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 	if File_shipwarden_policy_v1_procedure_proto != nil {
 		return
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[12].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[15].OneofWrappers = []any{
 		(*LabelMatcher_Is)(nil),
 		(*LabelMatcher_IsNot)(nil),
 		(*LabelMatcher_Matches)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[14].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[17].OneofWrappers = []any{
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[33].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[36].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 		(*Freeze_Recurring)(nil),
@@ -5756,7 +6052,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   50,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

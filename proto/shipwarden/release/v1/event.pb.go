@@ -3483,7 +3483,10 @@ type ExecutionFailed struct {
 	// The attempt.
 	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Why.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What the procedure document says of it, as in VerificationFailed. Absent as well where a
+	// person has stopped the release.
+	Remedy        *Remedy `protobuf:"bytes,5,opt,name=remedy,proto3" json:"remedy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3544,6 +3547,13 @@ func (x *ExecutionFailed) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *ExecutionFailed) GetRemedy() *Remedy {
+	if x != nil {
+		return x.Remedy
+	}
+	return nil
 }
 
 // ExecutionUnknown leaves the decision to a person.
@@ -3780,7 +3790,10 @@ func (x *VerificationPassed) GetVerification() *Verification {
 type VerificationFailed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The observations that decided.
-	Verification  *Verification `protobuf:"bytes,1,opt,name=verification,proto3" json:"verification,omitempty"`
+	Verification *Verification `protobuf:"bytes,1,opt,name=verification,proto3" json:"verification,omitempty"`
+	// What the procedure document says of it. Absent where none of its rows fits, and of the way
+	// back: then the release goes back at once, or people are called.
+	Remedy        *Remedy `protobuf:"bytes,2,opt,name=remedy,proto3" json:"remedy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3822,6 +3835,13 @@ func (x *VerificationFailed) GetVerification() *Verification {
 	return nil
 }
 
+func (x *VerificationFailed) GetRemedy() *Remedy {
+	if x != nil {
+		return x.Remedy
+	}
+	return nil
+}
+
 // VerificationInconclusive ends step 6 without a verdict.
 type VerificationInconclusive struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3829,8 +3849,10 @@ type VerificationInconclusive struct {
 	Verification *Verification `protobuf:"bytes,1,opt,name=verification,proto3" json:"verification,omitempty"`
 	// Whether the procedure treats it as a failure (it does unless it says otherwise).
 	CountsAsFailure bool `protobuf:"varint,2,opt,name=counts_as_failure,json=countsAsFailure,proto3" json:"counts_as_failure,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// With counts_as_failure: what the procedure document says of it, as in VerificationFailed.
+	Remedy        *Remedy `protobuf:"bytes,3,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VerificationInconclusive) Reset() {
@@ -3875,6 +3897,13 @@ func (x *VerificationInconclusive) GetCountsAsFailure() bool {
 		return x.CountsAsFailure
 	}
 	return false
+}
+
+func (x *VerificationInconclusive) GetRemedy() *Remedy {
+	if x != nil {
+		return x.Remedy
+	}
+	return nil
 }
 
 // RollbackClaimed starts the way back.
@@ -5999,12 +6028,13 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x11ExecutionFinished\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\rR\aattempt\"\x96\x01\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\"\xcd\x01\n" +
 	"\x0fExecutionFailed\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xb3\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x125\n" +
+	"\x06remedy\x18\x05 \x01(\v2\x1d.shipwarden.release.v1.RemedyR\x06remedy\"\xb3\x01\n" +
 	"\x10ExecutionUnknown\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12=\n" +
 	"\aresults\x18\x02 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
@@ -6017,12 +6047,14 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\aresults\x18\x01 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12 \n" +
 	"\vquarantined\x18\x02 \x01(\tR\vquarantined\"]\n" +
 	"\x12VerificationPassed\x12G\n" +
-	"\fverification\x18\x01 \x01(\v2#.shipwarden.release.v1.VerificationR\fverification\"]\n" +
+	"\fverification\x18\x01 \x01(\v2#.shipwarden.release.v1.VerificationR\fverification\"\x94\x01\n" +
 	"\x12VerificationFailed\x12G\n" +
-	"\fverification\x18\x01 \x01(\v2#.shipwarden.release.v1.VerificationR\fverification\"\x8f\x01\n" +
+	"\fverification\x18\x01 \x01(\v2#.shipwarden.release.v1.VerificationR\fverification\x125\n" +
+	"\x06remedy\x18\x02 \x01(\v2\x1d.shipwarden.release.v1.RemedyR\x06remedy\"\xc6\x01\n" +
 	"\x18VerificationInconclusive\x12G\n" +
 	"\fverification\x18\x01 \x01(\v2#.shipwarden.release.v1.VerificationR\fverification\x12*\n" +
-	"\x11counts_as_failure\x18\x02 \x01(\bR\x0fcountsAsFailure\"\xf6\x01\n" +
+	"\x11counts_as_failure\x18\x02 \x01(\bR\x0fcountsAsFailure\x125\n" +
+	"\x06remedy\x18\x03 \x01(\v2\x1d.shipwarden.release.v1.RemedyR\x06remedy\"\xf6\x01\n" +
 	"\x0fRollbackClaimed\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x18\n" +
 	"\atargets\x18\x02 \x03(\tR\atargets\x12\x18\n" +
@@ -6287,19 +6319,20 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*RecordReading)(nil),                  // 97: shipwarden.release.v1.RecordReading
 	(*RollbackProof)(nil),                  // 98: shipwarden.release.v1.RollbackProof
 	(*TargetResult)(nil),                   // 99: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),                   // 100: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 101: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 102: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 103: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 104: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 105: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 106: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 107: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 108: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 109: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 110: shipwarden.release.v1.ProcedureStanding
-	(*ProcedureDebt)(nil),                  // 111: shipwarden.release.v1.ProcedureDebt
-	(*Quarantine)(nil),                     // 112: shipwarden.release.v1.Quarantine
+	(*Remedy)(nil),                         // 100: shipwarden.release.v1.Remedy
+	(*Verification)(nil),                   // 101: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 102: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 103: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 104: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 105: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 106: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 107: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 108: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 109: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 110: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 111: shipwarden.release.v1.ProcedureStanding
+	(*ProcedureDebt)(nil),                  // 112: shipwarden.release.v1.ProcedureDebt
+	(*Quarantine)(nil),                     // 113: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	66,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
@@ -6427,49 +6460,52 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	81,  // 122: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
 	99,  // 123: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
 	99,  // 124: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	99,  // 125: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	81,  // 126: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	99,  // 127: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	100, // 128: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	100, // 129: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	100, // 130: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	66,  // 131: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	66,  // 132: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	99,  // 133: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	99,  // 134: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	101, // 135: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	66,  // 136: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	101, // 137: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 138: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	91,  // 139: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	66,  // 140: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	101, // 141: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	102, // 142: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 143: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	103, // 144: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	103, // 145: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	66,  // 146: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	104, // 147: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	104, // 148: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	105, // 149: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	106, // 150: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	107, // 151: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	57,  // 152: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	108, // 153: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	108, // 154: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	109, // 155: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 156: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	110, // 157: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	111, // 158: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
-	87,  // 159: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	112, // 160: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	112, // 161: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	112, // 162: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	163, // [163:163] is the sub-list for method output_type
-	163, // [163:163] is the sub-list for method input_type
-	163, // [163:163] is the sub-list for extension type_name
-	163, // [163:163] is the sub-list for extension extendee
-	0,   // [0:163] is the sub-list for field type_name
+	100, // 125: shipwarden.release.v1.ExecutionFailed.remedy:type_name -> shipwarden.release.v1.Remedy
+	99,  // 126: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	81,  // 127: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	99,  // 128: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	101, // 129: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	101, // 130: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	100, // 131: shipwarden.release.v1.VerificationFailed.remedy:type_name -> shipwarden.release.v1.Remedy
+	101, // 132: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	100, // 133: shipwarden.release.v1.VerificationInconclusive.remedy:type_name -> shipwarden.release.v1.Remedy
+	66,  // 134: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	66,  // 135: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	99,  // 136: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	99,  // 137: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	102, // 138: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	66,  // 139: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	102, // 140: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 141: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	91,  // 142: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	66,  // 143: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	102, // 144: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	103, // 145: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 146: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	104, // 147: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	104, // 148: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	66,  // 149: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	105, // 150: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	105, // 151: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	106, // 152: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	107, // 153: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	108, // 154: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	57,  // 155: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	109, // 156: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	109, // 157: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	110, // 158: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 159: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	111, // 160: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	112, // 161: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
+	87,  // 162: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	113, // 163: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	113, // 164: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	113, // 165: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	166, // [166:166] is the sub-list for method output_type
+	166, // [166:166] is the sub-list for method input_type
+	166, // [166:166] is the sub-list for extension type_name
+	166, // [166:166] is the sub-list for extension extendee
+	0,   // [0:166] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }

@@ -216,6 +216,8 @@ const (
 	Cause_CAUSE_NOTICE_UNACKNOWLEDGED Cause = 11
 	// Customers or production are hit by what nobody expected.
 	Cause_CAUSE_UNEXPECTED_IMPACT Cause = 12
+	// Validation failed, and targets fail the same checks that the release has not touched.
+	Cause_CAUSE_BOTH_UNHEALTHY Cause = 13
 	// A target carries what no release has left there.
 	Cause_CAUSE_UNRECORDED_CHANGE Cause = 16
 )
@@ -236,6 +238,7 @@ var (
 		10: "CAUSE_EXECUTION_REFUSED",
 		11: "CAUSE_NOTICE_UNACKNOWLEDGED",
 		12: "CAUSE_UNEXPECTED_IMPACT",
+		13: "CAUSE_BOTH_UNHEALTHY",
 		16: "CAUSE_UNRECORDED_CHANGE",
 	}
 	Cause_value = map[string]int32{
@@ -252,6 +255,7 @@ var (
 		"CAUSE_EXECUTION_REFUSED":       10,
 		"CAUSE_NOTICE_UNACKNOWLEDGED":   11,
 		"CAUSE_UNEXPECTED_IMPACT":       12,
+		"CAUSE_BOTH_UNHEALTHY":          13,
 		"CAUSE_UNRECORDED_CHANGE":       16,
 	}
 )
@@ -308,6 +312,8 @@ const (
 	Deadline_DEADLINE_DEFERRED Deadline = 9
 	// The reminder of approvals that are missing.
 	Deadline_DEADLINE_REMINDER Deadline = 10
+	// The answer of people who are asked what becomes of a release that failed.
+	Deadline_DEADLINE_REMEDY Deadline = 11
 )
 
 // Enum value maps for Deadline.
@@ -324,6 +330,7 @@ var (
 		8:  "DEADLINE_NOTICE",
 		9:  "DEADLINE_DEFERRED",
 		10: "DEADLINE_REMINDER",
+		11: "DEADLINE_REMEDY",
 	}
 	Deadline_value = map[string]int32{
 		"DEADLINE_UNSPECIFIED": 0,
@@ -337,6 +344,7 @@ var (
 		"DEADLINE_NOTICE":      8,
 		"DEADLINE_DEFERRED":    9,
 		"DEADLINE_REMINDER":    10,
+		"DEADLINE_REMEDY":      11,
 	}
 )
 
@@ -892,6 +900,114 @@ func (TargetResult_Status) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{31, 0}
 }
 
+// What becomes of a release that failed.
+type Remedy_Action int32
+
+const (
+	Remedy_ACTION_UNSPECIFIED Remedy_Action = 0
+	// It goes back at once.
+	Remedy_ACTION_ROLL_BACK Remedy_Action = 1
+	// People are asked, for some time.
+	Remedy_ACTION_ASK Remedy_Action = 2
+	// People decide, without a time.
+	Remedy_ACTION_ESCALATE Remedy_Action = 3
+)
+
+// Enum value maps for Remedy_Action.
+var (
+	Remedy_Action_name = map[int32]string{
+		0: "ACTION_UNSPECIFIED",
+		1: "ACTION_ROLL_BACK",
+		2: "ACTION_ASK",
+		3: "ACTION_ESCALATE",
+	}
+	Remedy_Action_value = map[string]int32{
+		"ACTION_UNSPECIFIED": 0,
+		"ACTION_ROLL_BACK":   1,
+		"ACTION_ASK":         2,
+		"ACTION_ESCALATE":    3,
+	}
+)
+
+func (x Remedy_Action) Enum() *Remedy_Action {
+	p := new(Remedy_Action)
+	*p = x
+	return p
+}
+
+func (x Remedy_Action) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Remedy_Action) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_facts_proto_enumTypes[13].Descriptor()
+}
+
+func (Remedy_Action) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[13]
+}
+
+func (x Remedy_Action) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Remedy_Action.Descriptor instead.
+func (Remedy_Action) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34, 0}
+}
+
+// Who is asked.
+type Remedy_Asked int32
+
+const (
+	Remedy_ASKED_UNSPECIFIED Remedy_Asked = 0
+	// The owner of the release.
+	Remedy_ASKED_OWNER Remedy_Asked = 1
+	// The operators' group.
+	Remedy_ASKED_OPERATORS Remedy_Asked = 2
+)
+
+// Enum value maps for Remedy_Asked.
+var (
+	Remedy_Asked_name = map[int32]string{
+		0: "ASKED_UNSPECIFIED",
+		1: "ASKED_OWNER",
+		2: "ASKED_OPERATORS",
+	}
+	Remedy_Asked_value = map[string]int32{
+		"ASKED_UNSPECIFIED": 0,
+		"ASKED_OWNER":       1,
+		"ASKED_OPERATORS":   2,
+	}
+)
+
+func (x Remedy_Asked) Enum() *Remedy_Asked {
+	p := new(Remedy_Asked)
+	*p = x
+	return p
+}
+
+func (x Remedy_Asked) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Remedy_Asked) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_release_v1_facts_proto_enumTypes[14].Descriptor()
+}
+
+func (Remedy_Asked) Type() protoreflect.EnumType {
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[14]
+}
+
+func (x Remedy_Asked) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Remedy_Asked.Descriptor instead.
+func (Remedy_Asked) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34, 1}
+}
+
 // Verdict of a check.
 type CheckResult_Verdict int32
 
@@ -929,11 +1045,11 @@ func (x CheckResult_Verdict) String() string {
 }
 
 func (CheckResult_Verdict) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[13].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[15].Descriptor()
 }
 
 func (CheckResult_Verdict) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[13]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[15]
 }
 
 func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
@@ -942,7 +1058,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35, 0}
 }
 
 // Cause of a quarantine.
@@ -993,11 +1109,11 @@ func (x QuarantineReason_Cause) String() string {
 }
 
 func (QuarantineReason_Cause) Descriptor() protoreflect.EnumDescriptor {
-	return file_shipwarden_release_v1_facts_proto_enumTypes[14].Descriptor()
+	return file_shipwarden_release_v1_facts_proto_enumTypes[16].Descriptor()
 }
 
 func (QuarantineReason_Cause) Type() protoreflect.EnumType {
-	return &file_shipwarden_release_v1_facts_proto_enumTypes[14]
+	return &file_shipwarden_release_v1_facts_proto_enumTypes[16]
 }
 
 func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
@@ -1006,7 +1122,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{40, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{42, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -3725,7 +3841,10 @@ type Verification struct {
 	Number uint32 `protobuf:"varint,8,opt,name=number,proto3" json:"number,omitempty"`
 	// A picture of the values that were compared with a baseline, drawn from the samples. Absent
 	// where none were, or where it could not be kept.
-	Chart         *EvidenceRef `protobuf:"bytes,9,opt,name=chart,proto3" json:"chart,omitempty"`
+	Chart *EvidenceRef `protobuf:"bytes,9,opt,name=chart,proto3" json:"chart,omitempty"`
+	// What was seen on targets that the release has not touched, where checks failed and the
+	// procedure asks for that. Absent where nobody looked, or nothing could be told by it.
+	Beside        *Beside `protobuf:"bytes,10,opt,name=beside,proto3" json:"beside,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3823,6 +3942,151 @@ func (x *Verification) GetChart() *EvidenceRef {
 	return nil
 }
 
+func (x *Verification) GetBeside() *Beside {
+	if x != nil {
+		return x.Beside
+	}
+	return nil
+}
+
+// Beside is a look at targets that a release has not touched, by the checks that failed on
+// those that it has: where they fail there as well, the way back would change nothing.
+type Beside struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One result for every check that failed, on every such target that was looked at.
+	Results []*CheckResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	// Every sample, as one document.
+	Samples       *EvidenceRef `protobuf:"bytes,2,opt,name=samples,proto3" json:"samples,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Beside) Reset() {
+	*x = Beside{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Beside) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Beside) ProtoMessage() {}
+
+func (x *Beside) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Beside.ProtoReflect.Descriptor instead.
+func (*Beside) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Beside) GetResults() []*CheckResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+func (x *Beside) GetSamples() *EvidenceRef {
+	if x != nil {
+		return x.Samples
+	}
+	return nil
+}
+
+// Remedy is what the procedure document says of one failure: the first row of its remediation
+// that fits.
+type Remedy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The row's name.
+	Row string `protobuf:"bytes,1,opt,name=row,proto3" json:"row,omitempty"`
+	// What it says.
+	Action Remedy_Action `protobuf:"varint,2,opt,name=action,proto3,enum=shipwarden.release.v1.Remedy_Action" json:"action,omitempty"`
+	// With ACTION_ASK: who is asked, for how long, and what becomes of it when nobody has decided
+	// by then: ACTION_ROLL_BACK or ACTION_ESCALATE.
+	Asked         Remedy_Asked         `protobuf:"varint,3,opt,name=asked,proto3,enum=shipwarden.release.v1.Remedy_Asked" json:"asked,omitempty"`
+	Within        *durationpb.Duration `protobuf:"bytes,4,opt,name=within,proto3" json:"within,omitempty"`
+	Otherwise     Remedy_Action        `protobuf:"varint,5,opt,name=otherwise,proto3,enum=shipwarden.release.v1.Remedy_Action" json:"otherwise,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Remedy) Reset() {
+	*x = Remedy{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Remedy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Remedy) ProtoMessage() {}
+
+func (x *Remedy) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Remedy.ProtoReflect.Descriptor instead.
+func (*Remedy) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Remedy) GetRow() string {
+	if x != nil {
+		return x.Row
+	}
+	return ""
+}
+
+func (x *Remedy) GetAction() Remedy_Action {
+	if x != nil {
+		return x.Action
+	}
+	return Remedy_ACTION_UNSPECIFIED
+}
+
+func (x *Remedy) GetAsked() Remedy_Asked {
+	if x != nil {
+		return x.Asked
+	}
+	return Remedy_ASKED_UNSPECIFIED
+}
+
+func (x *Remedy) GetWithin() *durationpb.Duration {
+	if x != nil {
+		return x.Within
+	}
+	return nil
+}
+
+func (x *Remedy) GetOtherwise() Remedy_Action {
+	if x != nil {
+		return x.Otherwise
+	}
+	return Remedy_ACTION_UNSPECIFIED
+}
+
 // CheckResult is the result of one check on one target.
 type CheckResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3845,7 +4109,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3857,7 +4121,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3870,7 +4134,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -3948,7 +4212,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3960,7 +4224,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3973,7 +4237,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -4032,7 +4296,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4044,7 +4308,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4057,7 +4321,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -4110,7 +4374,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4122,7 +4386,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4135,7 +4399,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -4172,7 +4436,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4184,7 +4448,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4197,7 +4461,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -4229,7 +4493,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4241,7 +4505,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4254,7 +4518,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -4305,7 +4569,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4317,7 +4581,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4330,7 +4594,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -4404,7 +4668,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4416,7 +4680,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4429,7 +4693,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -4529,7 +4793,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4541,7 +4805,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4554,7 +4818,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -4879,7 +5143,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\vSTATUS_DONE\x10\x01\x12\x11\n" +
 	"\rSTATUS_FAILED\x10\x02\x12\x12\n" +
 	"\x0eSTATUS_UNKNOWN\x10\x03\x12\x12\n" +
-	"\x0eSTATUS_SKIPPED\x10\x04\"\x8c\x03\n" +
+	"\x0eSTATUS_SKIPPED\x10\x04\"\xc3\x03\n" +
 	"\fVerification\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x1a\n" +
 	"\brollback\x18\x02 \x01(\bR\brollback\x12<\n" +
@@ -4889,7 +5153,28 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\asamples\x18\x06 \x01(\v2\".shipwarden.release.v1.EvidenceRefR\asamples\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x16\n" +
 	"\x06number\x18\b \x01(\rR\x06number\x128\n" +
-	"\x05chart\x18\t \x01(\v2\".shipwarden.release.v1.EvidenceRefR\x05chart\"\xdd\x02\n" +
+	"\x05chart\x18\t \x01(\v2\".shipwarden.release.v1.EvidenceRefR\x05chart\x125\n" +
+	"\x06beside\x18\n" +
+	" \x01(\v2\x1d.shipwarden.release.v1.BesideR\x06beside\"\x84\x01\n" +
+	"\x06Beside\x12<\n" +
+	"\aresults\x18\x01 \x03(\v2\".shipwarden.release.v1.CheckResultR\aresults\x12<\n" +
+	"\asamples\x18\x02 \x01(\v2\".shipwarden.release.v1.EvidenceRefR\asamples\"\xad\x03\n" +
+	"\x06Remedy\x12\x10\n" +
+	"\x03row\x18\x01 \x01(\tR\x03row\x12<\n" +
+	"\x06action\x18\x02 \x01(\x0e2$.shipwarden.release.v1.Remedy.ActionR\x06action\x129\n" +
+	"\x05asked\x18\x03 \x01(\x0e2#.shipwarden.release.v1.Remedy.AskedR\x05asked\x121\n" +
+	"\x06within\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06within\x12B\n" +
+	"\totherwise\x18\x05 \x01(\x0e2$.shipwarden.release.v1.Remedy.ActionR\totherwise\"[\n" +
+	"\x06Action\x12\x16\n" +
+	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10ACTION_ROLL_BACK\x10\x01\x12\x0e\n" +
+	"\n" +
+	"ACTION_ASK\x10\x02\x12\x13\n" +
+	"\x0fACTION_ESCALATE\x10\x03\"D\n" +
+	"\x05Asked\x12\x15\n" +
+	"\x11ASKED_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vASKED_OWNER\x10\x01\x12\x13\n" +
+	"\x0fASKED_OPERATORS\x10\x02\"\xdd\x02\n" +
 	"\vCheckResult\x12\x14\n" +
 	"\x05check\x18\x01 \x01(\tR\x05check\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12D\n" +
@@ -4998,7 +5283,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x1aOCCASION_FREEZE_OVERRIDDEN\x10\t\x12\x1c\n" +
 	"\x18OCCASION_APPROVAL_WANTED\x10\n" +
 	"\x12\x1d\n" +
-	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\x96\x03\n" +
+	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\xb0\x03\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
@@ -5013,8 +5298,9 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x17CAUSE_EXECUTION_REFUSED\x10\n" +
 	"\x12\x1f\n" +
 	"\x1bCAUSE_NOTICE_UNACKNOWLEDGED\x10\v\x12\x1b\n" +
-	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f\x12\x1b\n" +
-	"\x17CAUSE_UNRECORDED_CHANGE\x10\x10*\xfd\x01\n" +
+	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f\x12\x18\n" +
+	"\x14CAUSE_BOTH_UNHEALTHY\x10\r\x12\x1b\n" +
+	"\x17CAUSE_UNRECORDED_CHANGE\x10\x10*\x92\x02\n" +
 	"\bDeadline\x12\x18\n" +
 	"\x14DEADLINE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDEADLINE_STEP\x10\x01\x12\x11\n" +
@@ -5027,7 +5313,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x0fDEADLINE_NOTICE\x10\b\x12\x15\n" +
 	"\x11DEADLINE_DEFERRED\x10\t\x12\x15\n" +
 	"\x11DEADLINE_REMINDER\x10\n" +
-	"*y\n" +
+	"\x12\x13\n" +
+	"\x0fDEADLINE_REMEDY\x10\v*y\n" +
 	"\vDriverClass\x12\x1c\n" +
 	"\x18DRIVER_CLASS_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DRIVER_CLASS_FENCED\x10\x01\x12\x1a\n" +
@@ -5046,8 +5333,8 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 	return file_shipwarden_release_v1_facts_proto_rawDescData
 }
 
-var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 15)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 17)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -5062,127 +5349,138 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Deferral_Reason)(0),          // 10: shipwarden.release.v1.Deferral.Reason
 	(Recipient_State)(0),          // 11: shipwarden.release.v1.Recipient.State
 	(TargetResult_Status)(0),      // 12: shipwarden.release.v1.TargetResult.Status
-	(CheckResult_Verdict)(0),      // 13: shipwarden.release.v1.CheckResult.Verdict
-	(QuarantineReason_Cause)(0),   // 14: shipwarden.release.v1.QuarantineReason.Cause
-	(*Timeouts)(nil),              // 15: shipwarden.release.v1.Timeouts
-	(*EvidenceRef)(nil),           // 16: shipwarden.release.v1.EvidenceRef
-	(*GateVerdict)(nil),           // 17: shipwarden.release.v1.GateVerdict
-	(*Waiver)(nil),                // 18: shipwarden.release.v1.Waiver
-	(*UnseenEvidence)(nil),        // 19: shipwarden.release.v1.UnseenEvidence
-	(*UnkeptEvidence)(nil),        // 20: shipwarden.release.v1.UnkeptEvidence
-	(*RecordReading)(nil),         // 21: shipwarden.release.v1.RecordReading
-	(*PinnedArtifact)(nil),        // 22: shipwarden.release.v1.PinnedArtifact
-	(*PlanChanges)(nil),           // 23: shipwarden.release.v1.PlanChanges
-	(*ResourceChange)(nil),        // 24: shipwarden.release.v1.ResourceChange
-	(*PlatformImage)(nil),         // 25: shipwarden.release.v1.PlatformImage
-	(*ScopedTarget)(nil),          // 26: shipwarden.release.v1.ScopedTarget
-	(*AlertAnswer)(nil),           // 27: shipwarden.release.v1.AlertAnswer
-	(*Finding)(nil),               // 28: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),         // 29: shipwarden.release.v1.TargetPreview
-	(*RollbackProof)(nil),         // 30: shipwarden.release.v1.RollbackProof
-	(*QuorumRule)(nil),            // 31: shipwarden.release.v1.QuorumRule
-	(*ApprovalSignature)(nil),     // 32: shipwarden.release.v1.ApprovalSignature
-	(*SignerIdentity)(nil),        // 33: shipwarden.release.v1.SignerIdentity
-	(*Delegation)(nil),            // 34: shipwarden.release.v1.Delegation
-	(*StandIn)(nil),               // 35: shipwarden.release.v1.StandIn
-	(*Shift)(nil),                 // 36: shipwarden.release.v1.Shift
-	(*CountedApproval)(nil),       // 37: shipwarden.release.v1.CountedApproval
-	(*RiskScore)(nil),             // 38: shipwarden.release.v1.RiskScore
-	(*RiskInput)(nil),             // 39: shipwarden.release.v1.RiskInput
-	(*Chosen)(nil),                // 40: shipwarden.release.v1.Chosen
-	(*HoldReason)(nil),            // 41: shipwarden.release.v1.HoldReason
-	(*Receipt)(nil),               // 42: shipwarden.release.v1.Receipt
-	(*Party)(nil),                 // 43: shipwarden.release.v1.Party
-	(*Deferral)(nil),              // 44: shipwarden.release.v1.Deferral
-	(*Recipient)(nil),             // 45: shipwarden.release.v1.Recipient
-	(*TargetResult)(nil),          // 46: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 47: shipwarden.release.v1.Verification
-	(*CheckResult)(nil),           // 48: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 49: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 50: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 51: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 52: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 53: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 54: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 55: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 56: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 57: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 58: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 59: shipwarden.release.v1.ArtifactKind
-	(*Wave)(nil),                  // 60: shipwarden.release.v1.Wave
+	(Remedy_Action)(0),            // 13: shipwarden.release.v1.Remedy.Action
+	(Remedy_Asked)(0),             // 14: shipwarden.release.v1.Remedy.Asked
+	(CheckResult_Verdict)(0),      // 15: shipwarden.release.v1.CheckResult.Verdict
+	(QuarantineReason_Cause)(0),   // 16: shipwarden.release.v1.QuarantineReason.Cause
+	(*Timeouts)(nil),              // 17: shipwarden.release.v1.Timeouts
+	(*EvidenceRef)(nil),           // 18: shipwarden.release.v1.EvidenceRef
+	(*GateVerdict)(nil),           // 19: shipwarden.release.v1.GateVerdict
+	(*Waiver)(nil),                // 20: shipwarden.release.v1.Waiver
+	(*UnseenEvidence)(nil),        // 21: shipwarden.release.v1.UnseenEvidence
+	(*UnkeptEvidence)(nil),        // 22: shipwarden.release.v1.UnkeptEvidence
+	(*RecordReading)(nil),         // 23: shipwarden.release.v1.RecordReading
+	(*PinnedArtifact)(nil),        // 24: shipwarden.release.v1.PinnedArtifact
+	(*PlanChanges)(nil),           // 25: shipwarden.release.v1.PlanChanges
+	(*ResourceChange)(nil),        // 26: shipwarden.release.v1.ResourceChange
+	(*PlatformImage)(nil),         // 27: shipwarden.release.v1.PlatformImage
+	(*ScopedTarget)(nil),          // 28: shipwarden.release.v1.ScopedTarget
+	(*AlertAnswer)(nil),           // 29: shipwarden.release.v1.AlertAnswer
+	(*Finding)(nil),               // 30: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),         // 31: shipwarden.release.v1.TargetPreview
+	(*RollbackProof)(nil),         // 32: shipwarden.release.v1.RollbackProof
+	(*QuorumRule)(nil),            // 33: shipwarden.release.v1.QuorumRule
+	(*ApprovalSignature)(nil),     // 34: shipwarden.release.v1.ApprovalSignature
+	(*SignerIdentity)(nil),        // 35: shipwarden.release.v1.SignerIdentity
+	(*Delegation)(nil),            // 36: shipwarden.release.v1.Delegation
+	(*StandIn)(nil),               // 37: shipwarden.release.v1.StandIn
+	(*Shift)(nil),                 // 38: shipwarden.release.v1.Shift
+	(*CountedApproval)(nil),       // 39: shipwarden.release.v1.CountedApproval
+	(*RiskScore)(nil),             // 40: shipwarden.release.v1.RiskScore
+	(*RiskInput)(nil),             // 41: shipwarden.release.v1.RiskInput
+	(*Chosen)(nil),                // 42: shipwarden.release.v1.Chosen
+	(*HoldReason)(nil),            // 43: shipwarden.release.v1.HoldReason
+	(*Receipt)(nil),               // 44: shipwarden.release.v1.Receipt
+	(*Party)(nil),                 // 45: shipwarden.release.v1.Party
+	(*Deferral)(nil),              // 46: shipwarden.release.v1.Deferral
+	(*Recipient)(nil),             // 47: shipwarden.release.v1.Recipient
+	(*TargetResult)(nil),          // 48: shipwarden.release.v1.TargetResult
+	(*Verification)(nil),          // 49: shipwarden.release.v1.Verification
+	(*Beside)(nil),                // 50: shipwarden.release.v1.Beside
+	(*Remedy)(nil),                // 51: shipwarden.release.v1.Remedy
+	(*CheckResult)(nil),           // 52: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 53: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 54: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 55: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 56: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 57: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 58: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 59: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 60: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 61: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 62: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 63: shipwarden.release.v1.ArtifactKind
+	(*Wave)(nil),                  // 64: shipwarden.release.v1.Wave
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	57, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	57, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	57, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	57, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	61, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	61, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	61, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	61, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
-	18, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	58, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	58, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	58, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	59, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	58, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
-	25, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
-	23, // 12: shipwarden.release.v1.PinnedArtifact.plan:type_name -> shipwarden.release.v1.PlanChanges
-	24, // 13: shipwarden.release.v1.PlanChanges.changes:type_name -> shipwarden.release.v1.ResourceChange
+	20, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
+	62, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	62, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	62, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	63, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	62, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	27, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
+	25, // 12: shipwarden.release.v1.PinnedArtifact.plan:type_name -> shipwarden.release.v1.PlanChanges
+	26, // 13: shipwarden.release.v1.PlanChanges.changes:type_name -> shipwarden.release.v1.ResourceChange
 	6,  // 14: shipwarden.release.v1.ResourceChange.action:type_name -> shipwarden.release.v1.ResourceChange.Action
-	50, // 15: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	54, // 15: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	7,  // 16: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
-	16, // 17: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
-	58, // 18: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
+	18, // 17: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
+	62, // 18: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
 	8,  // 19: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	16, // 20: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
+	18, // 20: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 21: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
-	30, // 22: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
+	32, // 22: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
 	9,  // 23: shipwarden.release.v1.RollbackProof.source:type_name -> shipwarden.release.v1.RollbackProof.Source
-	58, // 24: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	58, // 25: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
-	33, // 26: shipwarden.release.v1.ApprovalSignature.identity:type_name -> shipwarden.release.v1.SignerIdentity
-	58, // 27: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	58, // 28: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
-	34, // 29: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
-	36, // 30: shipwarden.release.v1.StandIn.on_call:type_name -> shipwarden.release.v1.Shift
-	58, // 31: shipwarden.release.v1.Shift.from:type_name -> google.protobuf.Timestamp
-	58, // 32: shipwarden.release.v1.Shift.until:type_name -> google.protobuf.Timestamp
-	39, // 33: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	57, // 34: shipwarden.release.v1.Chosen.bake:type_name -> google.protobuf.Duration
-	60, // 35: shipwarden.release.v1.Chosen.waves:type_name -> shipwarden.release.v1.Wave
-	58, // 36: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	58, // 37: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	58, // 38: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	58, // 39: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
+	62, // 24: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	62, // 25: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	35, // 26: shipwarden.release.v1.ApprovalSignature.identity:type_name -> shipwarden.release.v1.SignerIdentity
+	62, // 27: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	62, // 28: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	36, // 29: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
+	38, // 30: shipwarden.release.v1.StandIn.on_call:type_name -> shipwarden.release.v1.Shift
+	62, // 31: shipwarden.release.v1.Shift.from:type_name -> google.protobuf.Timestamp
+	62, // 32: shipwarden.release.v1.Shift.until:type_name -> google.protobuf.Timestamp
+	41, // 33: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
+	61, // 34: shipwarden.release.v1.Chosen.bake:type_name -> google.protobuf.Duration
+	64, // 35: shipwarden.release.v1.Chosen.waves:type_name -> shipwarden.release.v1.Wave
+	62, // 36: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	62, // 37: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	62, // 38: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	62, // 39: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
 	10, // 40: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
 	11, // 41: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
 	12, // 42: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
-	16, // 43: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	58, // 44: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	58, // 45: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	48, // 46: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	58, // 47: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	58, // 48: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	16, // 49: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	16, // 50: shipwarden.release.v1.Verification.chart:type_name -> shipwarden.release.v1.EvidenceRef
-	13, // 51: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	58, // 52: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	49, // 53: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	49, // 54: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	49, // 55: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	58, // 56: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	58, // 57: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	58, // 58: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	58, // 59: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	55, // 60: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	56, // 61: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	14, // 62: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	58, // 63: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	58, // 64: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	58, // 65: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	66, // [66:66] is the sub-list for method output_type
-	66, // [66:66] is the sub-list for method input_type
-	66, // [66:66] is the sub-list for extension type_name
-	66, // [66:66] is the sub-list for extension extendee
-	0,  // [0:66] is the sub-list for field type_name
+	18, // 43: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
+	62, // 44: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	62, // 45: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	52, // 46: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	62, // 47: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	62, // 48: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	18, // 49: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	18, // 50: shipwarden.release.v1.Verification.chart:type_name -> shipwarden.release.v1.EvidenceRef
+	50, // 51: shipwarden.release.v1.Verification.beside:type_name -> shipwarden.release.v1.Beside
+	52, // 52: shipwarden.release.v1.Beside.results:type_name -> shipwarden.release.v1.CheckResult
+	18, // 53: shipwarden.release.v1.Beside.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	13, // 54: shipwarden.release.v1.Remedy.action:type_name -> shipwarden.release.v1.Remedy.Action
+	14, // 55: shipwarden.release.v1.Remedy.asked:type_name -> shipwarden.release.v1.Remedy.Asked
+	61, // 56: shipwarden.release.v1.Remedy.within:type_name -> google.protobuf.Duration
+	13, // 57: shipwarden.release.v1.Remedy.otherwise:type_name -> shipwarden.release.v1.Remedy.Action
+	15, // 58: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	62, // 59: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	53, // 60: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	53, // 61: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	53, // 62: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	62, // 63: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	62, // 64: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	62, // 65: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	62, // 66: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	59, // 67: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	60, // 68: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	16, // 69: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	62, // 70: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	62, // 71: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	62, // 72: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	73, // [73:73] is the sub-list for method output_type
+	73, // [73:73] is the sub-list for method input_type
+	73, // [73:73] is the sub-list for extension type_name
+	73, // [73:73] is the sub-list for extension extendee
+	0,  // [0:73] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -5196,8 +5494,8 @@ func file_shipwarden_release_v1_facts_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
-			NumEnums:      15,
-			NumMessages:   42,
+			NumEnums:      17,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
