@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/validator/check"
@@ -93,6 +95,21 @@ func (p *pass) overrun(ctx context.Context, d *Decision, before procedure.State,
 	return nil
 }
 
+// failed judges again what the procedure document says of an execution that failed.
+func (p *pass) failed(ctx context.Context, d *Decision, before procedure.State, x *releasev1.ExecutionFailed) error {
+	index, err := p.document(ctx, before.ProcedureDigest)
+	if err != nil {
+		return err
+	}
+	event := procedure.Prescribe(before, &releasev1.Event{Data: &releasev1.Event_ExecutionFailed{ExecutionFailed: &releasev1.ExecutionFailed{Results: x.GetResults()}}},
+		func(c releasev1.Cause) *releasev1.Remedy { return index.Remedy(before, c) })
+	if want := event.GetExecutionFailed().GetRemedy(); !proto.Equal(want, x.GetRemedy()) {
+		return fmt.Errorf("%w: remedy: it says %v, the procedure document says %v", errDiffers, x.GetRemedy(), want)
+	}
+	d.partly("what the procedure document says of it", "what became of the targets")
+	return nil
+}
+
 func (p *pass) verified(ctx context.Context, d *Decision, before procedure.State, e procedure.Entry, v *releasev1.Verification) error {
 	index, err := p.document(ctx, before.ProcedureDigest)
 	if err != nil {
@@ -112,11 +129,20 @@ func (p *pass) verified(ctx context.Context, d *Decision, before procedure.State
 			return err
 		}
 	}
-	derived, err := verify.Rejudge(index, before, samples, chart, v)
+	var beside []byte
+	if of := v.GetBeside().GetSamples().GetDigest(); of != "" {
+		if beside, err = p.blob(ctx, of); err != nil {
+			return err
+		}
+	}
+	derived, err := verify.Rejudge(index, before, samples, chart, beside, v)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDiffers, err)
 	}
 	d.partly("the verdict of every check and of all together", "the samples, which the validator took", "that the bake lasted, or why it ended early")
+	if beside != nil {
+		d.Taken = append(d.Taken, "the samples of targets that it has not touched")
+	}
 	if chart != nil && !check.DrawnAlike(chart) {
 		d.Taken = append(d.Taken, "the chart, which another version draws otherwise")
 	}

@@ -42,6 +42,8 @@ func (p *pass) judge(ctx context.Context, d *Decision, before procedure.State, e
 		return p.startHeld(ctx, d, before, x.StartHeld)
 	case *releasev1.Event_ExecutionOverrun:
 		return p.overrun(ctx, d, before, e, x.ExecutionOverrun)
+	case *releasev1.Event_ExecutionFailed:
+		return p.failed(ctx, d, before, x.ExecutionFailed)
 	case *releasev1.Event_VerificationPassed:
 		return p.verified(ctx, d, before, e, x.VerificationPassed.GetVerification())
 	case *releasev1.Event_VerificationFailed:

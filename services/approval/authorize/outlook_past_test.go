@@ -14,6 +14,7 @@ import (
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/internal/attest"
 	"github.com/blackdice/shipwarden/internal/changerecord"
@@ -281,5 +282,45 @@ func TestAHoldByADocumentThatNobodyReviewedNamesWhoCan(t *testing.T) {
 	}
 	if step := stepOf(t, answer.GetOutlook(), "5"); !slices.Equal(step.GetWho(), []string{"ada", "cleo"}) {
 		t.Errorf("%v", step)
+	}
+}
+
+// TestWhatAFailureWouldLeadToIsShown to who approves, and to who asks what would come of a
+// request; and while people are asked, until when and what then.
+func TestWhatAFailureWouldLeadToIsShown(t *testing.T) {
+	r := newRig(t, provedElsewhere, func(d *policyv1.Procedure) {
+		d.Remediation = []*policyv1.Remediation{{
+			Name: "ask-first", Then: releasev1.Remedy_ACTION_ASK, When: &policyv1.Situation{Causes: []releasev1.Cause{releasev1.Cause_CAUSE_VALIDATION_FAILED}},
+			Ask: &policyv1.Asking{Who: releasev1.Remedy_ASKED_OWNER, Within: durationpb.New(15 * time.Minute), Otherwise: releasev1.Remedy_ACTION_ROLL_BACK},
+		}}
+	})
+	desk := r.dial(t)
+	const says = "validation failed: the owner is asked for 15m0s, then it goes back at once (ask-first)"
+	release := r.Reach(t, procedure.PhaseApprove)
+	explain := func() *approvalv1.Outlook {
+		t.Helper()
+		answer, err := desk.Explain(as(t, "finn"), &approvalv1.ExplainRequest{Release: release})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.GetOutlook()
+	}
+	if step := stepOf(t, explain(), "6"); !slices.Contains(step.GetWaitsFor(), says) {
+		t.Errorf("explained: %v", step)
+	}
+	request, err := proto.Marshal(proceduretest.Request(proceduretest.Key("another")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := desk.WhatIf(as(t, "finn"), &approvalv1.WhatIfRequest{Request: request})
+	if err != nil || !strings.Contains(strings.Join(stepOf(t, answer.GetOutlook(), "6").GetWaitsFor(), "; "), "validation failed: the owner is asked for 15m0s, then ") {
+		t.Errorf("what if: %v, %v", answer, err)
+	}
+	r.To(t, release, procedure.PhaseVerify)
+	s := r.State(t, release)
+	r.Do(t, release, "", proceduretest.Prescribed(s, proceduretest.Verified(s, releasev1.CheckResult_VERDICT_FAIL, false), proceduretest.Ask(15*time.Minute, releasev1.Remedy_ACTION_ROLL_BACK)))
+	until := r.State(t, release).Question.Until.UTC().Format(time.RFC3339)
+	if step := stepOf(t, explain(), "7"); !slices.Contains(step.GetWaitsFor(), "without one it goes back by itself at "+until) || !slices.Contains(step.GetWho(), "otto") {
+		t.Errorf("asked: %v", step)
 	}
 }

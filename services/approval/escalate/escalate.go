@@ -9,6 +9,7 @@ package escalate
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,12 +62,34 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	if len(to) == 0 || len(to) > maxCalled {
 		to = []string{rung.GetGroup()}
 	}
+	to = first(asked(index, t.State, call.Cause, t.Now), to)
 	return []eventstore.Draft{t.Draft(&releasev1.Event{Data: &releasev1.Event_Escalated{Escalated: &releasev1.Escalated{
 		Cause: call.Cause, Rung: call.Rung + 1, To: to,
 		AcknowledgeBy: timestamppb.New(t.Now.Add(within)),
 		Incident:      "INC-" + t.State.Release,
 		Summary:       summary(t.State, call.Cause),
 	}}})}, nil
+}
+
+// asked are the people whom the procedure document has asked what becomes of the release, while
+// they are. They are named on every call, beside those of its rung.
+func asked(index *policy.Index, s procedure.State, cause releasev1.Cause, now time.Time) []string {
+	switch {
+	case s.Question.Until.IsZero() || s.EscalatedFor != cause:
+		return nil
+	case s.Question.Who == releasev1.Remedy_ASKED_OWNER:
+		return []string{s.Request.GetOwner()}
+	}
+	group := index.Document().GetOperatorsGroup()
+	if people := index.PeopleAt(group, now); len(people) > 0 && len(people) <= maxCalled {
+		return people
+	}
+	return []string{group}
+}
+
+// first puts some before others, and nobody twice.
+func first(some, others []string) []string {
+	return append(slices.Clip(some), slices.DeleteFunc(slices.Clone(others), func(p string) bool { return slices.Contains(some, p) })...)
 }
 
 // climb returns the rung that is called after so many calls, and how long it has.
@@ -102,6 +125,14 @@ func summary(s procedure.State, cause releasev1.Cause) string {
 			if changes := d.What.GetDifferences(); len(changes) > 0 {
 				out += ": " + strings.Join(changes, ", ")
 			}
+		}
+	}
+	if q := s.Question; !q.Until.IsZero() && cause == s.EscalatedFor {
+		out += "; decide by " + q.Until.UTC().Format(time.RFC3339) + ", or "
+		if q.Otherwise == releasev1.Remedy_ACTION_ROLL_BACK {
+			out += "it goes back by itself"
+		} else {
+			out += "the next ones are called"
 		}
 	}
 	if cause == releasev1.Cause_CAUSE_UNEXPECTED_IMPACT {

@@ -130,3 +130,34 @@ func TestWhoIsOnCallIsCalled(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoIsAskedIsCalledFirst, and told until when, and what becomes of it otherwise; afterwards
+// it is the turn of the rungs alone.
+func TestWhoIsAskedIsCalledFirst(t *testing.T) {
+	r := approvaltest.New(t, approvaltest.Document())
+	for name, test := range map[string]struct {
+		who       releasev1.Remedy_Asked
+		otherwise releasev1.Remedy_Action
+		to        []string
+		says      string
+	}{
+		"the owner":     {releasev1.Remedy_ASKED_OWNER, releasev1.Remedy_ACTION_ROLL_BACK, []string{"otto", "gina"}, "or it goes back by itself"},
+		"the operators": {releasev1.Remedy_ASKED_OPERATORS, releasev1.Remedy_ACTION_ESCALATE, []string{"gina"}, "or the next ones are called"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := r.State(t, r.Reach(t, procedure.PhaseVerify, proceduretest.Key(strings.ReplaceAll(name, " ", "-"))))
+			remedy := proceduretest.Ask(15*time.Minute, test.otherwise)
+			remedy.Asked = test.who
+			r.Do(t, s.Release, "", proceduretest.Prescribed(s, proceduretest.Verified(s, releasev1.CheckResult_VERDICT_FAIL, false), remedy))
+			s = r.State(t, s.Release)
+			got := call(t, r, s, time.Now())
+			if !slices.Equal(got.GetTo(), test.to) || !strings.Contains(got.GetSummary(), "decide by "+s.Question.Until.UTC().Format(time.RFC3339)+", "+test.says) {
+				t.Errorf("called %v: %s", got.GetTo(), got.GetSummary())
+			}
+			s.Question = procedure.Question{}
+			if got := call(t, r, s, time.Now()); !slices.Equal(got.GetTo(), []string{"gina"}) || strings.Contains(got.GetSummary(), "decide by") {
+				t.Errorf("afterwards called %v: %s", got.GetTo(), got.GetSummary())
+			}
+		})
+	}
+}

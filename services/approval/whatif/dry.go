@@ -180,7 +180,7 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 		return nil, err
 	}
 	w.approvals(r.state, now)
-	w.rest(r.state.Request)
+	w.rest(r.state)
 	return out, w.beginning([]*policy.Index{index}, r.state, known, now)
 }
 

@@ -59,6 +59,9 @@ func Explain(documents []*policy.Index, s procedure.State, normal bool, known Kn
 	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED || s.Phase > procedure.PhaseExecute && s.Phase != procedure.PhaseVerify {
 		return w.out, nil
 	}
+	if step := ahead["6"]; toCome(step) {
+		step.WaitsFor = append(step.WaitsFor, documents[0].Aftermath(s)...)
+	}
 	if s.Phase != procedure.PhaseHeld || s.HeldFor != procedure.PhaseExecute {
 		w.watched(ahead["5"], documents, s.Request)
 	}
@@ -73,6 +76,13 @@ func (w way) remedy(s procedure.State, now time.Time) {
 	}
 	if s.Phase == procedure.PhaseEscalated {
 		step.WaitsFor = []string{"a person's decision: " + s.EndReason}
+		switch s.Question.Otherwise {
+		case releasev1.Remedy_ACTION_ROLL_BACK:
+			step.WaitsFor = append(step.WaitsFor, "without one it goes back by itself at "+s.Question.Until.UTC().Format(time.RFC3339))
+		case releasev1.Remedy_ACTION_ESCALATE:
+			step.WaitsFor = append(step.WaitsFor, "without one the next people are called at "+s.Question.Until.UTC().Format(time.RFC3339))
+		case releasev1.Remedy_ACTION_UNSPECIFIED, releasev1.Remedy_ACTION_ASK:
+		}
 		step.Who = append(w.index.PeopleAt(w.index.Document().GetOperatorsGroup(), now), s.Request.GetOwner())
 		slices.Sort(step.GetWho())
 		step.Who = slices.Compact(step.GetWho())

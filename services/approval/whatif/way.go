@@ -138,7 +138,8 @@ func (w way) few(step *approvalv1.OutlookStep, s procedure.State, missing []*rel
 }
 
 // rest are the steps behind the authorization.
-func (w way) rest(r *releasev1.Request) {
+func (w way) rest(s procedure.State) {
+	r := s.Request
 	notify := w.step("4", "notify", approvalv1.OutlookStep_STANDING_AHEAD)
 	for _, c := range w.index.Document().GetChannels() {
 		if slices.Contains(c.GetOccasions(), releasev1.Occasion_OCCASION_START) && (len(c.GetEnvironments()) == 0 || slices.Contains(c.GetEnvironments(), r.GetEnvironment())) &&
@@ -149,7 +150,8 @@ func (w way) rest(r *releasev1.Request) {
 	execute := w.step("5", "execute", approvalv1.OutlookStep_STANDING_AHEAD, fmt.Sprintf("%d wave(s)", len(r.GetPlan().GetWaves())))
 	execute.Who = []string{procedure.ServiceExecutor}
 	w.watched(execute, []*policy.Index{w.index}, r)
-	w.step("6", "verify", approvalv1.OutlookStep_STANDING_AHEAD, "each wave for "+r.GetValidation().GetBake().AsDuration().String()).Who = []string{procedure.ServiceValidator}
+	verify := w.step("6", "verify", approvalv1.OutlookStep_STANDING_AHEAD, "each wave for "+r.GetValidation().GetBake().AsDuration().String())
+	verify.Who, verify.WaitsFor = []string{procedure.ServiceValidator}, append(verify.GetWaitsFor(), w.index.Aftermath(s)...)
 	w.step("8", "record", approvalv1.OutlookStep_STANDING_AHEAD).Who = []string{procedure.ServiceRecorder}
 }
 
@@ -159,7 +161,7 @@ func (w way) rest(r *releasev1.Request) {
 // the one in effect as well.
 func (w way) watched(step *approvalv1.OutlookStep, documents []*policy.Index, r *releasev1.Request) {
 	for _, rule := range w.index.Document().GetAlerts() {
-		if ahead(step) && alerts.Applies(rule, r) && !alerts.Bypass(rule, r) {
+		if toCome(step) && alerts.Applies(rule, r) && !alerts.Bypass(rule, r) {
 			step.WaitsFor = append(step.WaitsFor, fmt.Sprintf("no alert of rule %s fires then, by %s", rule.GetName(), rule.GetSource()))
 		}
 	}
@@ -169,7 +171,7 @@ func (w way) watched(step *approvalv1.OutlookStep, documents []*policy.Index, r 
 // neighbors says of which services nothing may be in flight, or have an open incident, at the
 // start of every wave.
 func (w way) neighbors(step *approvalv1.OutlookStep, documents []*policy.Index, r *releasev1.Request) {
-	if !w.normal || !ahead(step) {
+	if !w.normal || !toCome(step) {
 		return
 	}
 	if names := inflight.Neighbors(documents, r); len(names) > 0 {
@@ -185,8 +187,8 @@ func (w way) neighbors(step *approvalv1.OutlookStep, documents []*policy.Index, 
 	}
 }
 
-// ahead reports whether a step is to come, or in work.
-func ahead(step *approvalv1.OutlookStep) bool {
+// toCome reports whether a step is to come, or in work.
+func toCome(step *approvalv1.OutlookStep) bool {
 	return step.GetStanding() == approvalv1.OutlookStep_STANDING_AHEAD || step.GetStanding() == approvalv1.OutlookStep_STANDING_NOW
 }
 

@@ -94,7 +94,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	if err := failpoint.Hit("execute.sealed"); err != nil {
 		return nil, err
 	}
-	return s.ended(t, results)
+	return s.ended(ctx, t, results)
 }
 
 // key is that of the newest attempt at the wave in work.
@@ -102,9 +102,18 @@ func key(s procedure.State) driver.Key { return driver.ApplyKey(s.Release, s.Wav
 
 const lost = "the executor was lost while the driver was at work, and nobody can tell whether it had its effect"
 
-// ended is the end of the wave in work.
-func (s shell) ended(t reactor.Task, results []*releasev1.TargetResult) ([]eventstore.Draft, error) {
-	return []eventstore.Draft{t.Draft(procedure.DecideExecuted(t.State, results, site.Reason(results)))}, nil
+// ended is the end of the wave in work, with what the release's own procedure document says of
+// it where it failed.
+func (s shell) ended(ctx context.Context, t reactor.Task, results []*releasev1.TargetResult) ([]eventstore.Draft, error) {
+	event := procedure.DecideExecuted(t.State, results, site.Reason(results))
+	if event.GetExecutionFailed() == nil {
+		return []eventstore.Draft{t.Draft(event)}, nil
+	}
+	index, err := s.Procedures.ByDigest(ctx, t.State.ProcedureDigest)
+	if err != nil {
+		return nil, err
+	}
+	return []eventstore.Draft{t.Draft(procedure.Prescribe(t.State, event, func(c releasev1.Cause) *releasev1.Remedy { return index.Remedy(t.State, c) }))}, nil
 }
 
 // claim takes the wave and its targets in one batch, the targets as they were looked at, and
@@ -189,7 +198,7 @@ func (s shell) effect(ctx context.Context, t reactor.Task) ([]eventstore.Draft, 
 		if err := failpoint.Hit("execute.shut"); err != nil {
 			return nil, err
 		}
-		return s.ended(t, site.Skipped(targets, "it was not begun: "+why))
+		return s.ended(ctx, t, site.Skipped(targets, "it was not begun: "+why))
 	}
 	if claim, err := s.unwritten(ctx, t); err != nil || len(claim) > 0 {
 		return claim, err
@@ -207,7 +216,7 @@ func (s shell) effect(ctx context.Context, t reactor.Task) ([]eventstore.Draft, 
 		return nil, err
 	}
 	s.skipped(ctx, t, results)
-	return s.ended(t, results)
+	return s.ended(ctx, t, results)
 }
 
 // giveWay stops where somebody newer has a target. Where the claim is still this
@@ -219,7 +228,7 @@ func (s shell) giveWay(ctx context.Context, t reactor.Task, stale error) ([]even
 	}
 	results := site.Failed(t.State.WaveTargets(), stale.Error())
 	s.skipped(ctx, t, results) // it may be that this executor sealed it, and was lost
-	return s.ended(t, results)
+	return s.ended(ctx, t, results)
 }
 
 // apply changes one target. An error means that nothing can be said about it yet.

@@ -178,13 +178,7 @@ func (w *writer) validations(all []checked) {
 			out += " What was compared: " + w.evidence(v.GetChart(), fmt.Sprintf("chart, event %d", v.sequence)) + "."
 		}
 		w.paragraph(out)
-		var rows [][]string
-		for _, c := range v.GetResults() {
-			rows = append(rows, []string{
-				escape(c.GetTarget()), escape(c.GetCheck()), word(c.GetVerdict(), "VERDICT_"), fmt.Sprint(c.GetSamples()), fmt.Sprint(c.GetPassed()),
-				fmt.Sprint(c.GetFailed()), fmt.Sprint(c.GetErrors()), w.said(c.GetReason(), "named in check "+c.GetCheck()),
-			})
-		}
-		w.table([]string{"Target", "Check", "Verdict", "Samples", "Passed", "Failed", "Not taken", "Why"}, rows)
+		w.table([]string{"Target", "Check", "Verdict", "Samples", "Passed", "Failed", "Not taken", "Why"}, w.checks(v.GetResults()))
+		w.untouched(v)
 	}
 }

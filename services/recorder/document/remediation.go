@@ -10,11 +10,15 @@ import (
 // remediation is step 7: the way back, who was called, and what people decided.
 func (w *writer) remediation(r *Record) {
 	claims, results, calls, decisions, deadlines := w.remedies(r)
-	checks := verifications(r, true)
-	if len(claims)+len(results)+len(calls)+len(decisions)+len(deadlines)+len(checks) == 0 && r.Quarantined() == "" {
+	checks, says := verifications(r, true), prescribed(r)
+	if len(says)+len(claims)+len(results)+len(calls)+len(decisions)+len(deadlines)+len(checks) == 0 && r.Quarantined() == "" {
 		return
 	}
 	w.section("Step 7: remediation and escalation")
+	if len(says) > 0 {
+		w.part("What the procedure says of it")
+		w.table([]string{"Event", "When", "Row", "What", "Who is asked", "For", "Otherwise"}, says)
+	}
 	if len(claims)+len(results) > 0 {
 		w.part("Way back")
 		w.table([]string{"Event", "When", "Attempt", "What", "Targets", "Executor", "To be done by"}, claims)

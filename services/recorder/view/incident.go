@@ -184,5 +184,8 @@ func ofVerification(v *releasev1.Verification) []*releasev1.EvidenceRef {
 	if v.GetChart() != nil {
 		all = append(all, v.GetChart())
 	}
+	if v.GetBeside() != nil {
+		all = append(all, v.GetBeside().GetSamples())
+	}
 	return all
 }

@@ -118,22 +118,22 @@ func TestAReleaseIsComparedWithItsBaseline(t *testing.T) {
 			if err != nil || said.GetChart().GetMediaType() != check.ChartType || !strings.Contains(string(chart), "errors on eu1") {
 				t.Errorf("chart %v: %v:\n%s", said.GetChart(), err, chart)
 			}
-			again, err := verify.Rejudge(index, state, samples, chart, said)
+			again, err := verify.Rejudge(index, state, samples, chart, nil, said)
 			if err != nil || !proto.Equal(verification(again), said) {
 				t.Errorf("derived again: %v, %v", again, err)
 			}
 			other := proto.CloneOf(said)
 			other.Chart.Digest = released
-			if _, err := verify.Rejudge(index, state, samples, chart, other); err == nil {
+			if _, err := verify.Rejudge(index, state, samples, chart, nil, other); err == nil {
 				t.Error("another chart is taken for that of these samples")
 			}
 			elsewhere := bytes.Replace(chart, []byte(`data-drawing="1"`), []byte(`data-drawing="0"`), 1)
 			other.Chart.Digest = evidence.Digest(elsewhere)
-			if again, err := verify.Rejudge(index, state, samples, elsewhere, other); err != nil || !proto.Equal(verification(again), other) {
+			if again, err := verify.Rejudge(index, state, samples, elsewhere, nil, other); err != nil || !proto.Equal(verification(again), other) {
 				t.Errorf("with a chart that is drawn otherwise: %v", err)
 			}
 			state.WavesBegan = []time.Time{state.WavesBegan[0].Add(time.Second)}
-			if _, err := verify.Rejudge(index, state, samples, chart, said); test.kind == before && err == nil {
+			if _, err := verify.Rejudge(index, state, samples, chart, nil, said); test.kind == before && err == nil {
 				t.Error("of a wave that began later it is derived as well")
 			}
 		})

@@ -83,7 +83,7 @@ func TestAReleaseIsJudgedByItsMetrics(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := verify.Rejudge(index, before, samples, nil, verification(said))
+			again, err := verify.Rejudge(index, before, samples, nil, nil, verification(said))
 			if err != nil || !proto.Equal(verification(again), verification(said)) {
 				t.Errorf("derived again: %v, %v", again, err)
 			}

@@ -17,7 +17,9 @@ import (
 // reference to the samples, whose bytes are for the caller to compare, is taken as well. The chart
 // that is on record, nil for none, is drawn from them again where it is drawn as charts are here
 // (check.DrawnAlike); the reference to another one is taken.
-func Rejudge(index *policy.Index, state procedure.State, samples, chart []byte, recorded *releasev1.Verification) (*releasev1.Event, error) {
+//
+// Beside are the samples of a look beside the release, nil where none is on record.
+func Rejudge(index *policy.Index, state procedure.State, samples, chart, beside []byte, recorded *releasev1.Verification) (*releasev1.Event, error) {
 	all := checks(state, index)
 	var looked []check.Approved
 	var unseen []*releasev1.CheckResult
@@ -43,5 +45,9 @@ func Rejudge(index *policy.Index, state procedure.State, samples, chart []byte, 
 		}
 		v.Chart = ref
 	}
-	return procedure.DecideVerified(state, v, index.Document().GetEscalation().GetAskWhenInconclusive()), nil
+	event := procedure.DecideVerified(state, v, index.Document().GetEscalation().GetAskWhenInconclusive())
+	if v.Beside, err = rejudgeBeside(index, state, beside, v, recorded.GetBeside()); err != nil {
+		return nil, err
+	}
+	return procedure.Prescribe(state, event, func(c releasev1.Cause) *releasev1.Remedy { return index.Remedy(state, c) }), nil
 }

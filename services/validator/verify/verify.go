@@ -92,6 +92,12 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	}
 	ask := index.Document().GetEscalation().GetAskWhenInconclusive()
 	event := procedure.DecideVerified(t.State, v, ask)
+	if event.GetVerificationFailed() != nil && t.State.Phase == procedure.PhaseVerify && index.LooksBeside(t.State) {
+		if v.Beside, err = s.beside(ctx, t.State, plan, v); err != nil {
+			return nil, err
+		}
+	}
+	procedure.Prescribe(t.State, event, func(c releasev1.Cause) *releasev1.Remedy { return index.Remedy(t.State, c) })
 	if unkept != nil {
 		// A failure is acted on at once, and the way back is not kept waiting. That all is well
 		// nobody says of a planned release without what shows it.
