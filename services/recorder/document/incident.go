@@ -33,6 +33,14 @@ func (w *writer) incident(r *Record) {
 		{"Areas", series(touched.GetAreas())},
 		{"Closed", closedWords(i.GetClosing())},
 	})
+	var seen [][]string
+	for _, x := range touched.GetReported() {
+		seen = append(seen, []string{fmt.Sprint(x.GetSequence()), at(x.GetTime()), escape(x.GetBy()), w.said(x.GetDescription(), "named in the impact"), series(x.GetCustomers())})
+	}
+	if len(seen) > 0 {
+		w.part("What people saw")
+		w.table([]string{"Event", "When", "Who", "What", "Customers"}, seen)
+	}
 	w.escalations(i)
 	w.told(i)
 	var proof [][]string

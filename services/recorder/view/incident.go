@@ -27,6 +27,7 @@ func IncidentOf(release string, all []Recorded) *recorderv1.Incident {
 	if i.out != nil {
 		i.out.Answers = s.Request.GetEmergency().GetIncident()
 		i.out.Impact = impact(s)
+		i.out.Impact.Reported = i.reported
 	}
 	return i.out
 }
@@ -37,6 +38,7 @@ type incident struct {
 	// by, decision and reason are those of the person who decided last.
 	by, decision, reason string
 	seen                 map[string]bool
+	reported             []*recorderv1.ReportedImpact
 }
 
 func (i *incident) take(before, after procedure.State, r Recorded) {
@@ -56,6 +58,11 @@ func (i *incident) take(before, after procedure.State, r Recorded) {
 	i.out.Timeline = append(i.out.Timeline, &recorderv1.IncidentEvent{
 		Sequence: r.Entry.Sequence, Time: stamp(r.Entry.Stored), Type: procedure.TypeOf(e), By: by, Text: Tell(e),
 	})
+	if d := e.GetImpactReported(); d != nil {
+		i.reported = append(i.reported, &recorderv1.ReportedImpact{
+			Sequence: r.Entry.Sequence, Time: stamp(r.Entry.Stored), By: by, Description: d.GetDescription(), Customers: d.GetCustomers(),
+		})
+	}
 	i.decide(e, by)
 	i.escalations(before, after, r)
 	for _, ref := range evidenceOf(e) {

@@ -1,6 +1,7 @@
 package view_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/blackdice/shipwarden/procedure"
@@ -65,5 +66,20 @@ func TestAnOverdueReviewOpensAnIncidentAgain(t *testing.T) {
 	i := view.IncidentOf(h.Release, recorded(h))
 	if c := i.GetClosing(); c.GetBy() != "cleo" || c.GetDecision() != "review_completed" || i.GetEscalations()[1].GetTakenOnHow() != "review_completed" {
 		t.Errorf("when it is done: %v", i)
+	}
+}
+
+// TestTheImpactOfAnIncidentIsWhatPeopleSaw, each with who saw it and whom it hits.
+func TestTheImpactOfAnIncidentIsWhatPeopleSaw(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseVerify)
+	for _, person := range []string{"finn", "ada"} {
+		h.Do(t, person, proceduretest.Impact())
+	}
+	said := proceduretest.Impact().GetImpactReported()
+	got := view.IncidentOf(h.Release, recorded(h)).GetImpact().GetReported()
+	if len(got) != 2 || got[0].GetBy() != "finn" || got[1].GetBy() != "ada" || got[1].GetSequence() != h.Last || got[1].GetTime() == nil ||
+		got[0].GetDescription() != said.GetDescription() || !slices.Equal(got[0].GetCustomers(), said.GetCustomers()) || len(said.GetCustomers()) == 0 {
+		t.Errorf("%v", got)
 	}
 }

@@ -89,7 +89,7 @@ func (x Step_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Step_Status.Descriptor instead.
 func (Step_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10, 0}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{11, 0}
 }
 
 // Form of a document.
@@ -139,7 +139,7 @@ func (x GetRecordRequest_Format) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use GetRecordRequest_Format.Descriptor instead.
 func (GetRecordRequest_Format) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{19, 0}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // Release is one release as the record shows it.
@@ -755,8 +755,10 @@ type Impact struct {
 	// The targets that were touched; before the first one was, those that were planned.
 	Targets []string `protobuf:"bytes,4,rep,name=targets,proto3" json:"targets,omitempty"`
 	// What the requester said may go wrong, and which areas the change touches.
-	Risk          string   `protobuf:"bytes,5,opt,name=risk,proto3" json:"risk,omitempty"`
-	Areas         []string `protobuf:"bytes,6,rep,name=areas,proto3" json:"areas,omitempty"`
+	Risk  string   `protobuf:"bytes,5,opt,name=risk,proto3" json:"risk,omitempty"`
+	Areas []string `protobuf:"bytes,6,rep,name=areas,proto3" json:"areas,omitempty"`
+	// What people saw of it, in the order of their reports.
+	Reported      []*ReportedImpact `protobuf:"bytes,7,rep,name=reported,proto3" json:"reported,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -833,6 +835,92 @@ func (x *Impact) GetAreas() []string {
 	return nil
 }
 
+func (x *Impact) GetReported() []*ReportedImpact {
+	if x != nil {
+		return x.Reported
+	}
+	return nil
+}
+
+// ReportedImpact is what one person saw of an incident.
+type ReportedImpact struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Sequence uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Time     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	By       string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// What happens to whom.
+	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	// The customers whom it hits, as far as that is known.
+	Customers     []string `protobuf:"bytes,5,rep,name=customers,proto3" json:"customers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportedImpact) Reset() {
+	*x = ReportedImpact{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportedImpact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportedImpact) ProtoMessage() {}
+
+func (x *ReportedImpact) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportedImpact.ProtoReflect.Descriptor instead.
+func (*ReportedImpact) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ReportedImpact) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *ReportedImpact) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *ReportedImpact) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ReportedImpact) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *ReportedImpact) GetCustomers() []string {
+	if x != nil {
+		return x.Customers
+	}
+	return nil
+}
+
 // Escalation is one cause for which people were called.
 type Escalation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -852,7 +940,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +952,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +965,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Escalation) GetCause() v1.Cause {
@@ -936,7 +1024,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +1036,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1049,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Call) GetSequence() uint64 {
@@ -1016,7 +1104,7 @@ type IncidentEvent struct {
 
 func (x *IncidentEvent) Reset() {
 	*x = IncidentEvent{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +1116,7 @@ func (x *IncidentEvent) String() string {
 func (*IncidentEvent) ProtoMessage() {}
 
 func (x *IncidentEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +1129,7 @@ func (x *IncidentEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IncidentEvent.ProtoReflect.Descriptor instead.
 func (*IncidentEvent) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *IncidentEvent) GetSequence() uint64 {
@@ -1091,7 +1179,7 @@ type Told struct {
 
 func (x *Told) Reset() {
 	*x = Told{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1103,7 +1191,7 @@ func (x *Told) String() string {
 func (*Told) ProtoMessage() {}
 
 func (x *Told) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1116,7 +1204,7 @@ func (x *Told) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Told.ProtoReflect.Descriptor instead.
 func (*Told) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Told) GetSequence() uint64 {
@@ -1159,7 +1247,7 @@ type Closing struct {
 
 func (x *Closing) Reset() {
 	*x = Closing{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1259,7 @@ func (x *Closing) String() string {
 func (*Closing) ProtoMessage() {}
 
 func (x *Closing) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1272,7 @@ func (x *Closing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Closing.ProtoReflect.Descriptor instead.
 func (*Closing) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Closing) GetSequence() uint64 {
@@ -1247,7 +1335,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1347,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1360,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Step) GetNumber() string {
@@ -1343,7 +1431,7 @@ type RecordedEvent struct {
 
 func (x *RecordedEvent) Reset() {
 	*x = RecordedEvent{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1443,7 @@ func (x *RecordedEvent) String() string {
 func (*RecordedEvent) ProtoMessage() {}
 
 func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1456,7 @@ func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedEvent.ProtoReflect.Descriptor instead.
 func (*RecordedEvent) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RecordedEvent) GetSequence() uint64 {
@@ -1451,7 +1539,7 @@ type GetReleaseRequest struct {
 
 func (x *GetReleaseRequest) Reset() {
 	*x = GetReleaseRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1551,7 @@ func (x *GetReleaseRequest) String() string {
 func (*GetReleaseRequest) ProtoMessage() {}
 
 func (x *GetReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1564,7 @@ func (x *GetReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReleaseRequest.ProtoReflect.Descriptor instead.
 func (*GetReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetReleaseRequest) GetRelease() string {
@@ -1530,7 +1618,7 @@ type GetReleaseResponse struct {
 
 func (x *GetReleaseResponse) Reset() {
 	*x = GetReleaseResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1542,7 +1630,7 @@ func (x *GetReleaseResponse) String() string {
 func (*GetReleaseResponse) ProtoMessage() {}
 
 func (x *GetReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1555,7 +1643,7 @@ func (x *GetReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReleaseResponse.ProtoReflect.Descriptor instead.
 func (*GetReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetReleaseResponse) GetRelease() *Release {
@@ -1608,7 +1696,7 @@ type ListReleasesRequest struct {
 
 func (x *ListReleasesRequest) Reset() {
 	*x = ListReleasesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1620,7 +1708,7 @@ func (x *ListReleasesRequest) String() string {
 func (*ListReleasesRequest) ProtoMessage() {}
 
 func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1633,7 +1721,7 @@ func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesRequest.ProtoReflect.Descriptor instead.
 func (*ListReleasesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListReleasesRequest) GetPageSize() int32 {
@@ -1696,7 +1784,7 @@ type Filter struct {
 
 func (x *Filter) Reset() {
 	*x = Filter{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1796,7 @@ func (x *Filter) String() string {
 func (*Filter) ProtoMessage() {}
 
 func (x *Filter) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +1809,7 @@ func (x *Filter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Filter.ProtoReflect.Descriptor instead.
 func (*Filter) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Filter) GetService() string {
@@ -1827,7 +1915,7 @@ type ListReleasesResponse struct {
 
 func (x *ListReleasesResponse) Reset() {
 	*x = ListReleasesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1839,7 +1927,7 @@ func (x *ListReleasesResponse) String() string {
 func (*ListReleasesResponse) ProtoMessage() {}
 
 func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1852,7 +1940,7 @@ func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesResponse.ProtoReflect.Descriptor instead.
 func (*ListReleasesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListReleasesResponse) GetReleases() []*Release {
@@ -1885,7 +1973,7 @@ type WatchReleaseRequest struct {
 
 func (x *WatchReleaseRequest) Reset() {
 	*x = WatchReleaseRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1897,7 +1985,7 @@ func (x *WatchReleaseRequest) String() string {
 func (*WatchReleaseRequest) ProtoMessage() {}
 
 func (x *WatchReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1910,7 +1998,7 @@ func (x *WatchReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchReleaseRequest.ProtoReflect.Descriptor instead.
 func (*WatchReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchReleaseRequest) GetRelease() string {
@@ -1932,7 +2020,7 @@ type WatchReleaseResponse struct {
 
 func (x *WatchReleaseResponse) Reset() {
 	*x = WatchReleaseResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2032,7 @@ func (x *WatchReleaseResponse) String() string {
 func (*WatchReleaseResponse) ProtoMessage() {}
 
 func (x *WatchReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2045,7 @@ func (x *WatchReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchReleaseResponse.ProtoReflect.Descriptor instead.
 func (*WatchReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchReleaseResponse) GetRelease() *Release {
@@ -1992,7 +2080,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2004,7 +2092,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2017,7 +2105,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetRecordRequest) GetRelease() string {
@@ -2055,7 +2143,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2067,7 +2155,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2080,7 +2168,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetRecordResponse) GetDocument() []byte {
@@ -2121,7 +2209,7 @@ type ListRefusalsRequest struct {
 
 func (x *ListRefusalsRequest) Reset() {
 	*x = ListRefusalsRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2133,7 +2221,7 @@ func (x *ListRefusalsRequest) String() string {
 func (*ListRefusalsRequest) ProtoMessage() {}
 
 func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2146,7 +2234,7 @@ func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsRequest.ProtoReflect.Descriptor instead.
 func (*ListRefusalsRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListRefusalsRequest) GetPageSize() int32 {
@@ -2175,7 +2263,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2187,7 +2275,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2200,7 +2288,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Refusal) GetSequence() uint64 {
@@ -2235,7 +2323,7 @@ type ListRefusalsResponse struct {
 
 func (x *ListRefusalsResponse) Reset() {
 	*x = ListRefusalsResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2247,7 +2335,7 @@ func (x *ListRefusalsResponse) String() string {
 func (*ListRefusalsResponse) ProtoMessage() {}
 
 func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2260,7 +2348,7 @@ func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsResponse.ProtoReflect.Descriptor instead.
 func (*ListRefusalsResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListRefusalsResponse) GetRefusals() []*Refusal {
@@ -2297,7 +2385,7 @@ type ListProcedureChangesRequest struct {
 
 func (x *ListProcedureChangesRequest) Reset() {
 	*x = ListProcedureChangesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2309,7 +2397,7 @@ func (x *ListProcedureChangesRequest) String() string {
 func (*ListProcedureChangesRequest) ProtoMessage() {}
 
 func (x *ListProcedureChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2322,7 +2410,7 @@ func (x *ListProcedureChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcedureChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListProcedureChangesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListProcedureChangesRequest) GetProcedure() string {
@@ -2366,7 +2454,7 @@ type ListProcedureChangesResponse struct {
 
 func (x *ListProcedureChangesResponse) Reset() {
 	*x = ListProcedureChangesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2378,7 +2466,7 @@ func (x *ListProcedureChangesResponse) String() string {
 func (*ListProcedureChangesResponse) ProtoMessage() {}
 
 func (x *ListProcedureChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2391,7 +2479,7 @@ func (x *ListProcedureChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcedureChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListProcedureChangesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListProcedureChangesResponse) GetChanges() []*RecordedEvent {
@@ -2425,7 +2513,7 @@ type GetEvidenceRequest struct {
 
 func (x *GetEvidenceRequest) Reset() {
 	*x = GetEvidenceRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2437,7 +2525,7 @@ func (x *GetEvidenceRequest) String() string {
 func (*GetEvidenceRequest) ProtoMessage() {}
 
 func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2450,7 +2538,7 @@ func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceRequest.ProtoReflect.Descriptor instead.
 func (*GetEvidenceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetEvidenceRequest) GetDigest() string {
@@ -2470,7 +2558,7 @@ type GetEvidenceResponse struct {
 
 func (x *GetEvidenceResponse) Reset() {
 	*x = GetEvidenceResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2482,7 +2570,7 @@ func (x *GetEvidenceResponse) String() string {
 func (*GetEvidenceResponse) ProtoMessage() {}
 
 func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2495,7 +2583,7 @@ func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceResponse.ProtoReflect.Descriptor instead.
 func (*GetEvidenceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetEvidenceResponse) GetContent() []byte {
@@ -2513,7 +2601,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2525,7 +2613,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2538,7 +2626,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{29}
 }
 
 type GetStatusResponse struct {
@@ -2558,7 +2646,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2570,7 +2658,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2583,7 +2671,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetStatusResponse) GetAsOfSequence() uint64 {
@@ -2646,7 +2734,7 @@ type ListQuarantinesRequest struct {
 
 func (x *ListQuarantinesRequest) Reset() {
 	*x = ListQuarantinesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2658,7 +2746,7 @@ func (x *ListQuarantinesRequest) String() string {
 func (*ListQuarantinesRequest) ProtoMessage() {}
 
 func (x *ListQuarantinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2671,7 +2759,7 @@ func (x *ListQuarantinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantinesRequest.ProtoReflect.Descriptor instead.
 func (*ListQuarantinesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListQuarantinesRequest) GetDigest() string {
@@ -2720,7 +2808,7 @@ type ListQuarantinesResponse struct {
 
 func (x *ListQuarantinesResponse) Reset() {
 	*x = ListQuarantinesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2732,7 +2820,7 @@ func (x *ListQuarantinesResponse) String() string {
 func (*ListQuarantinesResponse) ProtoMessage() {}
 
 func (x *ListQuarantinesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2745,7 +2833,7 @@ func (x *ListQuarantinesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantinesResponse.ProtoReflect.Descriptor instead.
 func (*ListQuarantinesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListQuarantinesResponse) GetArtifacts() []*QuarantinedArtifact {
@@ -2785,7 +2873,7 @@ type QuarantinedArtifact struct {
 
 func (x *QuarantinedArtifact) Reset() {
 	*x = QuarantinedArtifact{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2797,7 +2885,7 @@ func (x *QuarantinedArtifact) String() string {
 func (*QuarantinedArtifact) ProtoMessage() {}
 
 func (x *QuarantinedArtifact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2810,7 +2898,7 @@ func (x *QuarantinedArtifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantinedArtifact.ProtoReflect.Descriptor instead.
 func (*QuarantinedArtifact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *QuarantinedArtifact) GetState() *v1.Quarantine {
@@ -2907,14 +2995,21 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\bevidence\x18\n" +
 	" \x03(\v2\".shipwarden.release.v1.EvidenceRefR\bevidence\x120\n" +
 	"\x04told\x18\v \x03(\v2\x1c.shipwarden.recorder.v1.ToldR\x04told\x129\n" +
-	"\aclosing\x18\f \x01(\v2\x1f.shipwarden.recorder.v1.ClosingR\aclosing\"\xa2\x01\n" +
+	"\aclosing\x18\f \x01(\v2\x1f.shipwarden.recorder.v1.ClosingR\aclosing\"\xe6\x01\n" +
 	"\x06Impact\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12 \n" +
 	"\venvironment\x18\x02 \x01(\tR\venvironment\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x12\x18\n" +
 	"\atargets\x18\x04 \x03(\tR\atargets\x12\x12\n" +
 	"\x04risk\x18\x05 \x01(\tR\x04risk\x12\x14\n" +
-	"\x05areas\x18\x06 \x03(\tR\x05areas\"\x87\x02\n" +
+	"\x05areas\x18\x06 \x03(\tR\x05areas\x12B\n" +
+	"\breported\x18\a \x03(\v2&.shipwarden.recorder.v1.ReportedImpactR\breported\"\xac\x01\n" +
+	"\x0eReportedImpact\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12 \n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription\x12\x1c\n" +
+	"\tcustomers\x18\x05 \x03(\tR\tcustomers\"\x87\x02\n" +
 	"\n" +
 	"Escalation\x122\n" +
 	"\x05cause\x18\x01 \x01(\x0e2\x1c.shipwarden.release.v1.CauseR\x05cause\x122\n" +
@@ -3111,7 +3206,7 @@ func file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_shipwarden_recorder_v1_recorder_proto_goTypes = []any{
 	(Step_Status)(0),                     // 0: shipwarden.recorder.v1.Step.Status
 	(GetRecordRequest_Format)(0),         // 1: shipwarden.recorder.v1.GetRecordRequest.Format
@@ -3120,135 +3215,138 @@ var file_shipwarden_recorder_v1_recorder_proto_goTypes = []any{
 	(*FollowUpAction)(nil),               // 4: shipwarden.recorder.v1.FollowUpAction
 	(*Incident)(nil),                     // 5: shipwarden.recorder.v1.Incident
 	(*Impact)(nil),                       // 6: shipwarden.recorder.v1.Impact
-	(*Escalation)(nil),                   // 7: shipwarden.recorder.v1.Escalation
-	(*Call)(nil),                         // 8: shipwarden.recorder.v1.Call
-	(*IncidentEvent)(nil),                // 9: shipwarden.recorder.v1.IncidentEvent
-	(*Told)(nil),                         // 10: shipwarden.recorder.v1.Told
-	(*Closing)(nil),                      // 11: shipwarden.recorder.v1.Closing
-	(*Step)(nil),                         // 12: shipwarden.recorder.v1.Step
-	(*RecordedEvent)(nil),                // 13: shipwarden.recorder.v1.RecordedEvent
-	(*GetReleaseRequest)(nil),            // 14: shipwarden.recorder.v1.GetReleaseRequest
-	(*GetReleaseResponse)(nil),           // 15: shipwarden.recorder.v1.GetReleaseResponse
-	(*ListReleasesRequest)(nil),          // 16: shipwarden.recorder.v1.ListReleasesRequest
-	(*Filter)(nil),                       // 17: shipwarden.recorder.v1.Filter
-	(*ListReleasesResponse)(nil),         // 18: shipwarden.recorder.v1.ListReleasesResponse
-	(*WatchReleaseRequest)(nil),          // 19: shipwarden.recorder.v1.WatchReleaseRequest
-	(*WatchReleaseResponse)(nil),         // 20: shipwarden.recorder.v1.WatchReleaseResponse
-	(*GetRecordRequest)(nil),             // 21: shipwarden.recorder.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),            // 22: shipwarden.recorder.v1.GetRecordResponse
-	(*ListRefusalsRequest)(nil),          // 23: shipwarden.recorder.v1.ListRefusalsRequest
-	(*Refusal)(nil),                      // 24: shipwarden.recorder.v1.Refusal
-	(*ListRefusalsResponse)(nil),         // 25: shipwarden.recorder.v1.ListRefusalsResponse
-	(*ListProcedureChangesRequest)(nil),  // 26: shipwarden.recorder.v1.ListProcedureChangesRequest
-	(*ListProcedureChangesResponse)(nil), // 27: shipwarden.recorder.v1.ListProcedureChangesResponse
-	(*GetEvidenceRequest)(nil),           // 28: shipwarden.recorder.v1.GetEvidenceRequest
-	(*GetEvidenceResponse)(nil),          // 29: shipwarden.recorder.v1.GetEvidenceResponse
-	(*GetStatusRequest)(nil),             // 30: shipwarden.recorder.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),            // 31: shipwarden.recorder.v1.GetStatusResponse
-	(*ListQuarantinesRequest)(nil),       // 32: shipwarden.recorder.v1.ListQuarantinesRequest
-	(*ListQuarantinesResponse)(nil),      // 33: shipwarden.recorder.v1.ListQuarantinesResponse
-	(*QuarantinedArtifact)(nil),          // 34: shipwarden.recorder.v1.QuarantinedArtifact
-	(v1.Trigger)(0),                      // 35: shipwarden.release.v1.Trigger
-	(v1.Outcome)(0),                      // 36: shipwarden.release.v1.Outcome
-	(*timestamppb.Timestamp)(nil),        // 37: google.protobuf.Timestamp
-	(*v1.HoldReason)(nil),                // 38: shipwarden.release.v1.HoldReason
-	(*v1.QuorumRule)(nil),                // 39: shipwarden.release.v1.QuorumRule
-	(*v1.PinnedArtifact)(nil),            // 40: shipwarden.release.v1.PinnedArtifact
-	(v1.Cause)(0),                        // 41: shipwarden.release.v1.Cause
-	(*v1.FollowUp)(nil),                  // 42: shipwarden.release.v1.FollowUp
-	(*v1.EvidenceRef)(nil),               // 43: shipwarden.release.v1.EvidenceRef
-	(v1.Occasion)(0),                     // 44: shipwarden.release.v1.Occasion
-	(*v1.Receipt)(nil),                   // 45: shipwarden.release.v1.Receipt
-	(*v1.Event)(nil),                     // 46: shipwarden.release.v1.Event
-	(*v1.RequestRefused)(nil),            // 47: shipwarden.release.v1.RequestRefused
-	(*v1.Quarantine)(nil),                // 48: shipwarden.release.v1.Quarantine
+	(*ReportedImpact)(nil),               // 7: shipwarden.recorder.v1.ReportedImpact
+	(*Escalation)(nil),                   // 8: shipwarden.recorder.v1.Escalation
+	(*Call)(nil),                         // 9: shipwarden.recorder.v1.Call
+	(*IncidentEvent)(nil),                // 10: shipwarden.recorder.v1.IncidentEvent
+	(*Told)(nil),                         // 11: shipwarden.recorder.v1.Told
+	(*Closing)(nil),                      // 12: shipwarden.recorder.v1.Closing
+	(*Step)(nil),                         // 13: shipwarden.recorder.v1.Step
+	(*RecordedEvent)(nil),                // 14: shipwarden.recorder.v1.RecordedEvent
+	(*GetReleaseRequest)(nil),            // 15: shipwarden.recorder.v1.GetReleaseRequest
+	(*GetReleaseResponse)(nil),           // 16: shipwarden.recorder.v1.GetReleaseResponse
+	(*ListReleasesRequest)(nil),          // 17: shipwarden.recorder.v1.ListReleasesRequest
+	(*Filter)(nil),                       // 18: shipwarden.recorder.v1.Filter
+	(*ListReleasesResponse)(nil),         // 19: shipwarden.recorder.v1.ListReleasesResponse
+	(*WatchReleaseRequest)(nil),          // 20: shipwarden.recorder.v1.WatchReleaseRequest
+	(*WatchReleaseResponse)(nil),         // 21: shipwarden.recorder.v1.WatchReleaseResponse
+	(*GetRecordRequest)(nil),             // 22: shipwarden.recorder.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),            // 23: shipwarden.recorder.v1.GetRecordResponse
+	(*ListRefusalsRequest)(nil),          // 24: shipwarden.recorder.v1.ListRefusalsRequest
+	(*Refusal)(nil),                      // 25: shipwarden.recorder.v1.Refusal
+	(*ListRefusalsResponse)(nil),         // 26: shipwarden.recorder.v1.ListRefusalsResponse
+	(*ListProcedureChangesRequest)(nil),  // 27: shipwarden.recorder.v1.ListProcedureChangesRequest
+	(*ListProcedureChangesResponse)(nil), // 28: shipwarden.recorder.v1.ListProcedureChangesResponse
+	(*GetEvidenceRequest)(nil),           // 29: shipwarden.recorder.v1.GetEvidenceRequest
+	(*GetEvidenceResponse)(nil),          // 30: shipwarden.recorder.v1.GetEvidenceResponse
+	(*GetStatusRequest)(nil),             // 31: shipwarden.recorder.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),            // 32: shipwarden.recorder.v1.GetStatusResponse
+	(*ListQuarantinesRequest)(nil),       // 33: shipwarden.recorder.v1.ListQuarantinesRequest
+	(*ListQuarantinesResponse)(nil),      // 34: shipwarden.recorder.v1.ListQuarantinesResponse
+	(*QuarantinedArtifact)(nil),          // 35: shipwarden.recorder.v1.QuarantinedArtifact
+	(v1.Trigger)(0),                      // 36: shipwarden.release.v1.Trigger
+	(v1.Outcome)(0),                      // 37: shipwarden.release.v1.Outcome
+	(*timestamppb.Timestamp)(nil),        // 38: google.protobuf.Timestamp
+	(*v1.HoldReason)(nil),                // 39: shipwarden.release.v1.HoldReason
+	(*v1.QuorumRule)(nil),                // 40: shipwarden.release.v1.QuorumRule
+	(*v1.PinnedArtifact)(nil),            // 41: shipwarden.release.v1.PinnedArtifact
+	(v1.Cause)(0),                        // 42: shipwarden.release.v1.Cause
+	(*v1.FollowUp)(nil),                  // 43: shipwarden.release.v1.FollowUp
+	(*v1.EvidenceRef)(nil),               // 44: shipwarden.release.v1.EvidenceRef
+	(v1.Occasion)(0),                     // 45: shipwarden.release.v1.Occasion
+	(*v1.Receipt)(nil),                   // 46: shipwarden.release.v1.Receipt
+	(*v1.Event)(nil),                     // 47: shipwarden.release.v1.Event
+	(*v1.RequestRefused)(nil),            // 48: shipwarden.release.v1.RequestRefused
+	(*v1.Quarantine)(nil),                // 49: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_recorder_v1_recorder_proto_depIdxs = []int32{
-	35, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
-	36, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
-	37, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
-	37, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
-	37, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
-	12, // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
-	38, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
-	37, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
-	39, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
-	40, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	41, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
-	37, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
+	36, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
+	37, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
+	38, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
+	38, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
+	38, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
+	13, // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
+	39, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
+	38, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
+	40, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
+	41, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	42, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
+	38, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
 	3,  // 12: shipwarden.recorder.v1.Release.taken_back_by:type_name -> shipwarden.recorder.v1.WayBack
 	4,  // 13: shipwarden.recorder.v1.Release.follow_ups:type_name -> shipwarden.recorder.v1.FollowUpAction
-	36, // 14: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
-	37, // 15: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
-	42, // 16: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	37, // 17: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
-	37, // 18: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
-	37, // 19: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
-	41, // 20: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
+	37, // 14: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
+	38, // 15: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
+	43, // 16: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	38, // 17: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
+	38, // 18: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
+	38, // 19: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
+	42, // 20: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
 	6,  // 21: shipwarden.recorder.v1.Incident.impact:type_name -> shipwarden.recorder.v1.Impact
-	7,  // 22: shipwarden.recorder.v1.Incident.escalations:type_name -> shipwarden.recorder.v1.Escalation
-	9,  // 23: shipwarden.recorder.v1.Incident.timeline:type_name -> shipwarden.recorder.v1.IncidentEvent
-	43, // 24: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	10, // 25: shipwarden.recorder.v1.Incident.told:type_name -> shipwarden.recorder.v1.Told
-	11, // 26: shipwarden.recorder.v1.Incident.closing:type_name -> shipwarden.recorder.v1.Closing
-	41, // 27: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
-	8,  // 28: shipwarden.recorder.v1.Escalation.calls:type_name -> shipwarden.recorder.v1.Call
-	37, // 29: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
-	37, // 30: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
-	37, // 31: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
-	37, // 32: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
-	44, // 33: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
-	45, // 34: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
-	37, // 35: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
-	36, // 36: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
-	0,  // 37: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
-	37, // 38: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
-	37, // 39: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
-	37, // 40: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
-	46, // 41: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
-	2,  // 42: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
-	13, // 43: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
-	5,  // 44: shipwarden.recorder.v1.GetReleaseResponse.incident:type_name -> shipwarden.recorder.v1.Incident
-	17, // 45: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
-	37, // 46: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
-	37, // 47: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
-	36, // 48: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
-	37, // 49: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
-	37, // 50: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
-	2,  // 51: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
-	2,  // 52: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
-	13, // 53: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
-	1,  // 54: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
-	37, // 55: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	47, // 56: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
-	24, // 57: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
-	13, // 58: shipwarden.recorder.v1.ListProcedureChangesResponse.changes:type_name -> shipwarden.recorder.v1.RecordedEvent
-	34, // 59: shipwarden.recorder.v1.ListQuarantinesResponse.artifacts:type_name -> shipwarden.recorder.v1.QuarantinedArtifact
-	48, // 60: shipwarden.recorder.v1.QuarantinedArtifact.state:type_name -> shipwarden.release.v1.Quarantine
-	37, // 61: shipwarden.recorder.v1.QuarantinedArtifact.time:type_name -> google.protobuf.Timestamp
-	14, // 62: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
-	16, // 63: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
-	19, // 64: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
-	21, // 65: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
-	23, // 66: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
-	32, // 67: shipwarden.recorder.v1.RecorderService.ListQuarantines:input_type -> shipwarden.recorder.v1.ListQuarantinesRequest
-	26, // 68: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:input_type -> shipwarden.recorder.v1.ListProcedureChangesRequest
-	28, // 69: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
-	30, // 70: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
-	15, // 71: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
-	18, // 72: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
-	20, // 73: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
-	22, // 74: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
-	25, // 75: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
-	33, // 76: shipwarden.recorder.v1.RecorderService.ListQuarantines:output_type -> shipwarden.recorder.v1.ListQuarantinesResponse
-	27, // 77: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:output_type -> shipwarden.recorder.v1.ListProcedureChangesResponse
-	29, // 78: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
-	31, // 79: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
-	71, // [71:80] is the sub-list for method output_type
-	62, // [62:71] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	8,  // 22: shipwarden.recorder.v1.Incident.escalations:type_name -> shipwarden.recorder.v1.Escalation
+	10, // 23: shipwarden.recorder.v1.Incident.timeline:type_name -> shipwarden.recorder.v1.IncidentEvent
+	44, // 24: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	11, // 25: shipwarden.recorder.v1.Incident.told:type_name -> shipwarden.recorder.v1.Told
+	12, // 26: shipwarden.recorder.v1.Incident.closing:type_name -> shipwarden.recorder.v1.Closing
+	7,  // 27: shipwarden.recorder.v1.Impact.reported:type_name -> shipwarden.recorder.v1.ReportedImpact
+	38, // 28: shipwarden.recorder.v1.ReportedImpact.time:type_name -> google.protobuf.Timestamp
+	42, // 29: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
+	9,  // 30: shipwarden.recorder.v1.Escalation.calls:type_name -> shipwarden.recorder.v1.Call
+	38, // 31: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
+	38, // 32: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
+	38, // 33: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
+	38, // 34: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
+	45, // 35: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
+	46, // 36: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
+	38, // 37: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
+	37, // 38: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
+	0,  // 39: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
+	38, // 40: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
+	38, // 41: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
+	38, // 42: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
+	47, // 43: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
+	2,  // 44: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
+	14, // 45: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
+	5,  // 46: shipwarden.recorder.v1.GetReleaseResponse.incident:type_name -> shipwarden.recorder.v1.Incident
+	18, // 47: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
+	38, // 48: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
+	38, // 49: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
+	37, // 50: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
+	38, // 51: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
+	38, // 52: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
+	2,  // 53: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
+	2,  // 54: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
+	14, // 55: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
+	1,  // 56: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
+	38, // 57: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	48, // 58: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
+	25, // 59: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
+	14, // 60: shipwarden.recorder.v1.ListProcedureChangesResponse.changes:type_name -> shipwarden.recorder.v1.RecordedEvent
+	35, // 61: shipwarden.recorder.v1.ListQuarantinesResponse.artifacts:type_name -> shipwarden.recorder.v1.QuarantinedArtifact
+	49, // 62: shipwarden.recorder.v1.QuarantinedArtifact.state:type_name -> shipwarden.release.v1.Quarantine
+	38, // 63: shipwarden.recorder.v1.QuarantinedArtifact.time:type_name -> google.protobuf.Timestamp
+	15, // 64: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
+	17, // 65: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
+	20, // 66: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
+	22, // 67: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
+	24, // 68: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
+	33, // 69: shipwarden.recorder.v1.RecorderService.ListQuarantines:input_type -> shipwarden.recorder.v1.ListQuarantinesRequest
+	27, // 70: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:input_type -> shipwarden.recorder.v1.ListProcedureChangesRequest
+	29, // 71: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
+	31, // 72: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
+	16, // 73: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
+	19, // 74: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
+	21, // 75: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
+	23, // 76: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
+	26, // 77: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
+	34, // 78: shipwarden.recorder.v1.RecorderService.ListQuarantines:output_type -> shipwarden.recorder.v1.ListQuarantinesResponse
+	28, // 79: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:output_type -> shipwarden.recorder.v1.ListProcedureChangesResponse
+	30, // 80: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
+	32, // 81: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
+	73, // [73:82] is the sub-list for method output_type
+	64, // [64:73] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_recorder_v1_recorder_proto_init() }
@@ -3262,7 +3360,7 @@ func file_shipwarden_recorder_v1_recorder_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_recorder_v1_recorder_proto_rawDesc), len(file_shipwarden_recorder_v1_recorder_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
