@@ -80,7 +80,7 @@ func TestEverythingThatIsLeftOutHasAPlaceAndAReason(t *testing.T) {
 		"a child that is not there":                 {"children: [web-team]", "children: [web-team, mobile-team]", `org.yaml:11: "mobile-team" leads nowhere in these files`},
 		"a child that is a user":                    {"children: [web-team]", "children: [user:alice]", `org.yaml:11: "user:alice" is no group`},
 		"groups in a circle":                        {"parent: shop-inc", "parent: web-team", "org.yaml:1: group commerce is below itself"},
-		"a target without driver":                   {"    shipwarden/driver: command\n    shipwarden/kinds: OCI_IMAGE, HELM_CHART\n", "    shipwarden/kinds: OCI_IMAGE\n", "annotation shipwarden/driver is missing: host, command, config, kubernetes, terraform or noop"},
+		"a target without driver":                   {"    shipwarden/driver: command\n    shipwarden/kinds: OCI_IMAGE, HELM_CHART\n", "    shipwarden/kinds: OCI_IMAGE\n", "annotation shipwarden/driver is missing: host, command, config, kubernetes, helm, terraform or noop"},
 		"a target with a driver that is none":       {"shipwarden/driver: command\n    shipwarden/kinds: OCI_IMAGE", "shipwarden/driver: ftp\n    shipwarden/kinds: OCI_IMAGE", "targets[0].driver"},
 		"a target without kinds":                    {"    shipwarden/kinds: OCI_IMAGE, HELM_CHART\n", "", "annotation shipwarden/kinds is missing: what eu1 takes"},
 		"a kind that is none":                       {"OCI_IMAGE, HELM_CHART", "OCI_IMAGE, DEB", `catalog-info.yaml:126: annotation shipwarden/kinds: "DEB" is no kind of artifact`},

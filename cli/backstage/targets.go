@@ -25,7 +25,7 @@ func (c *catalog) takeTarget(e *entity) {
 	}
 	driver, ok := e.annotations[driverOf]
 	if !ok {
-		c.wrongAt(e, e.line, "annotation %s is missing: host, command, config, kubernetes, terraform or noop", prefix+driverOf)
+		c.wrongAt(e, e.line, "annotation %s is missing: host, command, config, kubernetes, helm, terraform or noop", prefix+driverOf)
 	}
 	t.Driver = driver.value
 	kinds, ok := e.annotations[kindsOf]

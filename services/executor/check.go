@@ -12,6 +12,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
+	"github.com/blackdice/shipwarden/services/executor/driver/helm"
 	"github.com/blackdice/shipwarden/services/executor/driver/terraform"
 )
 
@@ -96,6 +97,10 @@ func executables(targets []*configv1.TargetDriver) error {
 		look(field+"command.rollback_dry_run.argv[0]", first(t.GetCommand().GetRollbackDryRun()))
 		if k := t.GetKubernetes(); k != nil {
 			wrong = append(wrong, service.InField(field+"kubernetes.kubeconfig_file", cluster.CheckKubeconfig(k.GetKubeconfigFile())))
+		}
+		if h := t.GetHelm(); h != nil {
+			wrong = append(wrong, service.InField(field+"helm.kubeconfig_file", cluster.CheckKubeconfig(h.GetKubeconfigFile())))
+			wrong = append(wrong, service.InField(field+"helm", helm.CheckFiles(h)))
 		}
 		for j, path := range t.GetCommand().GetAllow() {
 			look(fmt.Sprintf("%scommand.allow[%d]", field, j), path)

@@ -48,6 +48,9 @@ func TestWhatTheConfigurationNamesIsThere(t *testing.T) {
 			}
 			c.Targets[0].Driver = &configv1.TargetDriver_Terraform{Terraform: &configv1.TerraformDriver{Folder: "/srv/shop", Binary: tofu, Version: "1.12.6"}}
 		}, []string{"targets[0].terraform.version"}},
+		{"who the executor is in a cluster, and the values of a chart", func(c *configv1.Executor) {
+			c.Targets[0].Driver = &configv1.TargetDriver_Helm{Helm: &configv1.HelmDriver{KubeconfigFile: "/none", Namespace: "shop", ValuesFile: "/nothing"}}
+		}, []string{"targets[0].helm.kubeconfig_file", "targets[0].helm: values_file"}},
 		{"what deploys", func(c *configv1.Executor) {
 			c.Targets[0].Driver = &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{
 				Deploy: &configv1.Command{Argv: []string{"/none"}}, Rollback: &configv1.Command{Argv: []string{"/nothing"}}, Allow: []string{"/none", "/nothing"},

@@ -54,6 +54,8 @@ type Artifact struct {
 	Size int64
 
 	open func(ctx context.Context) (io.ReadCloser, error)
+	// chart opens the chart of an artifact whose content is the manifest of one.
+	chart func(ctx context.Context) (io.ReadCloser, error)
 }
 
 // New is an artifact whose content comes from open: a file, or a test's.
@@ -79,6 +81,19 @@ func (a Artifact) Open(ctx context.Context) (io.ReadCloser, error) {
 		return nil, err
 	}
 	return &verified{content: content, sum: sha256.New(), want: a.Digest, left: MaxBytes}, nil
+}
+
+// OpenChart opens the archive of a chart: of a file its bytes, of an image the one layer that is a
+// chart, which its manifest names by digest. It is read as Open is.
+func (a Artifact) OpenChart(ctx context.Context) (io.ReadCloser, error) {
+	if a.chart == nil {
+		return a.Open(ctx)
+	}
+	content, err := a.chart(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open chart %s: %w", a.Name, err)
+	}
+	return content, nil
 }
 
 // IsArchive says whether the artifact is a tar.gz, by its location.

@@ -3,6 +3,7 @@ package artifact
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -60,11 +61,47 @@ func (f *Fetcher) image(ctx context.Context, a *releasev1.Artifact) (Artifact, e
 		return io.NopCloser(bytes.NewReader(found.Manifest)), nil
 	})
 	result.MediaType = string(found.MediaType)
+	if a.GetKind() == releasev1.ArtifactKind_ARTIFACT_KIND_HELM_CHART {
+		result.chart = func(ctx context.Context) (io.ReadCloser, error) { return f.chart(ctx, a, found.Manifest) }
+	}
 	reader, err := result.Open(ctx)
 	if err == nil {
 		_, err = io.Copy(io.Discard, reader)
 	}
 	return result, err
+}
+
+// chartLayer is what the layer of an image says of itself that is a chart.
+const chartLayer = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+
+// chart opens the chart that a verified manifest names.
+func (f *Fetcher) chart(ctx context.Context, a *releasev1.Artifact, manifest []byte) (io.ReadCloser, error) {
+	parsed, err := v1.ParseManifest(bytes.NewReader(manifest))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	var charts []v1.Descriptor
+	for _, layer := range parsed.Layers {
+		if string(layer.MediaType) == chartLayer {
+			charts = append(charts, layer)
+		}
+	}
+	if len(charts) != 1 {
+		return nil, fmt.Errorf("the manifest names %d charts: %w", len(charts), ErrRefused)
+	}
+	options, ref, err := f.reference(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	layer, err := remote.Layer(ref.Context().Digest(charts[0].Digest.String()), options...)
+	if err != nil {
+		return nil, registryError(err)
+	}
+	content, err := layer.Compressed()
+	if err != nil {
+		return nil, registryError(err)
+	}
+	return &verified{content: content, sum: sha256.New(), want: charts[0].Digest.String(), left: MaxBytes}, nil
 }
 
 // reference says how to ask the registry. A host that the configuration does not

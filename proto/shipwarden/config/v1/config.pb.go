@@ -2338,6 +2338,7 @@ type TargetDriver struct {
 	//	*TargetDriver_Noop
 	//	*TargetDriver_Kubernetes
 	//	*TargetDriver_Config
+	//	*TargetDriver_Helm
 	//	*TargetDriver_Terraform
 	Driver        isTargetDriver_Driver `protobuf_oneof:"driver"`
 	unknownFields protoimpl.UnknownFields
@@ -2433,6 +2434,15 @@ func (x *TargetDriver) GetConfig() *ConfigDriver {
 	return nil
 }
 
+func (x *TargetDriver) GetHelm() *HelmDriver {
+	if x != nil {
+		if x, ok := x.Driver.(*TargetDriver_Helm); ok {
+			return x.Helm
+		}
+	}
+	return nil
+}
+
 func (x *TargetDriver) GetTerraform() *TerraformDriver {
 	if x != nil {
 		if x, ok := x.Driver.(*TargetDriver_Terraform); ok {
@@ -2466,6 +2476,10 @@ type TargetDriver_Config struct {
 	Config *ConfigDriver `protobuf:"bytes,6,opt,name=config,proto3,oneof"`
 }
 
+type TargetDriver_Helm struct {
+	Helm *HelmDriver `protobuf:"bytes,7,opt,name=helm,proto3,oneof"`
+}
+
 type TargetDriver_Terraform struct {
 	Terraform *TerraformDriver `protobuf:"bytes,8,opt,name=terraform,proto3,oneof"`
 }
@@ -2479,6 +2493,8 @@ func (*TargetDriver_Noop) isTargetDriver_Driver() {}
 func (*TargetDriver_Kubernetes) isTargetDriver_Driver() {}
 
 func (*TargetDriver_Config) isTargetDriver_Driver() {}
+
+func (*TargetDriver_Helm) isTargetDriver_Driver() {}
 
 func (*TargetDriver_Terraform) isTargetDriver_Driver() {}
 
@@ -2858,6 +2874,227 @@ func (x *KubernetesDriver) GetWholeNamespace() bool {
 	return false
 }
 
+// HelmDriver makes a release of Helm in a namespace of a cluster carry a chart. The chart is the
+// artifact; the values are the chart's own, then those of the file, the parameters and the secrets.
+type HelmDriver struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A kubeconfig, as of KubernetesDriver.
+	KubeconfigFile string `protobuf:"bytes,1,opt,name=kubeconfig_file,json=kubeconfigFile,proto3" json:"kubeconfig_file,omitempty"`
+	// The namespace that the release and all of its objects lie in. It must be there.
+	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The name of the release. Absent: the target's id.
+	Release string `protobuf:"bytes,3,opt,name=release,proto3" json:"release,omitempty"`
+	// How long it may take until everything is ready, hooks included. Absent: 5 min.
+	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Values in YAML, at most 256 KiB, read at every call. Never secrets. Absent: the chart's own.
+	ValuesFile string `protobuf:"bytes,5,opt,name=values_file,json=valuesFile,proto3" json:"values_file,omitempty"`
+	// The parameters of a request that are values of the chart; others are no business of it.
+	Parameters []*HelmParameter `protobuf:"bytes,6,rep,name=parameters,proto3" json:"parameters,omitempty"`
+	// Values that are secrets, each in a file of the executor.
+	Secrets       []*HelmSecret `protobuf:"bytes,7,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HelmDriver) Reset() {
+	*x = HelmDriver{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HelmDriver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HelmDriver) ProtoMessage() {}
+
+func (x *HelmDriver) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HelmDriver.ProtoReflect.Descriptor instead.
+func (*HelmDriver) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *HelmDriver) GetKubeconfigFile() string {
+	if x != nil {
+		return x.KubeconfigFile
+	}
+	return ""
+}
+
+func (x *HelmDriver) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *HelmDriver) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *HelmDriver) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *HelmDriver) GetValuesFile() string {
+	if x != nil {
+		return x.ValuesFile
+	}
+	return ""
+}
+
+func (x *HelmDriver) GetParameters() []*HelmParameter {
+	if x != nil {
+		return x.Parameters
+	}
+	return nil
+}
+
+func (x *HelmDriver) GetSecrets() []*HelmSecret {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
+// HelmParameter is a parameter of a request that is a value of the chart.
+type HelmParameter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the parameter.
+	Parameter string `protobuf:"bytes,1,opt,name=parameter,proto3" json:"parameter,omitempty"`
+	// Where the value is: names with dots between them, such as image.tag.
+	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// The value is a whole number. Absent: it is a text, whatever it looks like.
+	Integer       bool `protobuf:"varint,3,opt,name=integer,proto3" json:"integer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HelmParameter) Reset() {
+	*x = HelmParameter{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HelmParameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HelmParameter) ProtoMessage() {}
+
+func (x *HelmParameter) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HelmParameter.ProtoReflect.Descriptor instead.
+func (*HelmParameter) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *HelmParameter) GetParameter() string {
+	if x != nil {
+		return x.Parameter
+	}
+	return ""
+}
+
+func (x *HelmParameter) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *HelmParameter) GetInteger() bool {
+	if x != nil {
+		return x.Integer
+	}
+	return false
+}
+
+// HelmSecret is a value of the chart that nobody is shown.
+type HelmSecret struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the value is, as of HelmParameter.
+	Value string `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	// The file that holds it, an absolute path; a line feed at its end is left out. It is read at
+	// every call.
+	File          string `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HelmSecret) Reset() {
+	*x = HelmSecret{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HelmSecret) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HelmSecret) ProtoMessage() {}
+
+func (x *HelmSecret) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HelmSecret.ProtoReflect.Descriptor instead.
+func (*HelmSecret) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *HelmSecret) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *HelmSecret) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
 // TerraformDriver applies a configuration of Terraform or OpenTofu that an artifact holds. What
 // is applied is the plan that people approved, as a file, and no other.
 type TerraformDriver struct {
@@ -2899,7 +3136,7 @@ type TerraformDriver struct {
 
 func (x *TerraformDriver) Reset() {
 	*x = TerraformDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2911,7 +3148,7 @@ func (x *TerraformDriver) String() string {
 func (*TerraformDriver) ProtoMessage() {}
 
 func (x *TerraformDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2924,7 +3161,7 @@ func (x *TerraformDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformDriver.ProtoReflect.Descriptor instead.
 func (*TerraformDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TerraformDriver) GetFolder() string {
@@ -3025,7 +3262,7 @@ type TerraformBackend struct {
 
 func (x *TerraformBackend) Reset() {
 	*x = TerraformBackend{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3037,7 +3274,7 @@ func (x *TerraformBackend) String() string {
 func (*TerraformBackend) ProtoMessage() {}
 
 func (x *TerraformBackend) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3050,7 +3287,7 @@ func (x *TerraformBackend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformBackend.ProtoReflect.Descriptor instead.
 func (*TerraformBackend) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TerraformBackend) GetType() string {
@@ -3080,7 +3317,7 @@ type TerraformCredential struct {
 
 func (x *TerraformCredential) Reset() {
 	*x = TerraformCredential{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3092,7 +3329,7 @@ func (x *TerraformCredential) String() string {
 func (*TerraformCredential) ProtoMessage() {}
 
 func (x *TerraformCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3105,7 +3342,7 @@ func (x *TerraformCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformCredential.ProtoReflect.Descriptor instead.
 func (*TerraformCredential) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TerraformCredential) GetEnv() string {
@@ -3131,7 +3368,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3143,7 +3380,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3156,7 +3393,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{38}
 }
 
 // Command is an argument vector.
@@ -3174,7 +3411,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3186,7 +3423,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3199,7 +3436,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Command) GetArgv() []string {
@@ -3246,7 +3483,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3258,7 +3495,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3271,7 +3508,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -3355,7 +3592,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3367,7 +3604,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3380,7 +3617,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Digest) GetUrlFile() string {
@@ -3442,7 +3679,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3454,7 +3691,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3467,7 +3704,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -3492,7 +3729,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3504,7 +3741,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3517,7 +3754,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Token) GetSha256() string {
@@ -3763,7 +4000,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x0esigner.nothing\x120must have a key in ssh, or one of the identities\x1a,this.ssh.size() + this.identities.size() > 0\"U\n" +
 	"\x0eSignerIdentity\x12 \n" +
 	"\x06issuer\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x88\x01\x01R\x06issuer\x12!\n" +
-	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xc0\x03\n" +
+	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xf8\x03\n" +
 	"\fTargetDriver\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x126\n" +
 	"\x04host\x18\x02 \x01(\v2 .shipwarden.config.v1.HostDriverH\x00R\x04host\x12?\n" +
@@ -3772,7 +4009,8 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\n" +
 	"kubernetes\x18\x05 \x01(\v2&.shipwarden.config.v1.KubernetesDriverH\x00R\n" +
 	"kubernetes\x12<\n" +
-	"\x06config\x18\x06 \x01(\v2\".shipwarden.config.v1.ConfigDriverH\x00R\x06config\x12E\n" +
+	"\x06config\x18\x06 \x01(\v2\".shipwarden.config.v1.ConfigDriverH\x00R\x06config\x126\n" +
+	"\x04helm\x18\a \x01(\v2 .shipwarden.config.v1.HelmDriverH\x00R\x04helm\x12E\n" +
 	"\tterraform\x18\b \x01(\v2%.shipwarden.config.v1.TerraformDriverH\x00R\tterraformB\x0f\n" +
 	"\x06driver\x12\x05\xbaH\x02\b\x01\"\x8f\x01\n" +
 	"\n" +
@@ -3804,7 +4042,29 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\x12:\n" +
 	"\x0eother_managers\x18\n" +
 	" \x03(\tB\x13\xbaH\x10\x92\x01\r\x10 \x18\x01\"\ar\x05\x10\x01\x18\x80\x01R\rotherManagers\x12'\n" +
-	"\x0fwhole_namespace\x18\v \x01(\bR\x0ewholeNamespace\"\xeb\a\n" +
+	"\x0fwhole_namespace\x18\v \x01(\bR\x0ewholeNamespace\"\xdf\x03\n" +
+	"\n" +
+	"HelmDriver\x124\n" +
+	"\x0fkubeconfig_file\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x0ekubeconfigFile\x12I\n" +
+	"\tnamespace\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\tnamespace\x12E\n" +
+	"\arelease\x18\x03 \x01(\tB+\xbaH(r&\x1852\"^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$R\arelease\x12B\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\x120\n" +
+	"\vvalues_file\x18\x05 \x01(\tB\x0f\xbaH\fr\n" +
+	"2\b^(/.+)?$R\n" +
+	"valuesFile\x12M\n" +
+	"\n" +
+	"parameters\x18\x06 \x03(\v2#.shipwarden.config.v1.HelmParameterB\b\xbaH\x05\x92\x01\x02\x10 R\n" +
+	"parameters\x12D\n" +
+	"\asecrets\x18\a \x03(\v2 .shipwarden.config.v1.HelmSecretB\b\xbaH\x05\x92\x01\x02\x10@R\asecrets\"\xb4\x01\n" +
+	"\rHelmParameter\x12C\n" +
+	"\tparameter\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[A-Za-z][A-Za-z0-9_.-]{0,63}$R\tparameter\x12D\n" +
+	"\x05value\x18\x02 \x01(\tB.\xbaH+r)\x18\x80\x022$^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$R\x05value\x12\x18\n" +
+	"\ainteger\x18\x03 \x01(\bR\ainteger\"s\n" +
+	"\n" +
+	"HelmSecret\x12D\n" +
+	"\x05value\x18\x01 \x01(\tB.\xbaH+r)\x18\x80\x022$^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$R\x05value\x12\x1f\n" +
+	"\x04file\x18\x02 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x04file\"\xeb\a\n" +
 	"\x0fTerraformDriver\x12#\n" +
 	"\x06folder\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x06folder\x12#\n" +
 	"\x06binary\x18\x02 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x06binary\x12O\n" +
@@ -3885,7 +4145,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
@@ -3922,27 +4182,30 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*ConfigDriver)(nil),        // 32: shipwarden.config.v1.ConfigDriver
 	(*ConfigEntry)(nil),         // 33: shipwarden.config.v1.ConfigEntry
 	(*KubernetesDriver)(nil),    // 34: shipwarden.config.v1.KubernetesDriver
-	(*TerraformDriver)(nil),     // 35: shipwarden.config.v1.TerraformDriver
-	(*TerraformBackend)(nil),    // 36: shipwarden.config.v1.TerraformBackend
-	(*TerraformCredential)(nil), // 37: shipwarden.config.v1.TerraformCredential
-	(*NoopDriver)(nil),          // 38: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 39: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 40: shipwarden.config.v1.Recorder
-	(*Digest)(nil),              // 41: shipwarden.config.v1.Digest
-	(*Tokens)(nil),              // 42: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 43: shipwarden.config.v1.Token
-	nil,                         // 44: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 45: shipwarden.config.v1.TerraformDriver.VariablesEntry
-	nil,                         // 46: shipwarden.config.v1.TerraformDriver.EnvEntry
-	nil,                         // 47: shipwarden.config.v1.TerraformBackend.SettingsEntry
-	nil,                         // 48: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 49: google.protobuf.Duration
+	(*HelmDriver)(nil),          // 35: shipwarden.config.v1.HelmDriver
+	(*HelmParameter)(nil),       // 36: shipwarden.config.v1.HelmParameter
+	(*HelmSecret)(nil),          // 37: shipwarden.config.v1.HelmSecret
+	(*TerraformDriver)(nil),     // 38: shipwarden.config.v1.TerraformDriver
+	(*TerraformBackend)(nil),    // 39: shipwarden.config.v1.TerraformBackend
+	(*TerraformCredential)(nil), // 40: shipwarden.config.v1.TerraformCredential
+	(*NoopDriver)(nil),          // 41: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 42: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 43: shipwarden.config.v1.Recorder
+	(*Digest)(nil),              // 44: shipwarden.config.v1.Digest
+	(*Tokens)(nil),              // 45: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 46: shipwarden.config.v1.Token
+	nil,                         // 47: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 48: shipwarden.config.v1.TerraformDriver.VariablesEntry
+	nil,                         // 49: shipwarden.config.v1.TerraformDriver.EnvEntry
+	nil,                         // 50: shipwarden.config.v1.TerraformBackend.SettingsEntry
+	nil,                         // 51: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 52: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	4,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	6,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	7,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	49, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	52, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	9,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
@@ -3955,11 +4218,11 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	22, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
 	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
 	5,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	49, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	52, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
 	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	49, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	52, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
 	14, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	44, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	47, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
 	5,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
 	3,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
 	21, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
@@ -3976,47 +4239,51 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	22, // 34: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
 	24, // 35: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	11, // 36: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	49, // 37: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
+	52, // 37: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
 	25, // 38: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	49, // 39: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	52, // 39: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
 	27, // 40: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
 	28, // 41: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
 	30, // 42: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
 	31, // 43: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	38, // 44: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	41, // 44: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
 	34, // 45: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
 	32, // 46: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
-	35, // 47: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
-	39, // 48: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	39, // 49: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	39, // 50: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	39, // 51: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	39, // 52: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
-	33, // 53: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
-	49, // 54: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
-	4,  // 55: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
-	49, // 56: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
-	36, // 57: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
-	45, // 58: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
-	46, // 59: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
-	37, // 60: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	37, // 61: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	49, // 62: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
-	49, // 63: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
-	47, // 64: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
-	48, // 65: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	49, // 66: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 67: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 68: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 69: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	41, // 70: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
-	49, // 71: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
-	43, // 72: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	73, // [73:73] is the sub-list for method output_type
-	73, // [73:73] is the sub-list for method input_type
-	73, // [73:73] is the sub-list for extension type_name
-	73, // [73:73] is the sub-list for extension extendee
-	0,  // [0:73] is the sub-list for field type_name
+	35, // 47: shipwarden.config.v1.TargetDriver.helm:type_name -> shipwarden.config.v1.HelmDriver
+	38, // 48: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
+	42, // 49: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	42, // 50: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	42, // 51: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	42, // 52: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	42, // 53: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	33, // 54: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
+	52, // 55: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
+	4,  // 56: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
+	52, // 57: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
+	52, // 58: shipwarden.config.v1.HelmDriver.timeout:type_name -> google.protobuf.Duration
+	36, // 59: shipwarden.config.v1.HelmDriver.parameters:type_name -> shipwarden.config.v1.HelmParameter
+	37, // 60: shipwarden.config.v1.HelmDriver.secrets:type_name -> shipwarden.config.v1.HelmSecret
+	39, // 61: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
+	48, // 62: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
+	49, // 63: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
+	40, // 64: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	40, // 65: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	52, // 66: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
+	52, // 67: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
+	50, // 68: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
+	51, // 69: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	52, // 70: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 71: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 72: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 73: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	44, // 74: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
+	52, // 75: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
+	46, // 76: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	77, // [77:77] is the sub-list for method output_type
+	77, // [77:77] is the sub-list for method input_type
+	77, // [77:77] is the sub-list for extension type_name
+	77, // [77:77] is the sub-list for extension extendee
+	0,  // [0:77] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -4034,6 +4301,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 		(*TargetDriver_Noop)(nil),
 		(*TargetDriver_Kubernetes)(nil),
 		(*TargetDriver_Config)(nil),
+		(*TargetDriver_Helm)(nil),
 		(*TargetDriver_Terraform)(nil),
 	}
 	type x struct{}
@@ -4042,7 +4310,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   46,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/blackdice/shipwarden/services/executor/driver"
 )
 
@@ -22,6 +24,8 @@ type Change struct {
 	Digest, Other string
 	// Objects are what Digest is made of.
 	Objects Set
+	// Stays, which may be nil, says of an object that is not wanted any more that it stays.
+	Stays func(*unstructured.Unstructured) bool
 	// Timeout is how long objects may take to become ready.
 	Timeout time.Duration
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,9 +33,78 @@ func Diff(ctx context.Context, text string, err error) (driver.Diff, error) {
 	return driver.Diff{Asked: true, Text: string(said.Text), Last: said.LastLine(), LeftOut: said.Total > argv.MaxOutput}, nil
 }
 
+// Eyes are those of whoever reads a difference.
+type Eyes struct {
+	// Secrets are values that nobody sees, nor their base64.
+	Secrets []string
+	// Stays is that of Change.
+	Stays func(*unstructured.Unstructured) bool
+	// Others has the other writers of an object named that own something of what it is to be.
+	Others bool
+}
+
+// hides says which values of an object nobody sees.
+func (e Eyes) hides(r Ref) func(path, text string) bool {
+	return func(path, text string) bool {
+		if r.Group == "" && r.Kind == "Secret" && (strings.HasPrefix(path, "data.") || strings.HasPrefix(path, "stringData.")) {
+			return true
+		}
+		return slices.ContainsFunc(e.Secrets, func(secret string) bool {
+			return secret != "" && (strings.Contains(text, secret) || strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(secret))))
+		})
+	}
+}
+
+// others names who else has written what an object is to be, other than its controllers: what they
+// have added stays, and no dry run tells of it.
+func (e Eyes) others(o *unstructured.Unstructured) string {
+	if !e.Others || o == nil {
+		return ""
+	}
+	var out strings.Builder
+	for _, owner := range o.GetManagedFields() {
+		if owner.Manager == Manager || owner.Manager == autoscaler || owner.Manager == "kube-scheduler" || owner.Subresource != "" || owner.FieldsV1 == nil {
+			continue
+		}
+		var fields map[string]any
+		if json.Unmarshal([]byte(owner.FieldsV1.GetRawString()), &fields) != nil {
+			continue
+		}
+		for _, of := range []string{"data", "spec"} {
+			if below, ok := fields["f:"+of].(map[string]any); ok {
+				for _, path := range owned("."+of, below) {
+					fmt.Fprintf(&out, "  written by %s as well: %s\n", owner.Manager, path)
+				}
+			}
+		}
+	}
+	return out.String()
+}
+
+// owned are the paths of the fields of a manager.
+func owned(path string, fields map[string]any) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		below, _ := fields[name].(map[string]any)
+		if name == "." {
+			continue
+		}
+		at := path + "[" + name + "]"
+		if field, ok := strings.CutPrefix(name, "f:"); ok {
+			at = path + "." + field
+		}
+		if inner := owned(at, below); len(inner) > 0 {
+			out = append(out, inner...)
+		} else {
+			out = append(out, at)
+		}
+	}
+	return out
+}
+
 // Differences has the server say what each object would be (a dry run), and says what differs from
 // what is there: in a line each, of what looks like a secret by digests. It changes nothing.
-func (n *Namespace) Differences(ctx context.Context, objects Set) (string, error) {
+func (n *Namespace) Differences(ctx context.Context, objects Set, eyes Eyes) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, LookTime)
 	defer cancel()
 	c, err := n.Open()
@@ -54,7 +124,7 @@ func (n *Namespace) Differences(ctx context.Context, objects Set) (string, error
 	fmt.Fprintf(&out, "namespace %s of %s\n", n.Name, Address(c.Address))
 	var created, changed, deleted int
 	for _, t := range trials {
-		differs := differences(strip(t.Is), strip(t.Would))
+		differs := differences(strip(t.Is), strip(t.Would), eyes.hides(t.Ref)) + eyes.others(t.Is)
 		switch {
 		case t.Is == nil:
 			created++
@@ -69,7 +139,7 @@ func (n *Namespace) Differences(ctx context.Context, objects Set) (string, error
 		if Has(wanted, old) {
 			continue
 		}
-		deletes, err := n.tryDelete(ctx, c, old)
+		deletes, err := n.tryDelete(ctx, c, old, eyes.Stays)
 		if err != nil {
 			return "", fmt.Errorf("%s cannot be deleted: %w", old, err)
 		}
@@ -84,10 +154,11 @@ func (n *Namespace) Differences(ctx context.Context, objects Set) (string, error
 
 // tryDelete reports whether an object is there to be deleted, and has the server say whether
 // it would.
-func (n *Namespace) tryDelete(ctx context.Context, c *Server, r Ref) (there bool, err error) {
+func (n *Namespace) tryDelete(ctx context.Context, c *Server, r Ref, stays func(*unstructured.Unstructured) bool) (there bool, err error) {
 	err = Again(ctx, func() (bool, error) {
 		found, objects, err := n.former(ctx, c, r)
-		there = found != nil && found.GetDeletionTimestamp() == nil && found.GetLabels()[LabelTarget] == n.Target
+		there = found != nil && found.GetDeletionTimestamp() == nil && found.GetLabels()[LabelTarget] == n.Target &&
+			(stays == nil || !stays(found))
 		if err != nil || !there {
 			return err == nil, err
 		}
@@ -122,7 +193,7 @@ func strip(o *unstructured.Unstructured) map[string]any {
 
 // differences has a line for each value that one of the two has and the other has not. Of one
 // that looks like a secret on either side it has digests.
-func differences(is, would map[string]any) string {
+func differences(is, would map[string]any, hidden func(path, text string) bool) string {
 	before, after := map[string]leaf{}, map[string]leaf{}
 	leaves(before, "", false, is)
 	leaves(after, "", false, would)
@@ -132,7 +203,7 @@ func differences(is, would map[string]any) string {
 	for _, path := range slices.Sorted(maps.Keys(all)) {
 		old, was := before[path]
 		now, is := after[path]
-		secret := old.secret || now.secret
+		secret := old.secret || now.secret || hidden != nil && (hidden(path, old.text) || hidden(path, now.text))
 		switch {
 		case was && is && old.text == now.text:
 		case was && is:

@@ -29,7 +29,7 @@ func tree(t *testing.T, text string) map[string]any {
 
 func shownTo(t *testing.T, is, would string) string {
 	t.Helper()
-	return string(argv.Cut([]byte(differences(tree(t, is), tree(t, would)))).Text)
+	return string(argv.Cut([]byte(differences(tree(t, is), tree(t, would), nil))).Text)
 }
 
 // Whatever it says of a secret, approvers see that it changes, and another value is another

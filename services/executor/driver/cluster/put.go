@@ -28,6 +28,9 @@ const (
 	scale      = "scale"
 )
 
+// ErrChanged says that a field is somebody else's; it wraps driver.ErrConflict.
+var ErrChanged = fmt.Errorf("%w: it was changed by somebody else", driver.ErrConflict)
+
 // Live is the object as it is; nil where there is none.
 func (n *Namespace) Live(ctx context.Context, c *Server, r Ref) (*unstructured.Unstructured, dynamic.ResourceInterface, error) {
 	objects, err := n.resource(c, r.Group, r.Version, r.Kind)
@@ -105,7 +108,7 @@ func (c Change) Put(ctx context.Context, o *unstructured.Unstructured, stamp str
 // Refusal makes a conflict of the error that says that a field is somebody else's.
 func Refusal(err error) error {
 	if field := Foreign(err); field != "" {
-		return fmt.Errorf("%w: it was changed by somebody else: %s", driver.ErrConflict, field)
+		return fmt.Errorf("%w: %s", ErrChanged, field)
 	}
 	return err
 }
@@ -248,7 +251,7 @@ func (c Change) remove(ctx context.Context, r Ref) (gone bool, err error) {
 			return true, nil
 		}
 		// Somebody has made one of that name by himself.
-		if found.GetLabels()[LabelTarget] != c.Target {
+		if found.GetLabels()[LabelTarget] != c.Target || c.Stays != nil && c.Stays(found) {
 			return true, nil
 		}
 		uid, version, background := found.GetUID(), found.GetResourceVersion(), metav1.DeletePropagationBackground

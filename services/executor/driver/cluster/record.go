@@ -39,11 +39,27 @@ type Record struct {
 	// creating them may still do so. The next change looks for them again.
 	Doubtful []Ref `json:"doubtful,omitempty"`
 
+	// Placed is what the newest complete change of each digest was made of, for drivers that place
+	// a digest in more ways than one.
+	Placed map[string]Placed `json:"placed,omitempty"`
+
 	// Beat counts while somebody is at work.
 	Beat uint64 `json:"beat,omitempty"`
 
 	// version is that of the object as it was read; "" where there is none.
 	version string
+}
+
+// Placed is how a digest was placed.
+type Placed struct {
+	// Part is that of what is kept of it.
+	Part string `json:"part,omitempty"`
+	// Revision is the number that somebody else's history gives it.
+	Revision int `json:"revision,omitempty"`
+	// Mark is one that the revision bears.
+	Mark string `json:"mark,omitempty"`
+	// Count grows with each change, so that the oldest is known.
+	Count uint64 `json:"count,omitempty"`
 }
 
 // Stamp is different for each change of the Record, and fits into a label.

@@ -36,7 +36,9 @@ const (
 
 // cluster is a server, and who we are there.
 type Server struct {
+	// Address is its URL.
 	Address string
+	config  *rest.Config
 	client  dynamic.Interface
 	mapper  meta.ResettableRESTMapper
 	// kinds are asked of the server each time.
@@ -81,7 +83,7 @@ func connect(text []byte, path string, wrap func(http.RoundTripper) http.RoundTr
 		return nil, err
 	}
 	return &Server{
-		Address: config.Host, client: client, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds)),
+		Address: config.Host, config: config, client: client, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds)),
 		kinds: kinds,
 	}, nil
 }
@@ -240,4 +242,18 @@ func Foreign(err error) string {
 		}
 	}
 	return ""
+}
+
+// Rest is how the server is reached, for a client of somebody's own: a copy.
+func (c *Server) Rest() *rest.Config { return rest.CopyConfig(c.config) }
+
+// Mapper knows the kinds of the server, as they were when they were asked for.
+func (c *Server) Mapper() meta.RESTMapper { return c.mapper }
+
+// Kinds asks the server what it serves, and remembers it until it is told to forget it.
+func (c *Server) Kinds() discovery.CachedDiscoveryInterface { return memory.NewMemCacheClient(c.kinds) }
+
+// At is where a resource of the namespace is.
+func (n *Namespace) At(c *Server, of schema.GroupVersionResource) dynamic.ResourceInterface {
+	return c.client.Resource(of).Namespace(n.Name)
 }

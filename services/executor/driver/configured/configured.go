@@ -12,6 +12,7 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/command"
 	"github.com/blackdice/shipwarden/services/executor/driver/config"
+	"github.com/blackdice/shipwarden/services/executor/driver/helm"
 	"github.com/blackdice/shipwarden/services/executor/driver/host"
 	"github.com/blackdice/shipwarden/services/executor/driver/kubernetes"
 	"github.com/blackdice/shipwarden/services/executor/driver/noop"
@@ -23,8 +24,8 @@ type Options struct {
 	// Now tells the time. Absent: time.Now.
 	Now func() time.Time
 	// At is called at every place at which a crash of a driver matters, with its
-	// name (host.Points, command.Points, config.Points, kubernetes.Points, terraform.Points,
-	// noop.Points), for tests that crash there.
+	// name (host.Points, command.Points, config.Points, kubernetes.Points, helm.Points,
+	// terraform.Points, noop.Points), for tests that crash there.
 	At func(point string)
 	// NoopFolder keeps the fences and ledgers of noop targets, each in a folder with
 	// its id, so that several processes share them. Absent: each process for itself.
@@ -94,13 +95,19 @@ func one(t *configv1.TargetDriver, field string, o Options) (d driver.Driver, pl
 	case t.GetTerraform() != nil:
 		field, folder = field+".terraform", t.GetTerraform().GetFolder()
 		d, err = terraform.New(t.GetTerraform(), terraform.Options{Target: t.GetTarget(), Now: o.Now, At: o.At})
+	case t.GetHelm() != nil:
+		made, err := helm.New(t.GetHelm(), helm.Options{Target: t.GetTarget(), At: o.At})
+		if err != nil {
+			return nil, "", driver.InField(field+".helm", err)
+		}
+		return made, made.Place(), nil
 	case t.GetNoop() != nil:
 		if o.NoopFolder != "" {
 			folder = filepath.Join(o.NoopFolder, t.GetTarget())
 		}
 		d = noop.New(noop.Options{Target: t.GetTarget(), Folder: folder, Now: o.Now, At: o.At})
 	default:
-		return nil, "", fmt.Errorf("%s: a driver is required: host, command, config, kubernetes, terraform or noop", field)
+		return nil, "", fmt.Errorf("%s: a driver is required: host, command, config, kubernetes, helm, terraform or noop", field)
 	}
 	if folder != "" {
 		place = "folder " + folder

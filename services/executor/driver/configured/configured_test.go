@@ -29,6 +29,20 @@ func noop(target string) *configv1.TargetDriver {
 	return &configv1.TargetDriver{Target: target, Driver: &configv1.TargetDriver_Noop{Noop: &configv1.NoopDriver{}}}
 }
 
+// good is a release of one name, whatever the target.
+func good(target string) *configv1.TargetDriver {
+	return &configv1.TargetDriver{Target: target, Driver: &configv1.TargetDriver_Helm{Helm: &configv1.HelmDriver{
+		KubeconfigFile: "/kubeconfig", Namespace: "shop", Release: "a",
+	}}}
+}
+
+func release(target, kubeconfig, name, of string) *configv1.TargetDriver {
+	return &configv1.TargetDriver{Target: target, Driver: &configv1.TargetDriver_Helm{Helm: &configv1.HelmDriver{
+		KubeconfigFile: kubeconfig, Namespace: name, Release: of,
+		Parameters: []*configv1.HelmParameter{{Parameter: "x", Value: "a.b.c"}}, Secrets: []*configv1.HelmSecret{{Value: "a.b", File: "secret"}},
+	}}}
+}
+
 func namespace(target, kubeconfig, name string) *configv1.TargetDriver {
 	return &configv1.TargetDriver{Target: target, Driver: &configv1.TargetDriver_Kubernetes{Kubernetes: &configv1.KubernetesDriver{
 		KubeconfigFile: kubeconfig, Namespace: name,
@@ -112,6 +126,7 @@ func TestMistakesAreNamedByField(t *testing.T) {
 			ApplyCredentials: []*configv1.TerraformCredential{{Env: "TF_WORKSPACE", File: "/run/key"}},
 			Timeout:          durationpb.New(-time.Second),
 		}}},
+		good("l"), good("m"), release("hn", "kubeconfig", "Shop", "-"),
 	}, configured.Options{})
 	if err == nil {
 		t.Fatal("no mistake was found")
@@ -156,6 +171,12 @@ func TestMistakesAreNamedByField(t *testing.T) {
 		"targets[17].terraform.plan_credentials[1].file: must be an absolute path",
 		"targets[17].terraform.apply_credentials[0].env: refused",
 		"targets[17].terraform.timeout: must be more than nothing",
+		"targets[19]: release a of namespace shop is that of target l",
+		"targets[20].helm.kubeconfig_file: must be an absolute path",
+		"targets[20].helm.namespace: \"Shop\" is no name",
+		"targets[20].helm.release: \"-\" is no name",
+		"targets[20].helm.secrets[0].value: a.b is that of parameters[0], or a part of it",
+		"targets[20].helm.secrets[0].file: must be an absolute path",
 	} {
 		if !strings.Contains("\n"+err.Error(), "\n"+want) {
 			t.Errorf("missing: %s", want)

@@ -114,7 +114,7 @@ func (c change) do(ctx context.Context, plan driver.Plan) (driver.Result, error)
 		return driver.Result{}, err
 	}
 	c.driver.at(PointDone)
-	c.driver.forget(ctx, c.Server, c.Digest, plan.Previous, plan.Artifact.Digest)
+	c.Forget(ctx, c.Server, c.Digest, plan.Previous, plan.Artifact.Digest)
 	return driver.Result{
 		Digest: c.Digest, Message: fmt.Sprintf("carries %s: %d objects are ready, %d deleted", c.Digest, len(c.Objects), pruned),
 	}, nil

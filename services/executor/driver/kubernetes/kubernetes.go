@@ -15,8 +15,6 @@ const (
 	// defaultTimeout is how long objects may take to become ready where the configuration is
 	// silent.
 	defaultTimeout = 5 * time.Minute
-	// keepReleases is how many sets of manifests are kept for the way back.
-	keepReleases = 10
 )
 
 // Points are the places at which a crash leaves something different behind, in the order in

@@ -1,12 +1,7 @@
 package kubernetes
 
 import (
-	"bufio"
-	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,40 +9,12 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
-
-	nodes "go.yaml.in/yaml/v3"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	yamldocs "k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/yaml"
 
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
 )
-
-const (
-	// maxManifests is the most that the manifests of an artifact may measure.
-	maxManifests = 4 << 20
-	// maxObjects is the most objects that they may be.
-	maxObjects = 500
-)
-
-// early are the kinds that others need, and so are placed before them; the rest follows by
-// kind and name.
-var early = []string{
-	"ResourceQuota", "LimitRange", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount", "Role", "RoleBinding",
-	"ConfigMap", "PersistentVolumeClaim", "Service",
-}
-
-func place(r cluster.Ref) int {
-	if i := slices.Index(early, r.Kind); i >= 0 {
-		return i
-	}
-	return len(early)
-}
 
 // check refuses what this driver cannot place.
 func check(plan driver.Plan) error {
@@ -81,13 +48,13 @@ func (d *Driver) manifests(ctx context.Context, plan driver.Plan) (cluster.Set, 
 			return nil, err
 		}
 	} else {
-		text, err := io.ReadAll(io.LimitReader(content, maxManifests+1))
+		text, err := io.ReadAll(io.LimitReader(content, cluster.MaxManifests+1))
 		if err != nil {
 			return nil, err
 		}
 		files = [][]byte{text}
 	}
-	s, err := d.parse(files)
+	s, err := d.Parse(files, cluster.Rules{})
 	if err != nil {
 		return nil, fmt.Errorf("artifact %s: %w", plan.Artifact.Name, err)
 	}
@@ -103,7 +70,7 @@ func unpack(content io.Reader) ([][]byte, error) {
 	defer func() { _ = os.RemoveAll(outer) }()
 	inner := filepath.Join(outer, "content")
 	limits := artifact.DefaultLimits
-	limits.Bytes = 2 * maxManifests
+	limits.Bytes = 2 * cluster.MaxManifests
 	if err := artifact.Extract(content, inner, limits); err != nil {
 		return nil, err
 	}
@@ -122,174 +89,4 @@ func unpack(content io.Reader) ([][]byte, error) {
 		return err
 	})
 	return files, err
-}
-
-// parse reads documents of YAML, of which JSON is one. Errors wrap driver.ErrInvalid or
-// driver.ErrUnsupported.
-func (d *Driver) parse(files [][]byte) (cluster.Set, error) {
-	var s cluster.Set
-	size := 0
-	for _, file := range files {
-		if size += len(file); size > maxManifests {
-			return nil, fmt.Errorf("more than %d bytes of manifests: %w", maxManifests, driver.ErrUnsupported)
-		}
-		for docs := yamldocs.NewYAMLReader(bufio.NewReader(bytes.NewReader(file))); ; {
-			text, err := docs.Read()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return nil, fmt.Errorf("read manifests: %w: %w", driver.ErrInvalid, err)
-			}
-			if s, err = d.document(s, text); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if len(s) == 0 {
-		return nil, fmt.Errorf("holds no manifest: %w", driver.ErrInvalid)
-	}
-	if len(s) > maxObjects {
-		return nil, fmt.Errorf("%d objects, and at most %d are placed: %w", len(s), maxObjects, driver.ErrUnsupported)
-	}
-	slices.SortStableFunc(s, func(a, b *unstructured.Unstructured) int {
-		x, y := cluster.RefOf(a), cluster.RefOf(b)
-		return cmp.Or(cmp.Compare(place(x), place(y)), cmp.Compare(x.Group, y.Group), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Name, y.Name))
-	})
-	for i := 1; i < len(s); i++ {
-		if a, b := cluster.RefOf(s[i-1]), cluster.RefOf(s[i]); a.Same(b) {
-			return nil, fmt.Errorf("%s is there twice: %w", a, driver.ErrInvalid)
-		}
-	}
-	_, err := encode(s)
-	return s, err
-}
-
-// plain refuses what the document does not say as it stands there: values that stand for
-// others, which may be more than fits anywhere, and what follows the end of the document, which
-// nobody reads.
-func plain(text []byte) error {
-	docs := nodes.NewDecoder(bytes.NewReader(text))
-	for n := 0; ; n++ {
-		var doc nodes.Node
-		switch err := docs.Decode(&doc); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("%w: %w", driver.ErrInvalid, err)
-		case n > 0:
-			return fmt.Errorf("something follows the end (...): %w", driver.ErrInvalid)
-		}
-		if err := literal(&doc); err != nil {
-			return err
-		}
-	}
-}
-
-func literal(node *nodes.Node) error {
-	if node.Kind == nodes.AliasNode || node.Anchor != "" {
-		return fmt.Errorf("line %d: anchors (&) and aliases (*) are not taken: write out what they stand for: %w", node.Line, driver.ErrUnsupported)
-	}
-	for _, child := range node.Content {
-		if err := literal(child); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// document adds the objects of one document.
-func (d *Driver) document(s cluster.Set, text []byte) (cluster.Set, error) {
-	if err := plain(text); err != nil {
-		return nil, fmt.Errorf("read manifest %d: %w", len(s)+1, err)
-	}
-	converted, err := yaml.YAMLToJSONStrict(text)
-	if err != nil {
-		return nil, fmt.Errorf("read manifest %d: %w: %w", len(s)+1, driver.ErrInvalid, err)
-	}
-	if bytes.Equal(bytes.TrimSpace(converted), []byte("null")) {
-		return s, nil // Nothing but comments.
-	}
-	o := &unstructured.Unstructured{}
-	if err := o.UnmarshalJSON(converted); err != nil {
-		return nil, fmt.Errorf("read manifest %d: %w: %w", len(s)+1, driver.ErrInvalid, err)
-	}
-	if !o.IsList() || !strings.HasSuffix(o.GetKind(), "List") {
-		return append(s, o), d.admissible(o)
-	}
-	err = o.EachListItem(func(item runtime.Object) error {
-		one, ok := item.(*unstructured.Unstructured)
-		if !ok {
-			return fmt.Errorf("read manifest %d: %w", len(s)+1, driver.ErrInvalid)
-		}
-		s = append(s, one)
-		return d.admissible(one)
-	})
-	return s, err
-}
-
-// admissible refuses what does not belong into the target's namespace, or says what only a
-// server may say, and completes the rest.
-func (d *Driver) admissible(o *unstructured.Unstructured) error {
-	r := cluster.RefOf(o)
-	problem := ""
-	labels, _, malformed := unstructured.NestedStringMap(o.Object, "metadata", "labels")
-	switch namespace := o.GetNamespace(); {
-	case r.Kind == "" || r.Version == "":
-		problem = "has no apiVersion or no kind"
-	case r.Name == "":
-		problem = "has no name"
-	case namespace != "" && namespace != d.Name:
-		return fmt.Errorf("%s lies in namespace %s, and the target is namespace %s: %w", r, namespace, d.Name, driver.ErrUnsupported)
-	case r.Group == "" && r.Kind == "Secret":
-		return fmt.Errorf("%s: a secret belongs into no artifact: name one that is there: %w", r, driver.ErrUnsupported)
-	case r.Group == "batch" && r.Kind == "Job":
-		return fmt.Errorf("%s: a Job is no state that can be placed: run it by another target, e.g. driver command: %w", r, driver.ErrUnsupported)
-	case r.Group == "" && r.Kind == "ConfigMap" && (r.Name == d.RecordName() || strings.HasPrefix(r.Name, d.RecordName()+"-")):
-		problem = "has a name that is kept for the record of the target"
-	case o.GetResourceVersion() != "" || o.GetUID() != "" || o.GetManagedFields() != nil || len(o.GetOwnerReferences()) > 0:
-		problem = "has metadata that only a server gives"
-	case malformed != nil:
-		problem = "has labels that are no texts"
-	}
-	if problem != "" {
-		return fmt.Errorf("%s %s: %w", r, problem, driver.ErrInvalid)
-	}
-	o.SetNamespace(d.Name)
-	unstructured.RemoveNestedField(o.Object, "metadata", "creationTimestamp")
-	unstructured.RemoveNestedField(o.Object, "status")
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	labels[cluster.LabelTarget] = d.Target
-	o.SetLabels(labels)
-	return nil
-}
-
-// encode is the set as it is kept. It is refused where it could not be read again.
-func encode(s cluster.Set) ([]byte, error) {
-	objects := make([]map[string]any, len(s))
-	for i, o := range s {
-		objects[i] = o.Object
-	}
-	text, err := json.Marshal(objects)
-	if len(text) > maxManifests {
-		return nil, fmt.Errorf("the manifests measure %d bytes as they are kept, and at most %d can be: %w", len(text), maxManifests, driver.ErrUnsupported)
-	}
-	return text, err
-}
-
-func decode(text []byte) (cluster.Set, error) {
-	var raw []json.RawMessage
-	if err := json.Unmarshal(text, &raw); err != nil {
-		return nil, err
-	}
-	s := make(cluster.Set, len(raw))
-	for i, one := range raw {
-		s[i] = &unstructured.Unstructured{}
-		if err := s[i].UnmarshalJSON(one); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
 }

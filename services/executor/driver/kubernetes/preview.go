@@ -135,6 +135,6 @@ func (d *Driver) diff(ctx context.Context, plan driver.Plan) (driver.Diff, error
 	if err != nil {
 		return driver.Diff{}, err
 	}
-	text, err := d.Differences(ctx, objects)
+	text, err := d.Differences(ctx, objects, cluster.Eyes{})
 	return cluster.Diff(ctx, text, err)
 }

@@ -1,11 +1,10 @@
-package kubernetes
+package cluster
 
 import (
 	"reflect"
 	"testing"
 
 	"github.com/blackdice/shipwarden/internal/shaketest"
-	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
 )
 
 // Whatever an artifact holds, what is taken of it lies in the namespace, is no secret, and
@@ -15,26 +14,26 @@ func FuzzNoManifestLeavesTheNamespace(f *testing.F) {
 		"apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: 2, template: {spec: {containers: [{name: a, image: b}]}}}\n")
 	shaketest.Add(f, `{"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a", "namespace": "other"}}]}`)
 	shaketest.Add(f, "apiVersion: v1\nkind: ConfigMap\nmetadata: &m {name: a}\ndata: {a: *m}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {b: 1e999, c: 0x7fffffffffffffff, d: 2026-01-01}\n")
-	d := &Driver{Namespace: &cluster.Namespace{Target: "shop-1", Name: "shop"}}
+	n := &Namespace{Target: "shop-1", Name: "shop"}
 	f.Fuzz(func(t *testing.T, text string) {
-		s, err := d.parse([][]byte{[]byte(text)})
+		s, err := n.Parse([][]byte{[]byte(text)}, Rules{})
 		if err != nil {
 			return
 		}
 		for _, o := range s {
-			if r := cluster.RefOf(o); o.GetNamespace() != "shop" || o.GetLabels()[cluster.LabelTarget] != "shop-1" || r.Kind == "Secret" && r.Group == "" || r.Kind == "Job" && r.Group == "batch" || r.Name == "" || r.Kind == "" {
+			if r := RefOf(o); o.GetNamespace() != "shop" || o.GetLabels()[LabelTarget] != "shop-1" || r.Kind == "Secret" && r.Group == "" || r.Kind == "Job" && r.Group == "batch" || r.Name == "" || r.Kind == "" {
 				t.Errorf("taken: %v", o.Object)
 			}
 		}
-		kept, err := encode(s)
+		kept, err := s.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := decode(kept)
+		again, err := Decode(kept)
 		if err != nil || !reflect.DeepEqual(again.Refs(), s.Refs()) {
 			t.Fatalf("kept as %s: %v, %v", kept, again.Refs(), err)
 		}
-		if second, err := encode(again); err != nil || string(second) != string(kept) {
+		if second, err := again.Encode(); err != nil || string(second) != string(kept) {
 			t.Errorf("kept as\n%s\nand then as\n%s, %v", kept, second, err)
 		}
 	})

@@ -1,0 +1,395 @@
+package helm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/kube"
+	"helm.sh/helm/v4/pkg/release/common"
+	release "helm.sh/helm/v4/pkg/release/v1"
+
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
+)
+
+// grace is how long a call may take beyond what a release may: to try, to write and to prune.
+const grace = 2 * time.Minute
+
+var errSlow = errors.New("not through in time")
+
+// change is one call of Apply or Rollback.
+type change struct {
+	cluster.Change
+	driver *Driver
+	material
+	// history are the revisions that are there, target the one that is gone back to; 0 where a chart is
+	// placed.
+	history []revision
+	target  int
+	content content
+	hidden  []string
+	// overrules are what somebody else has changed and a rollback takes back.
+	overrules []string
+	repaired  []string
+}
+
+func (d *Driver) apply(ctx context.Context, key driver.Key, f driver.Fence, plan driver.Plan) (driver.Result, error) {
+	if err := check(plan); err != nil {
+		return driver.Result{}, err
+	}
+	server, err := d.Open()
+	if err != nil {
+		return driver.Result{}, err
+	}
+	m, err := d.material(ctx, plan)
+	if err != nil {
+		return driver.Result{}, err
+	}
+	c := &change{driver: d, material: m, Change: cluster.Change{
+		Namespace: d.Namespace, Server: server, Key: key, Fence: f, Digest: plan.Artifact.Digest, Stays: stays,
+	}}
+	return c.do(ctx, plan)
+}
+
+// material is what the plan's artifact and the values of now make.
+func (d *Driver) material(ctx context.Context, plan driver.Plan) (m material, err error) {
+	if m.Chart, err = packed(ctx, plan); err != nil {
+		return m, err
+	}
+	if m.Values, err = d.values.plain(plan.Parameters); err != nil {
+		return m, err
+	}
+	m.part, err = sum(m.Values)
+	return m, err
+}
+
+func (d *Driver) rollback(ctx context.Context, key driver.Key, f driver.Fence, plan driver.Plan) (driver.Result, error) {
+	if plan.Previous == "" {
+		return driver.Result{}, fmt.Errorf("nothing was there before: %w", driver.ErrNoWayBack)
+	}
+	server, err := d.Open()
+	if err != nil {
+		return driver.Result{}, err
+	}
+	r, err := d.Load(ctx, server)
+	if err != nil {
+		return driver.Result{}, err
+	}
+	m, _, err := d.former(ctx, server, r, plan.Previous)
+	if err != nil {
+		return driver.Result{}, fmt.Errorf("%s: %w", plan.Previous, err)
+	}
+	c := &change{driver: d, material: m, Change: cluster.Change{
+		Namespace: d.Namespace, Server: server, Key: key, Fence: f, Back: true, Digest: plan.Previous, Other: plan.Artifact.Digest, Stays: stays,
+	}}
+	return c.do(ctx, plan)
+}
+
+func (c *change) do(ctx context.Context, plan driver.Plan) (driver.Result, error) {
+	finished, err := c.Admit(ctx)
+	if err != nil {
+		return driver.Result{}, err
+	}
+	if finished {
+		return driver.Result{Digest: c.Digest, Message: "carries " + c.Digest + " already", Repeated: true}, nil
+	}
+	c.driver.at(PointAdmitted)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.driver.timeout+grace, errSlow)
+	defer cancel()
+	if err := c.prepare(ctx); err != nil {
+		return driver.Result{}, err
+	}
+	if !c.Back {
+		if err := c.keep(ctx, c.driver, c.Server, c.Digest, plan.Version); err != nil {
+			return driver.Result{}, err
+		}
+	}
+	before, err := c.Load(ctx, c.Server)
+	if err != nil {
+		return driver.Result{}, err
+	}
+	c.Objects = c.content.all()
+	r, err := c.Begin(ctx, c.Objects.Refs())
+	if err != nil {
+		return driver.Result{}, err
+	}
+	stop := c.Beat(ctx)
+	defer stop()
+	c.driver.at(PointBegun)
+	g := &gate{
+		server: c.Server, hidden: c.hidden, change: &c.Change, stamp: r.Stamp(), effect: effectOf(c.Key, c.Digest, c.part),
+		known: cluster.Union(before.Objects, before.Doubtful),
+	}
+	number, err := c.run(ctx, g)
+	result := driver.Result{Output: []byte(c.told())}
+	if err != nil {
+		if stale := c.Holds(ctx); errors.Is(stale, driver.ErrStaleFence) {
+			err = stale
+		}
+		return result, scrubbed{cluster.Refusal(err), c.hidden}
+	}
+	c.driver.at(PointDeployed)
+	pruned, missing, err := c.settle(ctx, g, r)
+	if err != nil {
+		return result, err
+	}
+	stop()
+	if err := c.Finish(ctx, c.Objects.Refs(), missing, c.remember(number)); err != nil {
+		return result, err
+	}
+	c.driver.at(PointDone)
+	c.Forget(ctx, c.Server, c.Digest, plan.Previous, plan.Artifact.Digest)
+	result.Digest = c.Digest
+	result.Message = fmt.Sprintf("carries %s: release %s is at revision %d, %d objects are ready, %d deleted%s",
+		c.Digest, c.driver.release, number, len(c.content.objects), pruned, c.short())
+	return result, nil
+}
+
+// prepare finds out what is there, what is to be, and what the server would refuse.
+func (c *change) prepare(ctx context.Context) (err error) {
+	if c.history, err = c.driver.revisions(ctx, c.Server); err != nil {
+		return err
+	}
+	r, err := c.Load(ctx, c.Server)
+	if err != nil {
+		return err
+	}
+	if c.Back {
+		c.target = c.driver.revisionOf(c.history, r, c.Digest)
+	}
+	if c.content, c.hidden, err = c.driver.contentFor(ctx, c.Server, c.material, c.history, c.target); err != nil {
+		return err
+	}
+	c.overrules, err = c.driver.try(ctx, c.Server, c.content, c.Back)
+	if err != nil {
+		return scrubbed{err, c.hidden}
+	}
+	return nil
+}
+
+// revisionOf is the number of Helm's revision that a digest was ready with; 0 where Helm has it no more,
+// or has another one by that number.
+func (d *Driver) revisionOf(all []revision, r cluster.Record, digest string) int {
+	placed := r.Placed[digest]
+	for _, one := range all {
+		if one.number == placed.Revision && one.labels[cluster.LabelTarget] == d.Target && one.labels[labelEffect] == placed.Mark {
+			return one.number
+		}
+	}
+	return 0
+}
+
+// contentFor is what the material, or the revision that is gone back to, has the server carry.
+func (d *Driver) contentFor(ctx context.Context, s *cluster.Server, m material, all []revision, target int) (content, []string, error) {
+	if target == 0 {
+		return d.render(ctx, s, m, len(all) > 0)
+	}
+	_, hidden, err := d.values.reveal(m.Values)
+	if err != nil {
+		hidden = nil // What was there before needs none of today's secrets.
+	}
+	helm, err := d.through(ctx, &gate{server: s})
+	if err != nil {
+		return content{}, hidden, err
+	}
+	r, err := of(helm, d.release, target)
+	if err != nil {
+		return content{}, hidden, err
+	}
+	for _, secret := range d.values.secrets {
+		if text := textAt(r.Config, secret.GetValue()); len(text) >= minSecret {
+			hidden = append(hidden, text)
+		}
+	}
+	c, err := d.contentOf(r, []release.HookEvent{release.HookPreRollback, release.HookPostRollback})
+	return c, hidden, err
+}
+
+// textAt is the text at a path of values; "" where there is none.
+func textAt(in map[string]any, path string) string {
+	names := strings.Split(path, ".")
+	for _, name := range names[:len(names)-1] {
+		in, _ = in[name].(map[string]any)
+	}
+	text, _ := in[names[len(names)-1]].(string)
+	return text
+}
+
+// run has Helm do it, and says which revision is ready by then.
+func (c *change) run(ctx context.Context, g *gate) (number int, err error) {
+	helm, err := c.driver.through(ctx, g)
+	if err != nil {
+		return 0, err
+	}
+	if err := c.repair(helm); err != nil {
+		return 0, errors.Join(err, g.failed())
+	}
+	if n := len(c.history); n > 0 && c.history[n-1].status == string(common.StatusDeployed) && c.history[n-1].labels[labelEffect] == g.effect {
+		// Whoever was lost was lost after that; what has hooks does not run them again.
+		c.repaired = append(c.repaired, fmt.Sprintf("revision %d was through when a run of it was lost", c.history[n-1].number))
+		return c.history[n-1].number, nil
+	}
+	// Helm leaves its own work running when its context ends. The gate ends it instead, so that nothing
+	// is left behind when this returns.
+	whole := context.WithoutCancel(ctx)
+	wait := []kube.WaitOption{kube.WithWaitContext(ctx)}
+	switch {
+	case c.target != 0:
+		err = c.goBack(helm, wait)
+	case len(c.history) == 0:
+		err = c.install(whole, helm, wait)
+	default:
+		err = c.upgrade(whole, helm, wait)
+	}
+	if err != nil {
+		return 0, errors.Join(err, g.failed())
+	}
+	if err := g.failed(); err != nil {
+		return 0, err
+	}
+	after, err := c.driver.revisions(ctx, c.Server)
+	if err != nil {
+		return 0, err
+	}
+	if len(after) == 0 || after[len(after)-1].status != string(common.StatusDeployed) {
+		return 0, fmt.Errorf("Helm is through, and its history does not say so: %w", driver.ErrConflict)
+	}
+	return after[len(after)-1].number, nil
+}
+
+// description is what Helm's history says of a revision, for whoever looks at it.
+func (c *change) description() string { return "shipwarden " + string(c.Key) }
+
+func (c *change) install(ctx context.Context, helm *action.Configuration, wait []kube.WaitOption) error {
+	chart, values, err := c.fresh()
+	if err != nil {
+		return err
+	}
+	i := action.NewInstall(helm)
+	i.ReleaseName, i.Namespace, i.CreateNamespace, i.SkipCRDs = c.driver.release, c.Name, false, true
+	i.WaitStrategy, i.WaitOptions, i.WaitForJobs, i.Timeout = kube.StatusWatcherStrategy, wait, true, c.driver.timeout
+	i.RollbackOnFailure, i.ServerSideApply, i.Description = false, true, c.description()
+	_, err = i.RunWithContext(ctx, chart, values)
+	return err
+}
+
+func (c *change) upgrade(ctx context.Context, helm *action.Configuration, wait []kube.WaitOption) error {
+	chart, values, err := c.fresh()
+	if err != nil {
+		return err
+	}
+	u := action.NewUpgrade(helm)
+	u.Namespace, u.SkipCRDs, u.MaxHistory, u.ResetValues = c.Name, true, maxHistory, true
+	u.WaitStrategy, u.WaitOptions, u.WaitForJobs, u.Timeout = kube.StatusWatcherStrategy, wait, true, c.driver.timeout
+	u.RollbackOnFailure, u.CleanupOnFail, u.ServerSideApply, u.Description = false, false, "true", c.description()
+	// On the way back alone, and said in the result.
+	u.ForceConflicts = c.Back && len(c.overrules) > 0
+	_, err = u.RunWithContext(ctx, c.driver.release, chart, values)
+	return err
+}
+
+// goBack goes back to a revision by the number that the record has: of what Helm calls superseded, some
+// was never ready.
+func (c *change) goBack(helm *action.Configuration, wait []kube.WaitOption) error {
+	r := action.NewRollback(helm)
+	r.Version, r.MaxHistory = c.target, maxHistory
+	r.WaitStrategy, r.WaitOptions, r.WaitForJobs, r.Timeout = kube.StatusWatcherStrategy, wait, true, c.driver.timeout
+	r.CleanupOnFail, r.ServerSideApply, r.Description = false, "true", c.description()
+	r.ForceConflicts = len(c.overrules) > 0
+	return r.Run(c.driver.release)
+}
+
+// fresh is the chart with its values; Helm writes into what it is given.
+func (c *change) fresh() (chart any, values map[string]any, err error) {
+	values, _, err = c.driver.values.reveal(c.Values)
+	if err != nil {
+		return nil, nil, err
+	}
+	chart, err = load(c.Chart)
+	return chart, values, err
+}
+
+// repair marks as failed what a killed run left pending in Helm's history, for that is Helm's lock.
+func (c *change) repair(helm *action.Configuration) error {
+	for i, one := range c.history {
+		if !one.pending() {
+			continue
+		}
+		r, err := of(helm, c.driver.release, one.number)
+		if err != nil {
+			return err
+		}
+		r.SetStatus(common.StatusFailed, "shipwarden: its run was lost; marked by "+string(c.Key))
+		if err := helm.Releases.Update(r); err != nil {
+			return fmt.Errorf("mark revision %d, which was left %s: %w", one.number, one.status, err)
+		}
+		c.repaired = append(c.repaired, fmt.Sprintf("revision %d was left %s by a run that was lost, and is marked as failed", one.number, one.status))
+		c.history[i].status = string(common.StatusFailed)
+	}
+	return nil
+}
+
+// settle sees to it that every object that anybody may have placed is another one than a stale executor
+// has read, or gone.
+func (c *change) settle(ctx context.Context, g *gate, r cluster.Record) (pruned int, missing []cluster.Ref, err error) {
+	wanted := c.Objects.Refs()
+	for _, o := range cluster.Union(r.Objects, wanted) {
+		if cluster.Has(wanted, o) && !g.wrote(o) {
+			if err := c.Mark(ctx, c.Server, o, r.Stamp()); err != nil {
+				return 0, nil, err
+			}
+		}
+	}
+	return c.Prune(ctx, r)
+}
+
+// remember keeps in the record which revision was ready with the digest.
+func (c *change) remember(number int) func(*cluster.Record) {
+	return func(r *cluster.Record) {
+		placed, count := map[string]cluster.Placed{}, uint64(0)
+		for digest, p := range r.Placed {
+			placed[digest], count = p, max(count, p.Count)
+		}
+		placed[c.Digest] = cluster.Placed{
+			Part: c.part, Revision: number, Mark: effectOf(c.Key, c.Digest, c.part), Count: count + 1,
+		}
+		for len(placed) > maxHistory {
+			oldest := c.Digest
+			for digest, p := range placed {
+				if p.Count < placed[oldest].Count {
+					oldest = digest
+				}
+			}
+			delete(placed, oldest)
+		}
+		r.Placed = placed
+	}
+}
+
+// told is what there is to say of what was found, a line each.
+func (c *change) told() string {
+	var out strings.Builder
+	for _, line := range c.repaired {
+		fmt.Fprintf(&out, "repaired: %s\n", line)
+	}
+	for _, line := range c.overrules {
+		fmt.Fprintf(&out, "taken back: %s\n", scrub(line, c.hidden))
+	}
+	return out.String()
+}
+
+// short is the same for a message.
+func (c *change) short() string {
+	var out strings.Builder
+	for _, line := range c.repaired {
+		fmt.Fprintf(&out, "; %s", line)
+	}
+	if n := len(c.overrules); n > 0 {
+		fmt.Fprintf(&out, "; %d changes of somebody else are taken back", n)
+	}
+	return out.String()
+}

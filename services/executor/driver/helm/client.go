@@ -1,0 +1,120 @@
+package helm
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"helm.sh/helm/v4/pkg/action"
+	release "helm.sh/helm/v4/pkg/release/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
+)
+
+// getter is how Helm reaches the server: through the gate.
+type getter struct {
+	config    *rest.Config
+	server    *cluster.Server
+	namespace string
+}
+
+// ToRESTConfig implements Helm's RESTClientGetter, as do the others.
+func (g getter) ToRESTConfig() (*rest.Config, error) { return rest.CopyConfig(g.config), nil }
+
+// ToDiscoveryClient asks the server anew.
+func (g getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
+	return g.server.Kinds(), nil
+}
+
+// ToRESTMapper is that of the server.
+func (g getter) ToRESTMapper() (meta.RESTMapper, error) { return g.server.Mapper(), nil }
+
+// ToRawKubeConfigLoader says which namespace is meant where nobody says it.
+func (g getter) ToRawKubeConfigLoader() clientcmd.ClientConfig {
+	return clientcmd.NewDefaultClientConfig(clientcmdapi.Config{}, &clientcmd.ConfigOverrides{
+		Context: clientcmdapi.Context{Namespace: g.namespace},
+	})
+}
+
+// through makes Helm's configuration for one call, whose requests go through a gate.
+func (d *Driver) through(ctx context.Context, g *gate) (*action.Configuration, error) {
+	g.ctx, g.Driver = ctx, d
+	config := g.server.Rest()
+	// A watch goes on for as long as it is needed; the gate ends it with the call.
+	config.Timeout = 0
+	// What the gate reads is JSON.
+	config.ContentType, config.AcceptContentTypes = "application/json", "application/json"
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		g.next = next
+		return g
+	})
+	helm := action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler))
+	if err := helm.Init(getter{config: config, server: g.server, namespace: d.Name}, d.Name, "secret"); err != nil {
+		return nil, fmt.Errorf("prepare Helm: %w", err)
+	}
+	return helm, nil
+}
+
+// revision is one of Helm's history, as its Secret says without being unpacked.
+type revision struct {
+	number int
+	status string
+	labels map[string]string
+}
+
+func (r revision) pending() bool {
+	return slices.Contains([]string{"pending-install", "pending-upgrade", "pending-rollback"}, r.status)
+}
+
+// revisions are those of the release, the oldest first: Helm has them in no order. One that this target
+// did not make is somebody else's release, an error that wraps driver.ErrConflict.
+func (d *Driver) revisions(ctx context.Context, s *cluster.Server) ([]revision, error) {
+	var all []revision
+	err := cluster.Again(ctx, func() (bool, error) {
+		found, err := d.At(s, schema.GroupVersionResource{Version: "v1", Resource: "secrets"}).List(ctx, metav1.ListOptions{
+			LabelSelector: "owner=helm,name=" + d.release,
+		})
+		if err != nil {
+			return false, err
+		}
+		all = all[:0]
+		for _, o := range found.Items {
+			labels := o.GetLabels()
+			number, err := strconv.Atoi(labels["version"])
+			if err != nil {
+				return false, fmt.Errorf("Secret %s: its version %q is no number: %w", o.GetName(), labels["version"], driver.ErrConflict)
+			}
+			if labels[cluster.LabelTarget] != d.Target {
+				return false, fmt.Errorf("%w: release %s is there already, and its revision %d was not made by this target", driver.ErrConflict, d.release, number)
+			}
+			all = append(all, revision{number: number, status: labels["status"], labels: labels})
+		}
+		return true, nil
+	})
+	slices.SortFunc(all, func(a, b revision) int { return a.number - b.number })
+	return all, err
+}
+
+// of is what Helm has of a revision.
+func of(helm *action.Configuration, name string, number int) (*release.Release, error) {
+	found, err := helm.Releases.Get(name, number)
+	if err != nil {
+		return nil, err
+	}
+	r, ok := found.(*release.Release)
+	if !ok {
+		return nil, fmt.Errorf("revision %d is of a kind that is not known: %w", number, driver.ErrUnsupported)
+	}
+	return r, nil
+}

@@ -1,0 +1,229 @@
+package helm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
+)
+
+// lookTime bounds a question that changes nothing: a chart is rendered with what a server says.
+const lookTime = 2 * cluster.LookTime
+
+// Preview implements driver.Driver (PD-3.5). What would change the server is asked by Diff;
+// here is where it would, what is there by the record, and whether there is a way back.
+func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	p, err := d.preview(ctx, plan)
+	if err != nil {
+		return driver.Preview{}, fmt.Errorf("preview target %s: %w", d.Target, cluster.Told(err))
+	}
+	return p, nil
+}
+
+func (d *Driver) preview(ctx context.Context, plan driver.Plan) (driver.Preview, error) {
+	if err := check(plan); err != nil {
+		return driver.Preview{}, err
+	}
+	server, err := d.Open()
+	if err != nil {
+		return driver.Preview{}, err
+	}
+	r, err := d.Load(ctx, server)
+	if err != nil {
+		return driver.Preview{}, err
+	}
+	back, err := d.dryRun(ctx, server, r, plan)
+	if err != nil {
+		return driver.Preview{}, err
+	}
+	before := r.Carries
+	if before == "" {
+		before = "nothing"
+	}
+	var detail strings.Builder
+	fmt.Fprintf(&detail, "target:    %s\nserver:    %s\nnamespace: %s\nrelease:   %s\ncurrent:   %s\nnew:       %s\nversion:   %s\nartifact:  %s from %s\nready in:  %s\nrollback:  %s\n",
+		d.Target, cluster.Address(server.Address), d.Name, d.release, before, plan.Artifact.Digest, plan.Version, plan.Artifact.Name, plan.Artifact.Location, d.timeout, back.Reason)
+	for _, o := range r.Objects {
+		fmt.Fprintf(&detail, "there:     %s\n", o)
+	}
+	p := driver.Preview{
+		Summary: fmt.Sprintf("%s -> %s as release %s in namespace %s", before, plan.Artifact.Digest, d.release, d.Name), Detail: detail.String(),
+		RollbackReady: back.Possible, RollbackReason: back.Reason,
+	}
+	if r.Carries == plan.Artifact.Digest && !r.Pending {
+		p.Summary = fmt.Sprintf("carries %s already, as release %s in namespace %s", r.Carries, d.release, d.Name)
+	}
+	return p, nil
+}
+
+// DryRunRollback implements driver.Driver: the chart and the values of the way back are in the namespace
+// as they were placed, and the server would take each of their objects.
+func (d *Driver) DryRunRollback(ctx context.Context, plan driver.Plan) (driver.DryRun, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	out, err := d.askBack(ctx, plan)
+	if err != nil {
+		return driver.DryRun{}, fmt.Errorf("dry run of the way back of target %s: %w", d.Target, cluster.Told(err))
+	}
+	return out, nil
+}
+
+func (d *Driver) askBack(ctx context.Context, plan driver.Plan) (driver.DryRun, error) {
+	server, err := d.Open()
+	if err != nil {
+		return driver.DryRun{}, err
+	}
+	r, err := d.Load(ctx, server)
+	if err != nil {
+		return driver.DryRun{}, err
+	}
+	return d.dryRun(ctx, server, r, plan)
+}
+
+func (d *Driver) dryRun(ctx context.Context, s *cluster.Server, r cluster.Record, plan driver.Plan) (driver.DryRun, error) {
+	out := driver.DryRun{Source: releasev1.RollbackProof_SOURCE_TARGET}
+	if plan.Previous == "" {
+		out.Reason = "nothing was placed before: there is nothing to go back to"
+		return out, ctx.Err()
+	}
+	steps, reason, err := d.wayBack(ctx, s, r, plan.Previous)
+	switch {
+	case ctx.Err() != nil:
+		return out, context.Cause(ctx)
+	case err != nil && cluster.Passes(err):
+		return out, err // Nobody knows.
+	case err != nil:
+		out.Reason = fmt.Sprintf("%s cannot be placed again: %v", plan.Previous, cluster.Told(err))
+		return out, nil //nolint:nilerr // It is the answer.
+	}
+	out.Possible, out.Steps, out.Reason = true, steps, reason
+	return out, nil
+}
+
+func (d *Driver) wayBack(ctx context.Context, s *cluster.Server, r cluster.Record, digest string) (steps, reason string, err error) {
+	m, version, err := d.former(ctx, s, r, digest)
+	if err != nil {
+		return "", "", err
+	}
+	all, err := d.revisions(ctx, s)
+	if err != nil {
+		return "", "", err
+	}
+	target := d.revisionOf(all, r, digest)
+	c, hidden, err := d.contentFor(ctx, s, m, all, target)
+	if err != nil {
+		return "", "", err
+	}
+	overrules, err := d.try(ctx, s, c, true)
+	if err != nil {
+		return "", "", scrubbed{err, hidden}
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "version: %s\n", version)
+	if target != 0 {
+		fmt.Fprintf(&out, "helm:    rollback of release %s to revision %d\n", d.release, target)
+	} else {
+		fmt.Fprintf(&out, "helm:    upgrade of release %s with the chart that is kept\n", d.release)
+	}
+	for _, o := range c.objects.Refs() {
+		fmt.Fprintf(&out, "apply:   %s\n", o)
+	}
+	for i, o := range c.hooks.Refs() {
+		fmt.Fprintf(&out, "run:     %s (%s)\n", o, c.events[i])
+	}
+	for _, old := range r.Objects {
+		if !cluster.Has(c.all().Refs(), old) {
+			fmt.Fprintf(&out, "delete:  %s\n", old)
+		}
+	}
+	reason = fmt.Sprintf("%s is kept in the namespace, and the server would take each of its %d objects", digest, len(c.objects))
+	for _, line := range overrules {
+		fmt.Fprintf(&out, "takes back: %s\n", scrub(line, hidden))
+	}
+	if n := len(overrules); n > 0 {
+		reason += fmt.Sprintf("; it takes back %d changes of somebody else", n)
+	}
+	return out.String(), reason, nil
+}
+
+// Diff implements driver.Driver: the server says what each object of the chart would be (a dry run),
+// and the answer is what differs from what is there. It needs the content of the plan's artifact.
+func (d *Driver) Diff(ctx context.Context, plan driver.Plan) (driver.Diff, error) {
+	out, err := d.diff(ctx, plan)
+	if err != nil {
+		return driver.Diff{}, fmt.Errorf("ask what would change on target %s: %w", d.Target, cluster.Told(err))
+	}
+	return out, nil
+}
+
+func (d *Driver) diff(ctx context.Context, plan driver.Plan) (driver.Diff, error) {
+	if err := errors.Join(ctx.Err(), check(plan)); err != nil {
+		return driver.Diff{}, err
+	}
+	m, err := d.material(ctx, plan)
+	if err != nil {
+		return driver.Diff{}, err
+	}
+	text, err := d.differences(ctx, m)
+	return cluster.Diff(ctx, text, err)
+}
+
+func (d *Driver) differences(ctx context.Context, m material) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	s, err := d.Open()
+	if err != nil {
+		return "", err
+	}
+	all, err := d.revisions(ctx, s)
+	if err != nil {
+		return "", err
+	}
+	c, hidden, err := d.render(ctx, s, m, len(all) > 0)
+	if err != nil {
+		return "", err
+	}
+	again, _, err := d.render(ctx, s, m, len(all) > 0)
+	if err != nil {
+		return "", err
+	}
+	if again.text != c.text {
+		return "", fmt.Errorf("the chart makes something else each time, as one that makes up passwords does: give it the values: %w", driver.ErrUnsupported)
+	}
+	for _, o := range c.hooks {
+		if err := d.tryHook(ctx, s, o); err != nil {
+			return "", scrubbed{fmt.Errorf("hook: %w", err), hidden}
+		}
+	}
+	var out strings.Builder
+	text, err := d.Differences(ctx, c.objects, cluster.Eyes{
+		Secrets: hidden, Others: true,
+		Stays: func(o *unstructured.Unstructured) bool {
+			return stays(o) || cluster.Has(c.hooks.Refs(), cluster.RefOf(o))
+		},
+	})
+	if err != nil {
+		return "", scrubbed{err, hidden}
+	}
+	// The number of all is the last line.
+	first, rest, _ := strings.Cut(text, "\n")
+	fmt.Fprintf(&out, "%s\nrelease %s\n", first, d.release)
+	for _, one := range all {
+		if one.pending() {
+			fmt.Fprintf(&out, "repair revision %d, which was left %s by a run that was lost\n", one.number, one.status)
+		}
+	}
+	for i, o := range c.hooks.Refs() {
+		fmt.Fprintf(&out, "run %s (%s)\n", o, c.events[i])
+	}
+	out.WriteString(rest)
+	return scrub(out.String(), hidden), nil
+}
