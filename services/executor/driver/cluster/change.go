@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,9 @@ type Change struct {
 	// Key and Fence are those of the call.
 	Key   driver.Key
 	Fence driver.Fence
+	// Runner tells the call from others with the same key; "" where they may be at work beside each
+	// other.
+	Runner string
 	// Back says that the call is a rollback.
 	Back bool
 	// Digest is what the target is to carry, Other what it may carry before a rollback.
@@ -62,7 +66,7 @@ func (c Change) Admit(ctx context.Context) (finished bool, err error) {
 // Begin keeps what the change may place, before it does.
 func (c Change) Begin(ctx context.Context, objects []Ref) (Record, error) {
 	return c.Update(ctx, c.Server, func(r Record) (Record, error) {
-		if err := r.Holds(c.Key, c.Fence); err != nil {
+		if err := c.has(r); err != nil {
 			return r, err
 		}
 		r.Pending = true
@@ -75,7 +79,7 @@ func (c Change) Begin(ctx context.Context, objects []Ref) (Record, error) {
 // deleted. More, which may be nil, adds what else the driver remembers.
 func (c Change) Finish(ctx context.Context, there, missing []Ref, more func(*Record)) error {
 	_, err := c.Update(ctx, c.Server, func(r Record) (Record, error) {
-		if err := r.Holds(c.Key, c.Fence); err != nil {
+		if err := c.has(r); err != nil {
 			return r, err
 		}
 		r.Pending, r.Done, r.Carries = false, true, c.Digest
@@ -95,5 +99,70 @@ func (c Change) Holds(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.Record.Holds(c.Key, c.Fence)
+	return c.has(r)
+}
+
+func (c Change) has(r Record) error {
+	if err := r.Holds(c.Key, c.Fence); err != nil {
+		return err
+	}
+	if c.Runner != "" && r.Runner != c.Runner {
+		return fmt.Errorf("key %s: another call with it is at work: %w", c.Key, driver.ErrStaleFence)
+	}
+	return nil
+}
+
+// Attend waits until no other call with the same key is at work, and says whether it has done it all by
+// then. An error wraps driver.ErrBusy where ctx ends first. Calls with other keys are not waited for:
+// they are refused.
+func (c Change) Attend(ctx context.Context) (finished bool, err error) {
+	ticker := time.NewTicker(sealEvery)
+	defer ticker.Stop()
+	var seen Record
+	var since time.Time
+	for {
+		r, err := c.Load(ctx, c.Server)
+		switch {
+		case ctx.Err() != nil && seen.Runner != "":
+			return false, fmt.Errorf("%w: another call with key %s is at work: %w", driver.ErrBusy, c.Key, context.Cause(ctx))
+		case err != nil:
+			return false, err
+		}
+		if err := r.Holds(c.Key, c.Fence); err != nil {
+			return false, err
+		}
+		switch {
+		case r.Done:
+			return true, nil
+		case r.RunnerKey != c.Key:
+			if err = c.takes(ctx, r); !errors.Is(err, errMoved) {
+				return false, err
+			}
+		case r.version != seen.version:
+			seen, since = r, time.Now()
+		case time.Since(since) >= quiet:
+			if err = c.takes(ctx, r); !errors.Is(err, errMoved) {
+				return false, err
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+}
+
+// takes makes the call the one at work, as long as the record is as it was.
+func (c Change) takes(ctx context.Context, still Record) error {
+	_, err := c.Update(ctx, c.Server, func(r Record) (Record, error) {
+		if r.Runner == c.Runner && r.RunnerKey == c.Key {
+			return r, nil // After a lost answer.
+		}
+		if r.version != still.version {
+			return r, errMoved
+		}
+		r.Runner, r.RunnerKey = c.Runner, c.Key
+		return r, nil
+	})
+	return err
 }

@@ -33,7 +33,7 @@ func (c Change) Ready(ctx context.Context) (why string, err error) {
 		}
 		var left []Ref
 		for _, r := range waiting {
-			state, message, err := c.state(ctx, r)
+			state, message, err := c.State(ctx, r)
 			switch {
 			case err != nil:
 				return why, slow(ctx, why, fmt.Errorf("%s: %w", r, err))
@@ -71,8 +71,8 @@ func slow(ctx context.Context, why string, err error) error {
 	return fmt.Errorf("%w: %s", context.Cause(ctx), why)
 }
 
-// state is what kstatus says of an object.
-func (c Change) state(ctx context.Context, r Ref) (state status.Status, message string, err error) {
+// State is what kstatus says of an object.
+func (c Change) State(ctx context.Context, r Ref) (state status.Status, message string, err error) {
 	err = Again(ctx, func() (bool, error) {
 		found, _, err := c.Live(ctx, c.Server, r)
 		if err != nil {

@@ -43,6 +43,11 @@ type Record struct {
 	// a digest in more ways than one.
 	Placed map[string]Placed `json:"placed,omitempty"`
 
+	// Runner is the one of several calls with the same key that is at work, RunnerKey their key, for
+	// drivers whose calls must not be at work beside each other.
+	Runner    string     `json:"runner,omitempty"`
+	RunnerKey driver.Key `json:"runner_key,omitempty"`
+
 	// Beat counts while somebody is at work.
 	Beat uint64 `json:"beat,omitempty"`
 

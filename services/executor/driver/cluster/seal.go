@@ -38,7 +38,7 @@ func (c Change) Beat(ctx context.Context) (stop func()) {
 			}
 			// One that is lost is made up for by the next.
 			_, _ = c.Update(ctx, c.Server, func(r Record) (Record, error) {
-				if err := r.Holds(c.Key, c.Fence); err != nil {
+				if err := c.has(r); err != nil {
 					return r, err
 				}
 				r.Beat++

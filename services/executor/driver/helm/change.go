@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	"github.com/google/uuid"
 	"helm.sh/helm/v4/pkg/action"
 	"helm.sh/helm/v4/pkg/kube"
 	"helm.sh/helm/v4/pkg/release/common"
@@ -35,6 +38,8 @@ type change struct {
 	// overrules are what somebody else has changed and a rollback takes back.
 	overrules []string
 	repaired  []string
+	// stuck are Deployments that had failed before the call.
+	stuck []cluster.Ref
 }
 
 func (d *Driver) apply(ctx context.Context, key driver.Key, f driver.Fence, plan driver.Plan) (driver.Result, error) {
@@ -59,6 +64,10 @@ func (d *Driver) apply(ctx context.Context, key driver.Key, f driver.Fence, plan
 func (d *Driver) material(ctx context.Context, plan driver.Plan) (m material, err error) {
 	if m.Chart, err = packed(ctx, plan); err != nil {
 		return m, err
+	}
+	// Before anybody is asked.
+	if _, err := load(m.Chart); err != nil {
+		return m, fmt.Errorf("artifact %s: %w", plan.Artifact.Name, err)
 	}
 	if m.Values, err = d.values.plain(plan.Parameters); err != nil {
 		return m, err
@@ -100,6 +109,16 @@ func (c *change) do(ctx context.Context, plan driver.Plan) (driver.Result, error
 	c.driver.at(PointAdmitted)
 	ctx, cancel := context.WithTimeoutCause(ctx, c.driver.timeout+grace, errSlow)
 	defer cancel()
+	// Helm at work twice for one call would be its own undoing.
+	c.Runner = uuid.NewString()
+	if finished, err = c.Attend(ctx); err != nil {
+		return driver.Result{}, err
+	}
+	if finished {
+		return driver.Result{Digest: c.Digest, Message: "carries " + c.Digest + " already", Repeated: true}, nil
+	}
+	stop := c.Beat(ctx)
+	defer stop()
 	if err := c.prepare(ctx); err != nil {
 		return driver.Result{}, err
 	}
@@ -117,14 +136,18 @@ func (c *change) do(ctx context.Context, plan driver.Plan) (driver.Result, error
 	if err != nil {
 		return driver.Result{}, err
 	}
-	stop := c.Beat(ctx)
-	defer stop()
 	c.driver.at(PointBegun)
 	g := &gate{
 		server: c.Server, hidden: c.hidden, change: &c.Change, stamp: r.Stamp(), effect: effectOf(c.Key, c.Digest, c.part),
 		known: cluster.Union(before.Objects, before.Doubtful),
 	}
 	number, err := c.run(ctx, g)
+	if err != nil && c.stuck != nil && c.freed(ctx) {
+		c.repaired = append(c.repaired, "what had failed before still looked like it, and Helm was asked again")
+		if c.history, err = c.driver.revisions(ctx, c.Server); err == nil {
+			number, err = c.run(ctx, g)
+		}
+	}
 	result := driver.Result{Output: []byte(c.told())}
 	if err != nil {
 		if stale := c.Holds(ctx); errors.Is(stale, driver.ErrStaleFence) {
@@ -168,7 +191,39 @@ func (c *change) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return scrubbed{err, c.hidden}
 	}
+	for _, o := range c.content.objects.Refs() {
+		if o.Kind != "Deployment" {
+			continue
+		}
+		if state, _, err := c.State(ctx, o); err != nil {
+			return err
+		} else if state == status.FailedStatus {
+			c.stuck = append(c.stuck, o)
+		}
+	}
 	return nil
+}
+
+// freed reports whether what had failed before the call has not failed any more: its controller tells of
+// the failure before for a moment after it has seen what is wanted now, and Helm takes that for a new one.
+func (c *change) freed(ctx context.Context) bool {
+	ticker := time.NewTicker(500 * time.Millisecond)
+	defer ticker.Stop()
+	for range 10 {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-ticker.C:
+		}
+		failed := slices.ContainsFunc(c.stuck, func(o cluster.Ref) bool {
+			state, _, err := c.State(ctx, o)
+			return err != nil || state == status.FailedStatus
+		})
+		if !failed {
+			return c.Holds(ctx) == nil
+		}
+	}
+	return false
 }
 
 // revisionOf is the number of Helm's revision that a digest was ready with; 0 where Helm has it no more,

@@ -18,6 +18,8 @@ import (
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	loader "helm.sh/helm/v4/pkg/chart/v2/loader"
 
+	"sigs.k8s.io/yaml"
+
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
@@ -69,6 +71,9 @@ func load(text []byte) (*chart.Chart, error) {
 	files, err := archive.LoadArchiveFiles(bytes.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("chart: %w: %w", driver.ErrInvalid, err)
+	}
+	if err := printable(files); err != nil {
+		return nil, err
 	}
 	c, err := loader.LoadFiles(files)
 	if err != nil {
@@ -125,11 +130,6 @@ func admissible(c *chart.Chart) error {
 	if meta.Type == "library" {
 		return fmt.Errorf("chart %s: is a library, which installs nothing: %w", meta.Name, driver.ErrUnsupported)
 	}
-	for what, text := range map[string]string{"name": meta.Name, "version": meta.Version, "appVersion": meta.AppVersion} {
-		if strings.ContainsFunc(text, unicode.IsControl) || len(text) > 250 {
-			return fmt.Errorf("chart: its %s has characters that do not print, or too many: %w", what, driver.ErrInvalid)
-		}
-	}
 	if crds := c.CRDObjects(); len(crds) > 0 {
 		return fmt.Errorf("chart %s: has kinds of its own (%s), which lie in no namespace: install them beforehand, and leave them out: %w",
 			meta.Name, crds[0].Filename, driver.ErrUnsupported)
@@ -138,6 +138,29 @@ func admissible(c *chart.Chart) error {
 		return err
 	}
 	return schemas(c)
+}
+
+// printable refuses a chart whose name is not what people see of it: Helm leaves out what does not print.
+func printable(files []*archive.BufferedFile) error {
+	for _, f := range files {
+		if f.Name != "Chart.yaml" {
+			continue
+		}
+		var says struct {
+			Name       string `json:"name"`
+			Version    string `json:"version"`
+			AppVersion string `json:"appVersion"`
+		}
+		if err := yaml.Unmarshal(f.Data, &says); err != nil {
+			return fmt.Errorf("chart: Chart.yaml: %w: %w", driver.ErrInvalid, err)
+		}
+		for what, text := range map[string]string{"name": says.Name, "version": says.Version, "appVersion": says.AppVersion} {
+			if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) || len(text) > 250 {
+				return fmt.Errorf("chart: its %s has characters that do not print, or too many: %w", what, driver.ErrInvalid)
+			}
+		}
+	}
+	return nil
 }
 
 // vendored refuses a chart that needs another which it does not bring along.

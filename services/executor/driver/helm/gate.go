@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
@@ -196,7 +197,11 @@ func (g *gate) remove(r *http.Request, of schema.GroupVersionResource, name stri
 	return g.again(r, of.Resource+" "+name, func(ctx context.Context) (*http.Request, error) {
 		found, err := objects.Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			return r, nil // The server says so.
+			// The server says so; and if somebody makes one meanwhile, it is not the one that is meant.
+			nobody := types.UID("none")
+			options.Preconditions = &metav1.Preconditions{UID: &nobody}
+			options.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"}
+			return with(r, options)
 		}
 		if err != nil {
 			return nil, err

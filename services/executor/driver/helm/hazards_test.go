@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"helm.sh/helm/v4/pkg/kube"
@@ -494,12 +495,12 @@ func TestAChartThatMakesSomethingElseEachTimeIsRefused(t *testing.T) {
 // Answers and requests that are lost change nothing of the outcome.
 func TestLostAnswersChangeNothingOfTheOutcome(t *testing.T) {
 	w := open(t)
-	n := 0
+	var writes atomic.Int64
 	d := w.driver(t, config(w.folder), helm.Options{Wrap: func(next http.RoundTripper) http.RoundTripper {
 		return roundTrip(func(r *http.Request) (*http.Response, error) {
 			answer, err := next.RoundTrip(r)
 			write := slices.Contains([]string{http.MethodPatch, http.MethodPost, http.MethodPut}, r.Method) && r.URL.Query().Get("dryRun") == ""
-			if n++; err == nil && write && n%2 == 0 {
+			if err == nil && write && writes.Add(1)%2 == 0 {
 				_ = answer.Body.Close()
 				return nil, errors.New("the answer was lost")
 			}
