@@ -2,14 +2,10 @@ package helm_test
 
 import (
 	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +15,7 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/drivertest"
 	"github.com/blackdice/shipwarden/services/executor/driver/helm"
+	"github.com/blackdice/shipwarden/services/executor/driver/helm/helmtest"
 )
 
 // files are those of a chart by their names.
@@ -30,24 +27,13 @@ func chart(t testing.TB, all files) []byte {
 	return archived(all)
 }
 
-// archived is an archive of files in the order of their names, the same each time.
+// archived is an archive of files.
 func archived(all files, more ...*tar.Header) []byte {
-	var out bytes.Buffer
-	zip := gzip.NewWriter(&out)
-	w := tar.NewWriter(zip)
-	var err error
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		err = errors.Join(err, w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(all[name]))}))
-		_, failed := w.Write([]byte(all[name]))
-		err = errors.Join(err, failed)
-	}
-	for _, h := range more {
-		err = errors.Join(err, w.WriteHeader(h))
-	}
-	if err = errors.Join(err, w.Close(), zip.Close()); err != nil {
+	text, err := helmtest.Archive(all, more...)
+	if err != nil {
 		panic(err) // A test that makes an impossible archive.
 	}
-	return out.Bytes()
+	return text
 }
 
 // with is a chart of one ConfigMap, with other files beside it or instead.

@@ -4,11 +4,6 @@ package helm_test
 
 import (
 	"archive/tar"
-	"encoding/json"
-	"io/fs"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,36 +14,8 @@ import (
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/helm"
+	"github.com/blackdice/shipwarden/services/executor/driver/helm/helmtest"
 )
-
-// podinfo is a chart that nobody here wrote, as its module has it (tools/charts pins it by its sum).
-func podinfo(t *testing.T) files {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", "github.com/stefanprodan/podinfo")
-	cmd.Dir, cmd.Env = "../../../../tools/charts", append(os.Environ(), "GOWORK=off")
-	text, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, text)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(text, &module); err != nil {
-		t.Fatal(err)
-	}
-	all := files{}
-	root := filepath.Join(module.Dir, "charts")
-	err = filepath.WalkDir(filepath.Join(root, "podinfo"), func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		all[filepath.ToSlash(strings.TrimPrefix(path, root+string(filepath.Separator)))] = string(text)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
 
 // A chart that nobody here wrote is installed, upgraded, fails, and goes back to what was ready; the
 // executor that is killed in the middle of its upgrade is followed by one that finishes.
@@ -57,7 +24,7 @@ func TestAThirdPartyChartIsInstalledUpgradedFailsAndGoesBack(t *testing.T) {
 	c := config(w.folder)
 	c.Release, c.Timeout = "podinfo", durationpb.New(20*time.Second)
 	c.Parameters = []*configv1.HelmParameter{{Parameter: "tag", Value: "image.tag"}, {Parameter: "replicas", Value: "replicaCount", Integer: true}}
-	all := podinfo(t)
+	all := helmtest.Podinfo(t)
 	version := func(n int, tag string) driver.Plan {
 		// Another archive of the same files is another version.
 		p := charted(n, archived(all, &tar.Header{Name: "podinfo/", Typeflag: tar.TypeDir, Mode: 0o755, ModTime: time.Unix(int64(n), 0)}))
