@@ -27,7 +27,7 @@ func Diff(ctx context.Context, text string, err error) (driver.Diff, error) {
 	case ctx.Err() != nil:
 		return driver.Diff{}, context.Cause(ctx)
 	case err != nil:
-		return driver.Diff{Asked: true, Failed: Told(err).Error()}, nil //nolint:nilerr // It is the answer.
+		return driver.Diff{Asked: true, Failed: Told(err).Error()}, nil
 	}
 	said := argv.Cut([]byte(text))
 	return driver.Diff{Asked: true, Text: string(said.Text), Last: said.LastLine(), LeftOut: said.Total > argv.MaxOutput}, nil

@@ -29,7 +29,7 @@ const (
 	labelSealed = "shipwarden.github.io/sealed"
 )
 
-// record is what a target remembers: the object that all who change the target compare and
+// Record is what a target remembers: the object that all who change the target compare and
 // set.
 type Record struct {
 	fence.Record
@@ -72,13 +72,15 @@ func (r Record) Stamp() string {
 	return fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %s %s", r.Fence, r.Key, r.version)))[:32]
 }
 
+// RecordName is the name of the ConfigMap that has the record.
 func (n *Namespace) RecordName() string { return Manager + "-" + n.Target }
 
+// ConfigMaps are where the record and what is kept are.
 func (n *Namespace) ConfigMaps(c *Server) (dynamic.ResourceInterface, error) {
 	return n.resource(c, "", "v1", "ConfigMap")
 }
 
-// load reads the record; the zero record where there is none.
+// Load reads the record; the zero record where there is none.
 func (n *Namespace) Load(ctx context.Context, c *Server) (Record, error) {
 	var r Record
 	err := Again(ctx, func() (bool, error) {
@@ -112,7 +114,7 @@ func decodeRecord(o *unstructured.Unstructured) (Record, error) {
 	return r, nil
 }
 
-// update replaces the record by what change makes of it, as long as nobody else has replaced
+// Update replaces the record by what change makes of it, as long as nobody else has replaced
 // it. Where that is what it is, after a lost answer for instance, nothing is written.
 func (n *Namespace) Update(ctx context.Context, c *Server, change func(Record) (Record, error)) (Record, error) {
 	var kept Record
@@ -173,7 +175,7 @@ func (n *Namespace) replace(ctx context.Context, c *Server, old, next Record) (R
 	return next, nil
 }
 
-// own is an empty ConfigMap of ours.
+// Own is an empty ConfigMap of ours.
 func (n *Namespace) Own(name string) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{}
 	o.SetAPIVersion("v1")

@@ -34,7 +34,7 @@ const (
 	LookTime = 30 * time.Second
 )
 
-// cluster is a server, and who we are there.
+// Server is a server, and who we are there.
 type Server struct {
 	// Address is its URL.
 	Address string
@@ -45,7 +45,7 @@ type Server struct {
 	kinds discovery.DiscoveryInterface
 }
 
-// open reads the kubeconfig, anew each time, so that one that was replaced counts from then
+// Open reads the kubeconfig, anew each time, so that one that was replaced counts from then
 // on. It reaches nobody.
 func (n *Namespace) Open() (*Server, error) {
 	text, err := os.ReadFile(n.kubeconfig)

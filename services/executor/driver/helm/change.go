@@ -311,7 +311,7 @@ func (c *change) run(ctx context.Context, g *gate) (number int, err error) {
 		return 0, err
 	}
 	if len(after) == 0 || after[len(after)-1].status != string(common.StatusDeployed) {
-		return 0, fmt.Errorf("Helm is through, and its history does not say so: %w", driver.ErrConflict)
+		return 0, fmt.Errorf("after Helm was through its history does not say so: %w", driver.ErrConflict)
 	}
 	return after[len(after)-1].number, nil
 }

@@ -17,7 +17,6 @@ import (
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	loader "helm.sh/helm/v4/pkg/chart/v2/loader"
-
 	"sigs.k8s.io/yaml"
 
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"

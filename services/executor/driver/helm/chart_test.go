@@ -147,10 +147,16 @@ func TestValuesThatAreNoneAreRefusedByTheirField(t *testing.T) {
 		"no map":       {&configv1.HelmDriver{ValuesFile: file("list", "- hunter2hunter2\n")}, nil, "values_file: is no map"},
 		"a key twice":  {&configv1.HelmDriver{ValuesFile: file("twice", "a: hunter2hunter2\na: b\n")}, nil, "values_file"},
 		"a large file": {&configv1.HelmDriver{ValuesFile: file("large", strings.Repeat("# x\n", 100_000))}, nil, "values_file: more than"},
-		"a number that is none": {&configv1.HelmDriver{Parameters: []*configv1.HelmParameter{{Parameter: "n", Value: "replicas", Integer: true}}},
-			map[string]string{"n": "3; rm -rf /"}, "parameter n: must be a whole number"},
-		"a path through a text": {&configv1.HelmDriver{ValuesFile: file("text", "a: b\n"), Parameters: []*configv1.HelmParameter{{Parameter: "n", Value: "a.b"}}},
-			map[string]string{"n": "x"}, "parameter n: value a.b: a is no map"},
+		"a number that is none": {
+			&configv1.HelmDriver{Parameters: []*configv1.HelmParameter{{Parameter: "n", Value: "replicas", Integer: true}}},
+			map[string]string{"n": "3; rm -rf /"},
+			"parameter n: must be a whole number",
+		},
+		"a path through a text": {
+			&configv1.HelmDriver{ValuesFile: file("text", "a: b\n"), Parameters: []*configv1.HelmParameter{{Parameter: "n", Value: "a.b"}}},
+			map[string]string{"n": "x"},
+			"parameter n: value a.b: a is no map",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := charted(1, chart(t, with(nil)))

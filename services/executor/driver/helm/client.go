@@ -93,7 +93,7 @@ func (d *Driver) revisions(ctx context.Context, s *cluster.Server) ([]revision, 
 			labels := o.GetLabels()
 			number, err := strconv.Atoi(labels["version"])
 			if err != nil {
-				return false, fmt.Errorf("Secret %s: its version %q is no number: %w", o.GetName(), labels["version"], driver.ErrConflict)
+				return false, fmt.Errorf("revision %s: its version %q is no number: %w", o.GetName(), labels["version"], driver.ErrConflict)
 			}
 			if labels[cluster.LabelTarget] != d.Target {
 				return false, fmt.Errorf("%w: release %s is there already, and its revision %d was not made by this target", driver.ErrConflict, d.release, number)

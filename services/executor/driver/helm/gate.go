@@ -234,7 +234,7 @@ func (g *gate) store(r *http.Request, of schema.GroupVersionResource, body []byt
 		return nil, fmt.Errorf("a revision of Helm: %w: %w", driver.ErrInvalid, err)
 	}
 	if !g.revision(o) {
-		return nil, fmt.Errorf("Secret %s is no revision of release %s: %w", o.GetName(), g.release, driver.ErrUnsupported)
+		return nil, fmt.Errorf("secret %s is no revision of release %s: %w", o.GetName(), g.release, driver.ErrUnsupported)
 	}
 	objects := g.At(g.server, of)
 	answer, err := g.again(r, "Secret "+o.GetName(), func(ctx context.Context) (*http.Request, error) {

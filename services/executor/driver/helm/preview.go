@@ -102,7 +102,7 @@ func (d *Driver) dryRun(ctx context.Context, s *cluster.Server, r cluster.Record
 		return out, err // Nobody knows.
 	case err != nil:
 		out.Reason = fmt.Sprintf("%s cannot be placed again: %v", plan.Previous, cluster.Told(err))
-		return out, nil //nolint:nilerr // It is the answer.
+		return out, nil
 	}
 	out.Possible, out.Steps, out.Reason = true, steps, reason
 	return out, nil

@@ -100,7 +100,7 @@ func (d *Driver) dryRun(ctx context.Context, c *cluster.Server, r cluster.Record
 		return out, err // Nobody knows.
 	case err != nil:
 		out.Reason = fmt.Sprintf("%s cannot be placed again: %v", plan.Previous, cluster.Told(err))
-		return out, nil //nolint:nilerr // It is the answer.
+		return out, nil
 	}
 	var steps strings.Builder
 	fmt.Fprintf(&steps, "version: %s\n", version)
