@@ -298,7 +298,7 @@ func (g *gate) again(r *http.Request, what string, make func(ctx context.Context
 		if err != nil {
 			return false, err
 		}
-		if answer, err = g.next.RoundTrip(request); err != nil {
+		if answer, err = g.next.RoundTrip(request); err != nil { //nolint:bodyclose // whoever asked closes it
 			return false, err
 		}
 		switch code := answer.StatusCode; {

@@ -52,7 +52,7 @@ func place(t *testing.T, d driver.Driver, n int, p, before driver.Plan) (driver.
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	p.Previous = before.Artifact.Digest
-	return d.Apply(ctx, driver.ApplyKey(fmt.Sprintf("web-%d", n), 0, 1), driver.Fence{Epoch: "e1", Sequence: uint64(10 * n)}, p)
+	return d.Apply(ctx, driver.ApplyKey(fmt.Sprintf("web-%d", n), 0, 1), driver.Fence{Epoch: "e1", Sequence: uint64(10 * n)}, p) //nolint:gosec // a small number
 }
 
 func back(t *testing.T, d driver.Driver, n int, p, before driver.Plan) (driver.Result, error) {
@@ -60,7 +60,7 @@ func back(t *testing.T, d driver.Driver, n int, p, before driver.Plan) (driver.R
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	p.Previous = before.Artifact.Digest
-	return d.Rollback(ctx, driver.RollbackKey(fmt.Sprintf("web-%d", n), 0, 1), driver.Fence{Epoch: "e1", Sequence: uint64(10*n + 5)}, p)
+	return d.Rollback(ctx, driver.RollbackKey(fmt.Sprintf("web-%d", n), 0, 1), driver.Fence{Epoch: "e1", Sequence: uint64(10*n + 5)}, p) //nolint:gosec // a small number
 }
 
 func must(t *testing.T, result driver.Result, err error) driver.Result {
