@@ -169,6 +169,15 @@ func mount(c chart, p pod, elsewhere map[string]string, dir string) error {
 	return nil
 }
 
+// kubeconfig stands for one of a cluster that somebody may read.
+const kubeconfig = `apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{name: c, context: {cluster: c, user: u}}]
+clusters: [{name: c, cluster: {server: "https://cluster.example.com"}}]
+users: [{name: u, user: {token: a secret}}]
+`
+
 // content is what a volume holds, by file name.
 func content(c chart, v volume, elsewhere map[string]string) map[string]string {
 	out := map[string]string{}
@@ -176,8 +185,11 @@ func content(c chart, v volume, elsewhere map[string]string) map[string]string {
 	case v.Secret != nil:
 		for _, item := range v.Secret.Items {
 			out[item.Path] = "a secret\n"
-			if item.Path == "ca.crt" {
+			switch {
+			case item.Path == "ca.crt":
 				out[item.Path] = authority()
+			case strings.HasPrefix(v.Name, "cluster-"):
+				out[item.Path] = kubeconfig
 			}
 		}
 	case v.ConfigMap != nil:

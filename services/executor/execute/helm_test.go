@@ -40,7 +40,7 @@ func TestAThirdPartyChartGoesThroughARelease(t *testing.T) {
 	}
 	e := w.Executor(t, "one", nil)
 	r := shown(t, w, e, func(r *releasev1.Request) {
-		a := r.Artifacts[0]
+		a := r.GetArtifacts()[0]
 		a.Kind, a.Location, a.Digest = releasev1.ArtifactKind_ARTIFACT_KIND_HELM_CHART, "podinfo.tgz", fmt.Sprintf("sha256:%x", sha256.Sum256(chart))
 	})
 	p := r.State(t).Preview("eu1")

@@ -97,12 +97,12 @@ func TestTheImagesThatMayRunAreThoseOfWhatIsLookedAt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := verify.Rejudge(index, looked, samples, nil, v)
+			again, err := verify.Rejudge(index, looked, samples, nil, nil, v)
 			if err != nil || !proto.Equal(verification(again), v) {
 				t.Errorf("derived again: %v, %v, on record is %v", verification(again), err, v)
 			}
 			forged := strings.ReplaceAll(string(samples), fmt.Sprintf("approved_images\":[%q", newer), fmt.Sprintf("approved_images\":[%q", older))
-			if _, err := verify.Rejudge(index, looked, []byte(forged), nil, v); test.phase == procedure.PhaseVerify && err == nil {
+			if _, err := verify.Rejudge(index, looked, []byte(forged), nil, nil, v); test.phase == procedure.PhaseVerify && err == nil {
 				t.Error("images that were not approved are taken for those of the release")
 			}
 		})

@@ -93,6 +93,14 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- end -}}
 {{- $_ := set $out "metric_sources" $sources -}}
 {{- end -}}
+{{- with $v.kubernetesClusters -}}
+{{- $clusters := list -}}
+{{- range $i, $c := . -}}
+{{- $clusters = append $clusters (dict "name" $c.name "kubeconfig_file" (printf "%s/cluster-%d/%s" $secrets $i $c.key)) -}}
+{{- end -}}
+{{- $_ := set $out "kubernetes_clusters" $clusters -}}
+{{- end -}}
+{{- with $v.reconcileEvery }}{{ $_ := set $out "reconcile_every" . }}{{ end -}}
 {{- if eq .service "executor" }}{{ $_ := set $out "state_folder" (ternary "/var/lib/shipwarden/state/.witness" "/var/lib/shipwarden/seen" (ne $v.stateClaim "")) }}{{ end -}}
 {{- if $v.artifactsClaim }}{{ $_ := set $out "artifact_folder" "/var/lib/shipwarden/artifacts" }}{{ end -}}
 {{- with $v.targets }}{{ $_ := set $out "targets" . }}{{ end -}}

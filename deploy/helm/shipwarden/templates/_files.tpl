@@ -59,6 +59,9 @@ group alone: the services refuse a secret that everyone on the machine may read.
 {{- $out = append $out (dict "name" (printf "metrics-%d" $i) "secret" $s.existingSecret "keys" (uniq $keys)) -}}
 {{- end -}}
 {{- end -}}
+{{- range $i, $c := $v.kubernetesClusters -}}
+{{- $out = append $out (dict "name" (printf "cluster-%d" $i) "secret" $c.existingSecret "keys" (list $c.key)) -}}
+{{- end -}}
 {{- range $i, $r := $v.registries -}}
 {{- if $r.existingSecret }}{{ $out = append $out (dict "name" (printf "registry-%d" $i) "secret" $r.existingSecret "keys" (list $r.key)) }}{{ end -}}
 {{- end -}}

@@ -121,8 +121,7 @@ func TestAnInspectionDuringAChangeSaysNothing(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	var asked error
-	var d *kubernetes.Driver
-	d = w.driver(t, kubernetes.Options{At: func(point string) {
+	d := w.driver(t, kubernetes.Options{At: func(point string) {
 		if point == kubernetes.PointPartly && asked == nil {
 			_, asked = w.driver(t, kubernetes.Options{}).Inspect(t.Context())
 		}

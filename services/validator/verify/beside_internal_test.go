@@ -1,0 +1,28 @@
+package verify
+
+import (
+	"testing"
+
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+)
+
+// TestAControlOfSecurityIsNotLookedForElsewhere: the images of others are not those of the
+// release, and a hole that others have as well is no reason to leave this one open.
+func TestAControlOfSecurityIsNotLookedForElsewhere(t *testing.T) {
+	healthy := &releasev1.Check{Name: "healthy", Probe: &releasev1.Check_Http{Http: &releasev1.HttpProbe{Path: "/healthz"}}}
+	images := &releasev1.Check{Name: "security.image_digests", Probe: &releasev1.Check_KubernetesSecurity{KubernetesSecurity: &releasev1.KubernetesSecurityProbe{}}}
+	failed := func(names ...string) *releasev1.Verification {
+		v := &releasev1.Verification{}
+		for _, name := range names {
+			v.Results = append(v.Results, &releasev1.CheckResult{Check: name, Target: "eu1", Verdict: releasev1.CheckResult_VERDICT_FAIL})
+		}
+		return v
+	}
+	all := []*releasev1.Check{healthy, images}
+	if got := besideChecks(all, failed("healthy")); len(got) != 1 || got[0].GetName() != "healthy" {
+		t.Errorf("looked for elsewhere is %v", got)
+	}
+	if got := besideChecks(all, failed("healthy", "security.image_digests")); got != nil {
+		t.Errorf("looked for elsewhere is %v", got)
+	}
+}
