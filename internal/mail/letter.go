@@ -8,6 +8,7 @@ import (
 	"mime"
 	"mime/quotedprintable"
 	"net/mail"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -45,7 +46,7 @@ func (l Letter) Bytes() ([]byte, error) {
 	head("To", phrase(l.To)+":;")
 	head("Date", l.Time.UTC().Format(time.RFC1123Z))
 	head("Message-ID", MessageID(l.Key))
-	head("Subject", mime.QEncoding.Encode("utf-8", Line(l.Subject, maxSubject)))
+	head("Subject", subject(l.Subject))
 	for _, h := range l.Header {
 		head(h[0], h[1])
 	}
@@ -62,6 +63,27 @@ func (l Letter) Bytes() ([]byte, error) {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// subject is a subject as it stands in a header. What had to be encoded is words of at most 75
+// bytes, each in a line of its own: in one line they may be more than a relay takes (998 bytes
+// by RFC 5322), which some hundred characters of three bytes are. What looks like such a word
+// is encoded as well: people would be shown what it stands for, and that was never looked at.
+func subject(text string) string {
+	line := Line(text, maxSubject)
+	encoded := mime.QEncoding.Encode("utf-8", line)
+	if encoded == line && strings.Contains(line, "=?") {
+		var words []string
+		for part := range slices.Chunk([]byte(line), 20) {
+			word := "=?utf-8?q?"
+			for _, b := range part {
+				word += fmt.Sprintf("=%02X", b)
+			}
+			words = append(words, word+"?=")
+		}
+		encoded = strings.Join(words, " ")
+	}
+	return strings.ReplaceAll(encoded, "?= =?", "?=\r\n =?")
 }
 
 // phrase is a name as it stands in a header: as it is where it is a word of letters, digits

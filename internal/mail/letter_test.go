@@ -27,6 +27,8 @@ func FuzzLetter(f *testing.F) {
 	shaketest.Add(f, "Größe\r\nBcc: eve@evil.example", "line\r\n.\r\nMAIL FROM:<eve@evil.example>\n")
 	shaketest.Add(f, "a\u2028b\u0085c", strings.Repeat("x", 3000))
 	shaketest.Add(f, "\x00\xff\u202e", "\n.\n")
+	shaketest.Add(f, strings.Repeat("発売", 200), "")
+	shaketest.Add(f, "a?= =?utf-8?q?b?= =?c", "")
 	f.Fuzz(func(t *testing.T, subject, text string) {
 		raw, err := letter(subject, text).Bytes()
 		if err != nil {
@@ -40,7 +42,7 @@ func FuzzLetter(f *testing.F) {
 			t.Errorf("header %v", got.Header)
 		}
 		shown, err := new(mime.WordDecoder).DecodeHeader(got.Header.Get("Subject"))
-		if err != nil || strings.ContainsAny(shown, "\r\n") || utf8.RuneCountInString(shown) > 257 {
+		if err != nil || shown != mail.Line(subject, 256) || strings.ContainsAny(shown, "\r\n") || utf8.RuneCountInString(shown) > 257 {
 			t.Errorf("subject %q, %v", shown, err)
 		}
 		for l := range strings.SplitSeq(string(raw), "\r\n") {
