@@ -31,6 +31,9 @@ var (
 	ErrProposalExpired = errors.New("the time of the proposal is over")
 	// ErrApprovalsMissing says that not enough people approve the proposal now.
 	ErrApprovalsMissing = errors.New("approvals of the proposal are missing")
+	// ErrNotCompared says that nobody knows what the document would have changed of past
+	// releases, which the document in effect demands to know.
+	ErrNotCompared = errors.New("it is not compared with past releases as the document in effect demands")
 	// ErrTooManyProposals says that others have to be decided first.
 	ErrTooManyProposals = errors.New("too many proposals are open")
 	// ErrProposedAlready says that this document is proposed already.

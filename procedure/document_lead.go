@@ -48,6 +48,8 @@ func leadProposed(s *releasev1.ProcedureStanding, actor *releasev1.Actor, p *rel
 		return fmt.Errorf("%w: its number is not the next one", ErrInvalidTransition)
 	case p.GetQuorum().GetGroup() == "" || p.GetQuorum().GetCount() == 0 || len(p.GetApprovals()) > 0:
 		return fmt.Errorf("%w: it does not wait for anybody's approval", ErrInvalidTransition)
+	case !compares(p.GetComparison()):
+		return fmt.Errorf("%w: what it says of past releases does not add up", ErrInvalidTransition)
 	case !near(p.GetProposed(), at):
 		return ErrClockSkew
 	case !at.Before(p.GetExpires().AsTime()):
@@ -194,6 +196,8 @@ func approved(s *releasev1.ProcedureStanding, actor *releasev1.Actor, d *release
 		return ErrNotHuman
 	case actor.GetId() != p.GetProposer() && !slices.Contains(actor.GetGroups(), p.GetQuorum().GetGroup()):
 		return fmt.Errorf("%w: %s neither proposed it nor is in %s", ErrNotApprover, actor.GetId(), p.GetQuorum().GetGroup())
+	case p.GetComparison().GetUnknown() > 0:
+		return fmt.Errorf("%w: nothing is known of %d of %d", ErrNotCompared, p.GetComparison().GetUnknown(), p.GetComparison().GetReleases())
 	case missing > 0:
 		return fmt.Errorf("%w: %d of %s", ErrApprovalsMissing, missing, p.GetQuorum().GetGroup())
 	case d.GetVersion() != p.GetVersion() || d.GetAdministrative() != 0 || d.GetDebt() != nil:
@@ -211,6 +215,12 @@ func approved(s *releasev1.ProcedureStanding, actor *releasev1.Actor, d *release
 		return fmt.Errorf("%w: too few are named", ErrApprovalsMissing)
 	}
 	return nil
+}
+
+// compares reports whether a comparison with past releases is none, or one that can be.
+func compares(c *releasev1.ProcedureComparison) bool {
+	return c == nil || c.GetLast() > 0 && c.GetReleases() <= c.GetLast() && c.GetDigest() != "" &&
+		c.GetChanged() <= c.GetReleases() && c.GetUnknown() <= c.GetReleases()-c.GetChanged()
 }
 
 // voided are the numbers of all proposals but one.

@@ -170,12 +170,19 @@ func (l *library) decide(words []string) (*releasev1.Event, error) {
 		return &releasev1.Event{Data: &releasev1.Event_ProcedureActivated{ProcedureActivated: &releasev1.ProcedureActivated{
 			Version: words[2], Digest: digestOf(words[2]),
 		}}}, nil
-	case "propose": // propose WHO VERSION [widens WHOM]
+	case "propose": // propose WHO VERSION [widens WHOM | compared LAST RELEASES CHANGED UNKNOWN]
 		p := &releasev1.ProcedureProposal{
 			Version: words[2], Digest: digestOf(words[2]), Reason: "because", Expires: timestamppb.New(l.now.Add(72 * time.Hour)),
 			Quorum: &releasev1.QuorumRule{Group: "change-board", Count: 2},
 		}
-		if len(words) > 4 {
+		switch {
+		case len(words) > 7 && words[3] == "compared":
+			c := &releasev1.ProcedureComparison{Digest: digestOf("the comparison")}
+			if _, err := fmt.Sscan(strings.Join(words[4:], " "), &c.Last, &c.Releases, &c.Changed, &c.Unknown); err != nil {
+				return nil, unclearf("%s are no numbers", words[4:])
+			}
+			p.Comparison = c
+		case len(words) > 4:
 			p.Widened = strings.Split(words[4], ",")
 		}
 		return procedure.DecideProposed(l.doc, who, p, l.now)

@@ -45,6 +45,18 @@ func cannedAssessment() *approvalv1.Assessment {
 	}
 }
 
+// cannedComparison is what the approval service found when proposal 8 was made.
+func cannedComparison() *approvalv1.Comparison {
+	return &approvalv1.Comparison{
+		Total: &releasev1.ProcedureComparison{Last: 50, Releases: 50, Changed: 33, Unknown: 1, Digest: documentDigest},
+		Steps: []*approvalv1.StepChange{{Step: "3", Releases: 33}, {Step: "A", Releases: 4}},
+		Differences: []*approvalv1.Difference{{Release: "shop-k7q2", Answers: []*approvalv1.ChangedAnswer{
+			{Step: "3", Sequence: 17, Event: "risk_cleared", Before: "approvals: 2 of qa", After: "approvals: 3 of qa\x1b[2J"},
+		}}},
+		Unknown: []*approvalv1.Incomparable{{Release: "shop-old", Reason: "what it was judged by is not there any more"}}, Cut: true, Sequence: 40,
+	}
+}
+
 // comparedDocument is the document of proposal 8; under the digest of the others the archive
 // has something else.
 const comparedDocument = "id: PROC-DEPLOY-001\n"
@@ -89,6 +101,7 @@ func (p procedures) GetProposal(_ context.Context, r *approvalv1.GetProposalRequ
 	}
 	out := &approvalv1.GetProposalResponse{Proposal: canned(r.GetNumber()), Assessment: cannedAssessment(), Missing: 1, MayApprove: r.GetNumber() == 7}
 	if !out.GetMayApprove() {
+		out.Assessment.Comparison = cannedComparison()
 		out.MayNotReason = "nobody approves their own proposal"
 	}
 	return out, nil

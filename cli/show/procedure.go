@@ -99,6 +99,7 @@ func (p *page) assessment(a *approvalv1.Assessment, proposer string) {
 		t.Add(l)
 	}
 	p.table("What it demands less of", t)
+	p.comparison(a.GetComparison())
 	p.prose("Difference", a.GetDiff())
 	if a.GetDiffCut() {
 		p.line("The difference is longer than this: compare the documents themselves.")

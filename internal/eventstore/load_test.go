@@ -3,6 +3,7 @@ package eventstore_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,6 +177,47 @@ func TestTheNewestRequestIsThatOfWhicheverRelease(t *testing.T) {
 		if _, found, err := s.NewestRequest(t.Context()); found || err != nil {
 			t.Errorf("behind a foreign message: %t, %v", found, err)
 		}
+	})
+}
+
+// TestTheNewestReleasesAreFoundFarBack: the newest first, each once, and none of what does not
+// count.
+func TestTheNewestReleasesAreFoundFarBack(t *testing.T) {
+	t.Parallel()
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		eventstoretest.Provision(t, n)
+		s := eventstoretest.Store(n, procedure.ServiceApproval)
+		want := func(most int, newest uint64, ids ...string) {
+			t.Helper()
+			got, at, err := s.NewestReleases(t.Context(), most)
+			if err != nil || !slices.Equal(got, ids) || at != newest {
+				t.Errorf("%d: %v at %d, want %v at %d: %v", most, got, at, ids, newest, err)
+			}
+		}
+		want(3, 0)
+		request := func(release string) {
+			t.Helper()
+			first := &releasev1.Event{ProcedureDigest: "sha256:" + release, Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{}}}
+			if _, err := s.Append(t.Context(), eventstore.Draft{Aggregate: "rel." + release, Event: first}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		request("a")
+		request("b")
+		for i := range 300 { // further back than the first look
+			if _, err := s.Append(t.Context(), following(load(t, s, "rel.a"), fmt.Sprint(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		request("c")
+		if _, err := n.JetStream().Publish(t.Context(), "rel.d.approval.requested", nil); err != nil {
+			t.Fatal(err)
+		}
+		want(0, 0)
+		want(1, 303, "c")
+		want(2, 303, "c", "b")
+		want(3, 303, "c", "b", "a")
+		want(1000, 303, "c", "b", "a")
 	})
 }
 

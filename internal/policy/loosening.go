@@ -236,6 +236,7 @@ var loosening = map[protoreflect.FullName]struct {
 	"shipwarden.policy.v1.ChangeControl.approvals":              {is: within},
 	"shipwarden.policy.v1.ChangeControl.approval_valid":         {is: more},
 	"shipwarden.policy.v1.ChangeControl.proposal_valid":         {is: more},
+	"shipwarden.policy.v1.ChangeControl.compare_last":           {is: fewer},
 	"shipwarden.policy.v1.ChangeRecordRule.name":                {never, "by it one is known again"},
 	"shipwarden.policy.v1.ChangeRecordRule.connector":           {is: whatever},
 	"shipwarden.policy.v1.ChangeRecordRule.system":              {is: whatever},

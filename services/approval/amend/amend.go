@@ -17,6 +17,7 @@ package amend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -28,16 +29,19 @@ import (
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/authorize"
+	"github.com/blackdice/shipwarden/services/approval/whatif"
 )
 
 // Store reads and appends the history of the document.
 type Store interface {
-	standing.Reader
 	Append(ctx context.Context, drafts ...eventstore.Draft) ([]eventstore.Stored, error)
 	// Procedures returns the ids that ever had a document in effect, as in subjects.
 	Procedures(ctx context.Context) ([]string, error)
-	// Load reads the history of the document.
-	Load(ctx context.Context, aggregate string) (eventstore.History, error)
+	// Load and Beginning read histories: that of the document, and those of releases.
+	whatif.Store
+	// NewestReleases returns the ids of so many releases, newest first, and the sequence of the
+	// first one's request.
+	NewestReleases(ctx context.Context, most int) (ids []string, newest uint64, err error)
 	// NewestRequest is the newest request of a release on record.
 	NewestRequest(ctx context.Context) (procedure.Entry, bool, error)
 }
@@ -70,10 +74,14 @@ type Config struct {
 type Server struct {
 	approvalv1.UnimplementedProcedureServiceServer
 	Config
+	// comparing has a place for each comparison that is made.
+	comparing chan struct{}
 }
 
 // NewServer returns the service.
-func NewServer(c Config) *Server { return &Server{Config: c} }
+func NewServer(c Config) *Server {
+	return &Server{Config: c, comparing: make(chan struct{}, comparesAtOnce)}
+}
 
 // desk is one call's view: what is in effect, and the person who calls, as the document
 // in effect knows them.
@@ -116,6 +124,9 @@ func (s *Server) decide(ctx context.Context, what func(desk) (*releasev1.Event, 
 			return nil, toStatus(ctx, err)
 		}
 		event, err := what(d)
+		if errors.Is(err, errAgain) {
+			continue
+		}
 		if err != nil || event == nil {
 			return nil, toStatus(ctx, err)
 		}
@@ -207,6 +218,11 @@ func (s *Server) ActivateProposal(ctx context.Context, r *approvalv1.ActivatePro
 		if d.active.Digest == r.GetDigest() {
 			out.Version, out.Digest = d.active.Version, d.active.Digest
 			return nil, nil
+		}
+		// Whoever proposed it may have been served by a program that knew of no such demand.
+		demanded := d.index.Document().GetChangeControl().GetCompareLast()
+		if p := d.active.Document.Proposal(r.GetNumber()); p != nil && p.GetComparison().GetLast() < demanded {
+			return nil, fmt.Errorf("%w: with none, and %d are demanded", procedure.ErrNotCompared, demanded)
 		}
 		return procedure.DecideProposalActivated(d.active.Document, d.person, r.GetNumber(), r.GetDigest(), d.now)
 	})

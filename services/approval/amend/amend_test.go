@@ -555,7 +555,7 @@ func TestTheMostProposalsFit(t *testing.T) {
 			d.People = append(d.People, &policyv1.Person{Id: id, Name: id})
 			d.Groups[1].Members = append(d.Groups[1].Members, id)
 		}
-		d.ChangeControl.Approvals.Count = 16
+		d.ChangeControl.Approvals.Count, d.ChangeControl.CompareLast = 16, 1000
 	})
 	many := func(d *policyv1.Procedure) {
 		for _, id := range names(32) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/policy"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
@@ -37,16 +38,16 @@ func assess(before, after *policy.Index, was, is []byte) *approvalv1.Assessment 
 	return a
 }
 
-// write is the assessment as evidence: the same bytes for the same assessment. The
+// write is an assessment or a comparison as evidence: the same bytes for the same one. The
 // library's own form varies its spaces on purpose.
-func write(a *approvalv1.Assessment) ([]byte, error) {
+func write(a proto.Message) ([]byte, error) {
 	loose, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(a)
 	if err != nil {
-		return nil, fmt.Errorf("write the assessment: %w", err)
+		return nil, fmt.Errorf("write %s: %w", a.ProtoReflect().Descriptor().Name(), err)
 	}
 	var out bytes.Buffer
 	if err := json.Indent(&out, compact(loose), "", "  "); err != nil {
-		return nil, fmt.Errorf("write the assessment: %w", err)
+		return nil, fmt.Errorf("write %s: %w", a.ProtoReflect().Descriptor().Name(), err)
 	}
 	out.WriteByte('\n')
 	return out.Bytes(), nil

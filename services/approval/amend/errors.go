@@ -61,6 +61,7 @@ var reasons = []struct {
 	{procedure.ErrTooManyProposals, codes.ResourceExhausted, "TOO_MANY_PROPOSALS", ""},
 	{procedure.ErrProposalExpired, codes.FailedPrecondition, "PROPOSAL_EXPIRED", ""},
 	{procedure.ErrApprovalsMissing, codes.FailedPrecondition, "APPROVALS_MISSING", ""},
+	{procedure.ErrNotCompared, codes.FailedPrecondition, "NOT_COMPARED", ""},
 	{procedure.ErrNoDebt, codes.NotFound, "NO_REVIEW_OWED", ""},
 	{procedure.ErrOtherDebt, codes.Aborted, "OTHER_DOCUMENT_OWED", ""},
 	{procedure.ErrOwnActivation, codes.PermissionDenied, "OWN_ACTIVATION", ""},

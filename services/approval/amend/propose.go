@@ -35,9 +35,10 @@ func (s *Server) Propose(ctx context.Context, r *approvalv1.ProposeRequest) (*ap
 	if err != nil {
 		return nil, err
 	}
-	out := &approvalv1.ProposeResponse{Warnings: s.warnings(doc)}
+	out, past := &approvalv1.ProposeResponse{}, &comparison{}
 	event, err := s.decide(ctx, func(d desk) (*releasev1.Event, error) {
-		p, err := s.proposal(ctx, d, r, doc, out)
+		out.Warnings = s.warnings(doc)
+		p, err := s.proposal(ctx, d, r, doc, out, past)
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +47,7 @@ func (s *Server) Propose(ctx context.Context, r *approvalv1.ProposeRequest) (*ap
 			return nil, err
 		}
 		// Evidence first: the event names what is there.
-		return event, s.keep(ctx, r, doc, out.GetAssessment())
+		return event, s.keep(ctx, r, doc, out.GetAssessment(), past.whole)
 	})
 	if event != nil {
 		out.Proposal = event.GetProcedureProposed().GetProposal()
@@ -82,8 +83,9 @@ func read(r *approvalv1.ProposeRequest, now time.Time) (*policyv1.Procedure, err
 }
 
 // proposal is what is proposed, by the document in effect; the response gets the
-// assessment.
-func (s *Server) proposal(ctx context.Context, d desk, r *approvalv1.ProposeRequest, doc *policyv1.Procedure, out *approvalv1.ProposeResponse) (*releasev1.ProcedureProposal, error) {
+// assessment. What it would have changed in the past is found out once for each document in
+// effect, and then errAgain is returned: the time and the standing of before it are old.
+func (s *Server) proposal(ctx context.Context, d desk, r *approvalv1.ProposeRequest, doc *policyv1.Procedure, out *approvalv1.ProposeResponse, past *comparison) (*releasev1.ProcedureProposal, error) {
 	now := d.index.Document()
 	control, digest := now.GetChangeControl(), policy.Digest(r.GetDocument())
 	switch {
@@ -112,14 +114,29 @@ func (s *Server) proposal(ctx context.Context, d desk, r *approvalv1.ProposeRequ
 		return nil, fmt.Errorf("read the document in effect: %w", err)
 	}
 	out.Assessment = assess(d.index, after, before, r.GetDocument())
+	switch {
+	case control.GetCompareLast() == 0:
+		*past = comparison{}
+	case past.base != d.active.Digest:
+		if *past, err = s.compareLast(ctx, d, r, after); err == nil {
+			err = errAgain
+		}
+		return nil, err
+	}
+	out.Assessment.Comparison = past.short
+	total := past.short.GetTotal()
+	if total.GetUnknown() > 0 {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("%d of %d past releases cannot be compared: approvals do not put it into effect; mend what is missing, withdraw it and propose it again", total.GetUnknown(), total.GetReleases()))
+	}
 	content, err := write(out.GetAssessment())
 	if err != nil {
 		return nil, err
 	}
 	p := &releasev1.ProcedureProposal{
 		Version: doc.GetVersion(), Digest: digest, Reason: r.GetReason(), AssessmentDigest: evidence.Digest(content),
-		Expires: timestamppb.New(d.now.Add(control.GetProposalValid().AsDuration())),
-		Quorum:  &releasev1.QuorumRule{Group: control.GetApprovals().GetGroup(), Count: control.GetApprovals().GetCount()},
+		Expires:    timestamppb.New(d.now.Add(control.GetProposalValid().AsDuration())),
+		Quorum:     &releasev1.QuorumRule{Group: control.GetApprovals().GetGroup(), Count: control.GetApprovals().GetCount()},
+		Comparison: total,
 	}
 	if r.GetDryRun() && p.GetReason() == "" {
 		p.Reason = "dry run"
@@ -157,7 +174,12 @@ func (s *Server) trusts(ctx context.Context, r *approvalv1.ProposeRequest, doc *
 }
 
 // keep stores the document, the trusted root and what was made of them.
-func (s *Server) keep(ctx context.Context, r *approvalv1.ProposeRequest, doc *policyv1.Procedure, assessment *approvalv1.Assessment) error {
+func (s *Server) keep(ctx context.Context, r *approvalv1.ProposeRequest, doc *policyv1.Procedure, assessment *approvalv1.Assessment, past []byte) error {
+	if past != nil {
+		if _, err := s.Evidence.Put(ctx, "application/json", "comparison of procedure "+doc.GetVersion(), past); err != nil {
+			return fmt.Errorf("store the comparison: %w", err)
+		}
+	}
 	return keep(ctx, s.Evidence, doc.GetVersion(), r.GetDocument(), r.GetTrustedRoot(), assessment)
 }
 

@@ -27,7 +27,8 @@ var ErrUnknownRelease = errors.New("there is no such release")
 // it, and not what has changed in the world. Behind a decision that would have ended the
 // release nothing is compared.
 func (d *Desk) Compare(ctx context.Context, other *policy.Index, release string) ([]*approvalv1.ChangedAnswer, error) {
-	h, err := d.store.Load(ctx, procedure.Aggregate(release))
+	// What somebody wrote behind its steps until nobody reads it any more hides none of them.
+	h, err := d.store.Beginning(ctx, procedure.Aggregate(release))
 	if err != nil {
 		return nil, err
 	}

@@ -177,7 +177,10 @@ type Assessment struct {
 	// Whose own rights it widens.
 	Widened []*Widening `protobuf:"bytes,5,rep,name=widened,proto3" json:"widened,omitempty"`
 	// What it demands less of, whoever asks.
-	Loosened      []string `protobuf:"bytes,6,rep,name=loosened,proto3" json:"loosened,omitempty"`
+	Loosened []string `protobuf:"bytes,6,rep,name=loosened,proto3" json:"loosened,omitempty"`
+	// What it would have changed of past releases, where the document in effect demands to
+	// know that.
+	Comparison    *Comparison `protobuf:"bytes,7,opt,name=comparison,proto3" json:"comparison,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -254,6 +257,214 @@ func (x *Assessment) GetLoosened() []string {
 	return nil
 }
 
+func (x *Assessment) GetComparison() *Comparison {
+	if x != nil {
+		return x.Comparison
+	}
+	return nil
+}
+
+// Comparison is what a proposed document would have changed of the newest releases on record
+// when it was proposed. In an assessment it is cut; the whole of it is evidence as well.
+type Comparison struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many there are of what.
+	Total *v1.ProcedureComparison `protobuf:"bytes,1,opt,name=total,proto3" json:"total,omitempty"`
+	// In how many releases which step would have been answered otherwise, in the order of the
+	// steps.
+	Steps []*StepChange `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
+	// Those that would have been answered otherwise, newest first.
+	Differences []*Difference `protobuf:"bytes,3,rep,name=differences,proto3" json:"differences,omitempty"`
+	// Those that could not be compared, newest first.
+	Unknown []*Incomparable `protobuf:"bytes,4,rep,name=unknown,proto3" json:"unknown,omitempty"`
+	// Whether there is more than is said here.
+	Cut bool `protobuf:"varint,5,opt,name=cut,proto3" json:"cut,omitempty"`
+	// Sequence of the newest request that was looked at; 0 where there is none.
+	Sequence      uint64 `protobuf:"varint,6,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Comparison) Reset() {
+	*x = Comparison{}
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Comparison) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Comparison) ProtoMessage() {}
+
+func (x *Comparison) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
+func (*Comparison) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Comparison) GetTotal() *v1.ProcedureComparison {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *Comparison) GetSteps() []*StepChange {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *Comparison) GetDifferences() []*Difference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+func (x *Comparison) GetUnknown() []*Incomparable {
+	if x != nil {
+		return x.Unknown
+	}
+	return nil
+}
+
+func (x *Comparison) GetCut() bool {
+	if x != nil {
+		return x.Cut
+	}
+	return false
+}
+
+func (x *Comparison) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+// StepChange is in how many releases a step would have been answered otherwise.
+type StepChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step's number.
+	Step          string `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	Releases      uint32 `protobuf:"varint,2,opt,name=releases,proto3" json:"releases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StepChange) Reset() {
+	*x = StepChange{}
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StepChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StepChange) ProtoMessage() {}
+
+func (x *StepChange) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StepChange.ProtoReflect.Descriptor instead.
+func (*StepChange) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *StepChange) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *StepChange) GetReleases() uint32 {
+	if x != nil {
+		return x.Releases
+	}
+	return 0
+}
+
+// Incomparable is a release of which nobody can say how it would have been answered.
+type Incomparable struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Why not.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Incomparable) Reset() {
+	*x = Incomparable{}
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Incomparable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Incomparable) ProtoMessage() {}
+
+func (x *Incomparable) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Incomparable.ProtoReflect.Descriptor instead.
+func (*Incomparable) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Incomparable) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *Incomparable) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type ProposeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The document, YAML.
@@ -275,7 +486,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -287,7 +498,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -300,7 +511,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ProposeRequest) GetDocument() []byte {
@@ -358,7 +569,7 @@ type ProposeResponse struct {
 
 func (x *ProposeResponse) Reset() {
 	*x = ProposeResponse{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -370,7 +581,7 @@ func (x *ProposeResponse) String() string {
 func (*ProposeResponse) ProtoMessage() {}
 
 func (x *ProposeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -383,7 +594,7 @@ func (x *ProposeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeResponse.ProtoReflect.Descriptor instead.
 func (*ProposeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ProposeResponse) GetProposal() *v1.ProcedureProposal {
@@ -416,7 +627,7 @@ type GetProposalRequest struct {
 
 func (x *GetProposalRequest) Reset() {
 	*x = GetProposalRequest{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +639,7 @@ func (x *GetProposalRequest) String() string {
 func (*GetProposalRequest) ProtoMessage() {}
 
 func (x *GetProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +652,7 @@ func (x *GetProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProposalRequest.ProtoReflect.Descriptor instead.
 func (*GetProposalRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetProposalRequest) GetNumber() uint32 {
@@ -469,7 +680,7 @@ type GetProposalResponse struct {
 
 func (x *GetProposalResponse) Reset() {
 	*x = GetProposalResponse{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +692,7 @@ func (x *GetProposalResponse) String() string {
 func (*GetProposalResponse) ProtoMessage() {}
 
 func (x *GetProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +705,7 @@ func (x *GetProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProposalResponse.ProtoReflect.Descriptor instead.
 func (*GetProposalResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetProposalResponse) GetProposal() *v1.ProcedureProposal {
@@ -558,7 +769,7 @@ type ApproveProposalRequest struct {
 
 func (x *ApproveProposalRequest) Reset() {
 	*x = ApproveProposalRequest{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -570,7 +781,7 @@ func (x *ApproveProposalRequest) String() string {
 func (*ApproveProposalRequest) ProtoMessage() {}
 
 func (x *ApproveProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -583,7 +794,7 @@ func (x *ApproveProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveProposalRequest.ProtoReflect.Descriptor instead.
 func (*ApproveProposalRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ApproveProposalRequest) GetNumber() uint32 {
@@ -617,7 +828,7 @@ type ApproveProposalResponse struct {
 
 func (x *ApproveProposalResponse) Reset() {
 	*x = ApproveProposalResponse{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -629,7 +840,7 @@ func (x *ApproveProposalResponse) String() string {
 func (*ApproveProposalResponse) ProtoMessage() {}
 
 func (x *ApproveProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -642,7 +853,7 @@ func (x *ApproveProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveProposalResponse.ProtoReflect.Descriptor instead.
 func (*ApproveProposalResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ApproveProposalResponse) GetMissing() uint32 {
@@ -662,7 +873,7 @@ type RejectProposalRequest struct {
 
 func (x *RejectProposalRequest) Reset() {
 	*x = RejectProposalRequest{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -674,7 +885,7 @@ func (x *RejectProposalRequest) String() string {
 func (*RejectProposalRequest) ProtoMessage() {}
 
 func (x *RejectProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -687,7 +898,7 @@ func (x *RejectProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectProposalRequest.ProtoReflect.Descriptor instead.
 func (*RejectProposalRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RejectProposalRequest) GetNumber() uint32 {
@@ -712,7 +923,7 @@ type RejectProposalResponse struct {
 
 func (x *RejectProposalResponse) Reset() {
 	*x = RejectProposalResponse{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +935,7 @@ func (x *RejectProposalResponse) String() string {
 func (*RejectProposalResponse) ProtoMessage() {}
 
 func (x *RejectProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +948,7 @@ func (x *RejectProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectProposalResponse.ProtoReflect.Descriptor instead.
 func (*RejectProposalResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 type WithdrawProposalRequest struct {
@@ -750,7 +961,7 @@ type WithdrawProposalRequest struct {
 
 func (x *WithdrawProposalRequest) Reset() {
 	*x = WithdrawProposalRequest{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -762,7 +973,7 @@ func (x *WithdrawProposalRequest) String() string {
 func (*WithdrawProposalRequest) ProtoMessage() {}
 
 func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -775,7 +986,7 @@ func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WithdrawProposalRequest) GetNumber() uint32 {
@@ -802,7 +1013,7 @@ type WithdrawProposalResponse struct {
 
 func (x *WithdrawProposalResponse) Reset() {
 	*x = WithdrawProposalResponse{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +1025,7 @@ func (x *WithdrawProposalResponse) String() string {
 func (*WithdrawProposalResponse) ProtoMessage() {}
 
 func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +1038,7 @@ func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WithdrawProposalResponse) GetClosed() bool {
@@ -848,7 +1059,7 @@ type ActivateProposalRequest struct {
 
 func (x *ActivateProposalRequest) Reset() {
 	*x = ActivateProposalRequest{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +1071,7 @@ func (x *ActivateProposalRequest) String() string {
 func (*ActivateProposalRequest) ProtoMessage() {}
 
 func (x *ActivateProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1084,7 @@ func (x *ActivateProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivateProposalRequest.ProtoReflect.Descriptor instead.
 func (*ActivateProposalRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ActivateProposalRequest) GetNumber() uint32 {
@@ -903,7 +1114,7 @@ type ActivateProposalResponse struct {
 
 func (x *ActivateProposalResponse) Reset() {
 	*x = ActivateProposalResponse{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +1126,7 @@ func (x *ActivateProposalResponse) String() string {
 func (*ActivateProposalResponse) ProtoMessage() {}
 
 func (x *ActivateProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +1139,7 @@ func (x *ActivateProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivateProposalResponse.ProtoReflect.Descriptor instead.
 func (*ActivateProposalResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ActivateProposalResponse) GetVersion() string {
@@ -968,7 +1179,7 @@ type ReviewDocumentRequest struct {
 
 func (x *ReviewDocumentRequest) Reset() {
 	*x = ReviewDocumentRequest{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1191,7 @@ func (x *ReviewDocumentRequest) String() string {
 func (*ReviewDocumentRequest) ProtoMessage() {}
 
 func (x *ReviewDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1204,7 @@ func (x *ReviewDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDocumentRequest.ProtoReflect.Descriptor instead.
 func (*ReviewDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReviewDocumentRequest) GetNumber() uint32 {
@@ -1034,7 +1245,7 @@ type ReviewDocumentResponse struct {
 
 func (x *ReviewDocumentResponse) Reset() {
 	*x = ReviewDocumentResponse{}
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1257,7 @@ func (x *ReviewDocumentResponse) String() string {
 func (*ReviewDocumentResponse) ProtoMessage() {}
 
 func (x *ReviewDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_approval_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1270,7 @@ func (x *ReviewDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDocumentResponse.ProtoReflect.Descriptor instead.
 func (*ReviewDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_approval_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReviewDocumentResponse) GetOwed() uint32 {
@@ -1073,14 +1284,14 @@ var File_shipwarden_approval_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_approval_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"&shipwarden/approval/v1/procedure.proto\x12\x16shipwarden.approval.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a,shipwarden/release/v1/procedure_change.proto\"\x15\n" +
+	"&shipwarden/approval/v1/procedure.proto\x12\x16shipwarden.approval.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%shipwarden/approval/v1/approval.proto\x1a,shipwarden/release/v1/procedure_change.proto\"\x15\n" +
 	"\x13GetProcedureRequest\"z\n" +
 	"\x14GetProcedureResponse\x12\x1c\n" +
 	"\tprocedure\x18\x01 \x01(\tR\tprocedure\x12D\n" +
 	"\bstanding\x18\x02 \x01(\v2(.shipwarden.release.v1.ProcedureStandingR\bstanding\":\n" +
 	"\bWidening\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x16\n" +
-	"\x06rights\x18\x02 \x03(\tR\x06rights\"\xcc\x01\n" +
+	"\x06rights\x18\x02 \x03(\tR\x06rights\"\x90\x02\n" +
 	"\n" +
 	"Assessment\x12\x1f\n" +
 	"\vbase_digest\x18\x01 \x01(\tR\n" +
@@ -1089,7 +1300,25 @@ const file_shipwarden_approval_v1_procedure_proto_rawDesc = "" +
 	"\x04diff\x18\x03 \x01(\tR\x04diff\x12\x19\n" +
 	"\bdiff_cut\x18\x04 \x01(\bR\adiffCut\x12:\n" +
 	"\awidened\x18\x05 \x03(\v2 .shipwarden.approval.v1.WideningR\awidened\x12\x1a\n" +
-	"\bloosened\x18\x06 \x03(\tR\bloosened\"\x8a\x02\n" +
+	"\bloosened\x18\x06 \x03(\tR\bloosened\x12B\n" +
+	"\n" +
+	"comparison\x18\a \x01(\v2\".shipwarden.approval.v1.ComparisonR\n" +
+	"comparison\"\xbc\x02\n" +
+	"\n" +
+	"Comparison\x12@\n" +
+	"\x05total\x18\x01 \x01(\v2*.shipwarden.release.v1.ProcedureComparisonR\x05total\x128\n" +
+	"\x05steps\x18\x02 \x03(\v2\".shipwarden.approval.v1.StepChangeR\x05steps\x12D\n" +
+	"\vdifferences\x18\x03 \x03(\v2\".shipwarden.approval.v1.DifferenceR\vdifferences\x12>\n" +
+	"\aunknown\x18\x04 \x03(\v2$.shipwarden.approval.v1.IncomparableR\aunknown\x12\x10\n" +
+	"\x03cut\x18\x05 \x01(\bR\x03cut\x12\x1a\n" +
+	"\bsequence\x18\x06 \x01(\x04R\bsequence\"<\n" +
+	"\n" +
+	"StepChange\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\tR\x04step\x12\x1a\n" +
+	"\breleases\x18\x02 \x01(\rR\breleases\"@\n" +
+	"\fIncomparable\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x8a\x02\n" +
 	"\x0eProposeRequest\x12'\n" +
 	"\bdocument\x18\x01 \x01(\fB\v\xbaH\bz\x06\x10\x01\x18\x80\x80\x10R\bdocument\x12 \n" +
 	"\x06reason\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x06reason\x12@\n" +
@@ -1175,61 +1404,71 @@ func file_shipwarden_approval_v1_procedure_proto_rawDescGZIP() []byte {
 	return file_shipwarden_approval_v1_procedure_proto_rawDescData
 }
 
-var file_shipwarden_approval_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_shipwarden_approval_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_shipwarden_approval_v1_procedure_proto_goTypes = []any{
 	(*GetProcedureRequest)(nil),      // 0: shipwarden.approval.v1.GetProcedureRequest
 	(*GetProcedureResponse)(nil),     // 1: shipwarden.approval.v1.GetProcedureResponse
 	(*Widening)(nil),                 // 2: shipwarden.approval.v1.Widening
 	(*Assessment)(nil),               // 3: shipwarden.approval.v1.Assessment
-	(*ProposeRequest)(nil),           // 4: shipwarden.approval.v1.ProposeRequest
-	(*ProposeResponse)(nil),          // 5: shipwarden.approval.v1.ProposeResponse
-	(*GetProposalRequest)(nil),       // 6: shipwarden.approval.v1.GetProposalRequest
-	(*GetProposalResponse)(nil),      // 7: shipwarden.approval.v1.GetProposalResponse
-	(*ApproveProposalRequest)(nil),   // 8: shipwarden.approval.v1.ApproveProposalRequest
-	(*ApproveProposalResponse)(nil),  // 9: shipwarden.approval.v1.ApproveProposalResponse
-	(*RejectProposalRequest)(nil),    // 10: shipwarden.approval.v1.RejectProposalRequest
-	(*RejectProposalResponse)(nil),   // 11: shipwarden.approval.v1.RejectProposalResponse
-	(*WithdrawProposalRequest)(nil),  // 12: shipwarden.approval.v1.WithdrawProposalRequest
-	(*WithdrawProposalResponse)(nil), // 13: shipwarden.approval.v1.WithdrawProposalResponse
-	(*ActivateProposalRequest)(nil),  // 14: shipwarden.approval.v1.ActivateProposalRequest
-	(*ActivateProposalResponse)(nil), // 15: shipwarden.approval.v1.ActivateProposalResponse
-	(*ReviewDocumentRequest)(nil),    // 16: shipwarden.approval.v1.ReviewDocumentRequest
-	(*ReviewDocumentResponse)(nil),   // 17: shipwarden.approval.v1.ReviewDocumentResponse
-	(*v1.ProcedureStanding)(nil),     // 18: shipwarden.release.v1.ProcedureStanding
-	(*v1.ProcedureProposal)(nil),     // 19: shipwarden.release.v1.ProcedureProposal
-	(*timestamppb.Timestamp)(nil),    // 20: google.protobuf.Timestamp
-	(v1.ProcedureReviewed_Result)(0), // 21: shipwarden.release.v1.ProcedureReviewed.Result
+	(*Comparison)(nil),               // 4: shipwarden.approval.v1.Comparison
+	(*StepChange)(nil),               // 5: shipwarden.approval.v1.StepChange
+	(*Incomparable)(nil),             // 6: shipwarden.approval.v1.Incomparable
+	(*ProposeRequest)(nil),           // 7: shipwarden.approval.v1.ProposeRequest
+	(*ProposeResponse)(nil),          // 8: shipwarden.approval.v1.ProposeResponse
+	(*GetProposalRequest)(nil),       // 9: shipwarden.approval.v1.GetProposalRequest
+	(*GetProposalResponse)(nil),      // 10: shipwarden.approval.v1.GetProposalResponse
+	(*ApproveProposalRequest)(nil),   // 11: shipwarden.approval.v1.ApproveProposalRequest
+	(*ApproveProposalResponse)(nil),  // 12: shipwarden.approval.v1.ApproveProposalResponse
+	(*RejectProposalRequest)(nil),    // 13: shipwarden.approval.v1.RejectProposalRequest
+	(*RejectProposalResponse)(nil),   // 14: shipwarden.approval.v1.RejectProposalResponse
+	(*WithdrawProposalRequest)(nil),  // 15: shipwarden.approval.v1.WithdrawProposalRequest
+	(*WithdrawProposalResponse)(nil), // 16: shipwarden.approval.v1.WithdrawProposalResponse
+	(*ActivateProposalRequest)(nil),  // 17: shipwarden.approval.v1.ActivateProposalRequest
+	(*ActivateProposalResponse)(nil), // 18: shipwarden.approval.v1.ActivateProposalResponse
+	(*ReviewDocumentRequest)(nil),    // 19: shipwarden.approval.v1.ReviewDocumentRequest
+	(*ReviewDocumentResponse)(nil),   // 20: shipwarden.approval.v1.ReviewDocumentResponse
+	(*v1.ProcedureStanding)(nil),     // 21: shipwarden.release.v1.ProcedureStanding
+	(*v1.ProcedureComparison)(nil),   // 22: shipwarden.release.v1.ProcedureComparison
+	(*Difference)(nil),               // 23: shipwarden.approval.v1.Difference
+	(*v1.ProcedureProposal)(nil),     // 24: shipwarden.release.v1.ProcedureProposal
+	(*timestamppb.Timestamp)(nil),    // 25: google.protobuf.Timestamp
+	(v1.ProcedureReviewed_Result)(0), // 26: shipwarden.release.v1.ProcedureReviewed.Result
 }
 var file_shipwarden_approval_v1_procedure_proto_depIdxs = []int32{
-	18, // 0: shipwarden.approval.v1.GetProcedureResponse.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	21, // 0: shipwarden.approval.v1.GetProcedureResponse.standing:type_name -> shipwarden.release.v1.ProcedureStanding
 	2,  // 1: shipwarden.approval.v1.Assessment.widened:type_name -> shipwarden.approval.v1.Widening
-	19, // 2: shipwarden.approval.v1.ProposeResponse.proposal:type_name -> shipwarden.release.v1.ProcedureProposal
-	3,  // 3: shipwarden.approval.v1.ProposeResponse.assessment:type_name -> shipwarden.approval.v1.Assessment
-	19, // 4: shipwarden.approval.v1.GetProposalResponse.proposal:type_name -> shipwarden.release.v1.ProcedureProposal
-	3,  // 5: shipwarden.approval.v1.GetProposalResponse.assessment:type_name -> shipwarden.approval.v1.Assessment
-	20, // 6: shipwarden.approval.v1.GetProposalResponse.as_of:type_name -> google.protobuf.Timestamp
-	21, // 7: shipwarden.approval.v1.ReviewDocumentRequest.result:type_name -> shipwarden.release.v1.ProcedureReviewed.Result
-	0,  // 8: shipwarden.approval.v1.ProcedureService.GetProcedure:input_type -> shipwarden.approval.v1.GetProcedureRequest
-	4,  // 9: shipwarden.approval.v1.ProcedureService.Propose:input_type -> shipwarden.approval.v1.ProposeRequest
-	6,  // 10: shipwarden.approval.v1.ProcedureService.GetProposal:input_type -> shipwarden.approval.v1.GetProposalRequest
-	8,  // 11: shipwarden.approval.v1.ProcedureService.ApproveProposal:input_type -> shipwarden.approval.v1.ApproveProposalRequest
-	10, // 12: shipwarden.approval.v1.ProcedureService.RejectProposal:input_type -> shipwarden.approval.v1.RejectProposalRequest
-	12, // 13: shipwarden.approval.v1.ProcedureService.WithdrawProposal:input_type -> shipwarden.approval.v1.WithdrawProposalRequest
-	14, // 14: shipwarden.approval.v1.ProcedureService.ActivateProposal:input_type -> shipwarden.approval.v1.ActivateProposalRequest
-	16, // 15: shipwarden.approval.v1.ProcedureService.ReviewDocument:input_type -> shipwarden.approval.v1.ReviewDocumentRequest
-	1,  // 16: shipwarden.approval.v1.ProcedureService.GetProcedure:output_type -> shipwarden.approval.v1.GetProcedureResponse
-	5,  // 17: shipwarden.approval.v1.ProcedureService.Propose:output_type -> shipwarden.approval.v1.ProposeResponse
-	7,  // 18: shipwarden.approval.v1.ProcedureService.GetProposal:output_type -> shipwarden.approval.v1.GetProposalResponse
-	9,  // 19: shipwarden.approval.v1.ProcedureService.ApproveProposal:output_type -> shipwarden.approval.v1.ApproveProposalResponse
-	11, // 20: shipwarden.approval.v1.ProcedureService.RejectProposal:output_type -> shipwarden.approval.v1.RejectProposalResponse
-	13, // 21: shipwarden.approval.v1.ProcedureService.WithdrawProposal:output_type -> shipwarden.approval.v1.WithdrawProposalResponse
-	15, // 22: shipwarden.approval.v1.ProcedureService.ActivateProposal:output_type -> shipwarden.approval.v1.ActivateProposalResponse
-	17, // 23: shipwarden.approval.v1.ProcedureService.ReviewDocument:output_type -> shipwarden.approval.v1.ReviewDocumentResponse
-	16, // [16:24] is the sub-list for method output_type
-	8,  // [8:16] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	4,  // 2: shipwarden.approval.v1.Assessment.comparison:type_name -> shipwarden.approval.v1.Comparison
+	22, // 3: shipwarden.approval.v1.Comparison.total:type_name -> shipwarden.release.v1.ProcedureComparison
+	5,  // 4: shipwarden.approval.v1.Comparison.steps:type_name -> shipwarden.approval.v1.StepChange
+	23, // 5: shipwarden.approval.v1.Comparison.differences:type_name -> shipwarden.approval.v1.Difference
+	6,  // 6: shipwarden.approval.v1.Comparison.unknown:type_name -> shipwarden.approval.v1.Incomparable
+	24, // 7: shipwarden.approval.v1.ProposeResponse.proposal:type_name -> shipwarden.release.v1.ProcedureProposal
+	3,  // 8: shipwarden.approval.v1.ProposeResponse.assessment:type_name -> shipwarden.approval.v1.Assessment
+	24, // 9: shipwarden.approval.v1.GetProposalResponse.proposal:type_name -> shipwarden.release.v1.ProcedureProposal
+	3,  // 10: shipwarden.approval.v1.GetProposalResponse.assessment:type_name -> shipwarden.approval.v1.Assessment
+	25, // 11: shipwarden.approval.v1.GetProposalResponse.as_of:type_name -> google.protobuf.Timestamp
+	26, // 12: shipwarden.approval.v1.ReviewDocumentRequest.result:type_name -> shipwarden.release.v1.ProcedureReviewed.Result
+	0,  // 13: shipwarden.approval.v1.ProcedureService.GetProcedure:input_type -> shipwarden.approval.v1.GetProcedureRequest
+	7,  // 14: shipwarden.approval.v1.ProcedureService.Propose:input_type -> shipwarden.approval.v1.ProposeRequest
+	9,  // 15: shipwarden.approval.v1.ProcedureService.GetProposal:input_type -> shipwarden.approval.v1.GetProposalRequest
+	11, // 16: shipwarden.approval.v1.ProcedureService.ApproveProposal:input_type -> shipwarden.approval.v1.ApproveProposalRequest
+	13, // 17: shipwarden.approval.v1.ProcedureService.RejectProposal:input_type -> shipwarden.approval.v1.RejectProposalRequest
+	15, // 18: shipwarden.approval.v1.ProcedureService.WithdrawProposal:input_type -> shipwarden.approval.v1.WithdrawProposalRequest
+	17, // 19: shipwarden.approval.v1.ProcedureService.ActivateProposal:input_type -> shipwarden.approval.v1.ActivateProposalRequest
+	19, // 20: shipwarden.approval.v1.ProcedureService.ReviewDocument:input_type -> shipwarden.approval.v1.ReviewDocumentRequest
+	1,  // 21: shipwarden.approval.v1.ProcedureService.GetProcedure:output_type -> shipwarden.approval.v1.GetProcedureResponse
+	8,  // 22: shipwarden.approval.v1.ProcedureService.Propose:output_type -> shipwarden.approval.v1.ProposeResponse
+	10, // 23: shipwarden.approval.v1.ProcedureService.GetProposal:output_type -> shipwarden.approval.v1.GetProposalResponse
+	12, // 24: shipwarden.approval.v1.ProcedureService.ApproveProposal:output_type -> shipwarden.approval.v1.ApproveProposalResponse
+	14, // 25: shipwarden.approval.v1.ProcedureService.RejectProposal:output_type -> shipwarden.approval.v1.RejectProposalResponse
+	16, // 26: shipwarden.approval.v1.ProcedureService.WithdrawProposal:output_type -> shipwarden.approval.v1.WithdrawProposalResponse
+	18, // 27: shipwarden.approval.v1.ProcedureService.ActivateProposal:output_type -> shipwarden.approval.v1.ActivateProposalResponse
+	20, // 28: shipwarden.approval.v1.ProcedureService.ReviewDocument:output_type -> shipwarden.approval.v1.ReviewDocumentResponse
+	21, // [21:29] is the sub-list for method output_type
+	13, // [13:21] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_procedure_proto_init() }
@@ -1237,13 +1476,14 @@ func file_shipwarden_approval_v1_procedure_proto_init() {
 	if File_shipwarden_approval_v1_procedure_proto != nil {
 		return
 	}
+	file_shipwarden_approval_v1_approval_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_procedure_proto_rawDesc), len(file_shipwarden_approval_v1_procedure_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

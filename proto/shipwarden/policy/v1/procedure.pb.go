@@ -1363,6 +1363,10 @@ type ChangeControl struct {
 	ApprovalValid *durationpb.Duration `protobuf:"bytes,3,opt,name=approval_valid,json=approvalValid,proto3" json:"approval_valid,omitempty"`
 	// How long a proposal may be approved and activated.
 	ProposalValid *durationpb.Duration `protobuf:"bytes,4,opt,name=proposal_valid,json=proposalValid,proto3" json:"proposal_valid,omitempty"`
+	// With how many of the newest releases on record a proposal is compared when it is made,
+	// before anybody approves it; where that cannot be done, approvals do not put it into
+	// effect. 0: it is compared where somebody asks for it.
+	CompareLast   uint32 `protobuf:"varint,5,opt,name=compare_last,json=compareLast,proto3" json:"compare_last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1423,6 +1427,13 @@ func (x *ChangeControl) GetProposalValid() *durationpb.Duration {
 		return x.ProposalValid
 	}
 	return nil
+}
+
+func (x *ChangeControl) GetCompareLast() uint32 {
+	if x != nil {
+		return x.CompareLast
+	}
+	return 0
 }
 
 // StandIns says how people may have others approve for them. A stand-in approves what the
@@ -5423,12 +5434,13 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x1e\n" +
 	"\n" +
 	"bypassable\x18\x02 \x01(\bR\n" +
-	"bypassable\"\xa4\x02\n" +
+	"bypassable\"\xd1\x02\n" +
 	"\rChangeControl\x12'\n" +
 	"\x0fproposer_groups\x18\x01 \x03(\tR\x0eproposerGroups\x12E\n" +
 	"\tapprovals\x18\x02 \x01(\v2\x1f.shipwarden.policy.v1.ApprovalsB\x06\xbaH\x03\xc8\x01\x01R\tapprovals\x12M\n" +
 	"\x0eapproval_valid\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\rapprovalValid\x12T\n" +
-	"\x0eproposal_valid\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xc8\x01\x01\xaa\x01\t\"\x05\b\x80\xe7\x84\x0f*\x00R\rproposalValid\"\x83\x01\n" +
+	"\x0eproposal_valid\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xc8\x01\x01\xaa\x01\t\"\x05\b\x80\xe7\x84\x0f*\x00R\rproposalValid\x12+\n" +
+	"\fcompare_last\x18\x05 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\vcompareLast\"\x83\x01\n" +
 	"\bStandIns\x12@\n" +
 	"\alongest\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\v\xbaH\b\xc8\x01\x01\xaa\x01\x02*\x00R\alongest\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1d\n" +

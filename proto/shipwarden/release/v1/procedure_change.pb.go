@@ -71,7 +71,7 @@ func (x ProcedureProposalClosed_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureProposalClosed_Result.Descriptor instead.
 func (ProcedureProposalClosed_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{7, 0}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{8, 0}
 }
 
 // Finding of a review, as of one of an emergency.
@@ -124,7 +124,7 @@ func (x ProcedureReviewed_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureReviewed_Result.Descriptor instead.
 func (ProcedureReviewed_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{8, 0}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{9, 0}
 }
 
 // ProcedureStanding is where the history of a procedure document stands (PD-9.4). Every
@@ -379,7 +379,10 @@ type ProcedureProposal struct {
 	// The people whose own rights it widens, in alphabetical order.
 	Widened []string `protobuf:"bytes,11,rep,name=widened,proto3" json:"widened,omitempty"`
 	// Approvals that were given and not taken back, oldest first.
-	Approvals     []*ProcedureApproval `protobuf:"bytes,12,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	Approvals []*ProcedureApproval `protobuf:"bytes,12,rep,name=approvals,proto3" json:"approvals,omitempty"`
+	// What the approval service found when it compared it with past releases, where the
+	// document in effect demands that.
+	Comparison    *ProcedureComparison `protobuf:"bytes,13,opt,name=comparison,proto3" json:"comparison,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -498,6 +501,97 @@ func (x *ProcedureProposal) GetApprovals() []*ProcedureApproval {
 	return nil
 }
 
+func (x *ProcedureProposal) GetComparison() *ProcedureComparison {
+	if x != nil {
+		return x.Comparison
+	}
+	return nil
+}
+
+// ProcedureComparison is how many of the newest releases would have been answered otherwise
+// under a proposed document.
+type ProcedureComparison struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many the document in effect demands.
+	Last uint32 `protobuf:"varint,1,opt,name=last,proto3" json:"last,omitempty"`
+	// How many were looked at: fewer where the record has no more.
+	Releases uint32 `protobuf:"varint,2,opt,name=releases,proto3" json:"releases,omitempty"`
+	// How many of these would have been answered otherwise.
+	Changed uint32 `protobuf:"varint,3,opt,name=changed,proto3" json:"changed,omitempty"`
+	// How many of these could not be compared. With any, approvals do not put the document
+	// into effect.
+	Unknown uint32 `protobuf:"varint,4,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	// The whole of it: evidence, JSON.
+	Digest        string `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcedureComparison) Reset() {
+	*x = ProcedureComparison{}
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcedureComparison) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcedureComparison) ProtoMessage() {}
+
+func (x *ProcedureComparison) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcedureComparison.ProtoReflect.Descriptor instead.
+func (*ProcedureComparison) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ProcedureComparison) GetLast() uint32 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *ProcedureComparison) GetReleases() uint32 {
+	if x != nil {
+		return x.Releases
+	}
+	return 0
+}
+
+func (x *ProcedureComparison) GetChanged() uint32 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *ProcedureComparison) GetUnknown() uint32 {
+	if x != nil {
+		return x.Unknown
+	}
+	return 0
+}
+
+func (x *ProcedureComparison) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
 // ProcedureApproval is one person's yes to one proposal.
 type ProcedureApproval struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -515,7 +609,7 @@ type ProcedureApproval struct {
 
 func (x *ProcedureApproval) Reset() {
 	*x = ProcedureApproval{}
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[3]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +621,7 @@ func (x *ProcedureApproval) String() string {
 func (*ProcedureApproval) ProtoMessage() {}
 
 func (x *ProcedureApproval) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[3]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +634,7 @@ func (x *ProcedureApproval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureApproval.ProtoReflect.Descriptor instead.
 func (*ProcedureApproval) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ProcedureApproval) GetPerson() string {
@@ -582,7 +676,7 @@ type ProcedureProposed struct {
 
 func (x *ProcedureProposed) Reset() {
 	*x = ProcedureProposed{}
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -594,7 +688,7 @@ func (x *ProcedureProposed) String() string {
 func (*ProcedureProposed) ProtoMessage() {}
 
 func (x *ProcedureProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[4]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -607,7 +701,7 @@ func (x *ProcedureProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureProposed.ProtoReflect.Descriptor instead.
 func (*ProcedureProposed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ProcedureProposed) GetProposal() *ProcedureProposal {
@@ -641,7 +735,7 @@ type ProcedureApproved struct {
 
 func (x *ProcedureApproved) Reset() {
 	*x = ProcedureApproved{}
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -653,7 +747,7 @@ func (x *ProcedureApproved) String() string {
 func (*ProcedureApproved) ProtoMessage() {}
 
 func (x *ProcedureApproved) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[5]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -666,7 +760,7 @@ func (x *ProcedureApproved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureApproved.ProtoReflect.Descriptor instead.
 func (*ProcedureApproved) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ProcedureApproved) GetProposal() uint32 {
@@ -718,7 +812,7 @@ type ProcedureApprovalWithdrawn struct {
 
 func (x *ProcedureApprovalWithdrawn) Reset() {
 	*x = ProcedureApprovalWithdrawn{}
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +824,7 @@ func (x *ProcedureApprovalWithdrawn) String() string {
 func (*ProcedureApprovalWithdrawn) ProtoMessage() {}
 
 func (x *ProcedureApprovalWithdrawn) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[6]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +837,7 @@ func (x *ProcedureApprovalWithdrawn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureApprovalWithdrawn.ProtoReflect.Descriptor instead.
 func (*ProcedureApprovalWithdrawn) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ProcedureApprovalWithdrawn) GetProposal() uint32 {
@@ -782,7 +876,7 @@ type ProcedureProposalClosed struct {
 
 func (x *ProcedureProposalClosed) Reset() {
 	*x = ProcedureProposalClosed{}
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +888,7 @@ func (x *ProcedureProposalClosed) String() string {
 func (*ProcedureProposalClosed) ProtoMessage() {}
 
 func (x *ProcedureProposalClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[7]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +901,7 @@ func (x *ProcedureProposalClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureProposalClosed.ProtoReflect.Descriptor instead.
 func (*ProcedureProposalClosed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ProcedureProposalClosed) GetProposal() uint32 {
@@ -866,7 +960,7 @@ type ProcedureReviewed struct {
 
 func (x *ProcedureReviewed) Reset() {
 	*x = ProcedureReviewed{}
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +972,7 @@ func (x *ProcedureReviewed) String() string {
 func (*ProcedureReviewed) ProtoMessage() {}
 
 func (x *ProcedureReviewed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[8]
+	mi := &file_shipwarden_release_v1_procedure_change_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +985,7 @@ func (x *ProcedureReviewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureReviewed.ProtoReflect.Descriptor instead.
 func (*ProcedureReviewed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ProcedureReviewed) GetNumber() uint32 {
@@ -975,7 +1069,7 @@ const file_shipwarden_release_v1_procedure_change_proto_rawDesc = "" +
 	"\tjudged_by\x18\b \x01(\tR\bjudgedBy\x12\x14\n" +
 	"\x05group\x18\t \x01(\tR\x05group\x12+\n" +
 	"\x11assessment_digest\x18\n" +
-	" \x01(\tR\x10assessmentDigest\"\xea\x03\n" +
+	" \x01(\tR\x10assessmentDigest\"\xb6\x04\n" +
 	"\x11ProcedureProposal\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -990,7 +1084,16 @@ const file_shipwarden_release_v1_procedure_change_proto_rawDesc = "" +
 	"\x11assessment_digest\x18\n" +
 	" \x01(\tR\x10assessmentDigest\x12\x18\n" +
 	"\awidened\x18\v \x03(\tR\awidened\x12F\n" +
-	"\tapprovals\x18\f \x03(\v2(.shipwarden.release.v1.ProcedureApprovalR\tapprovals\"\xb2\x01\n" +
+	"\tapprovals\x18\f \x03(\v2(.shipwarden.release.v1.ProcedureApprovalR\tapprovals\x12J\n" +
+	"\n" +
+	"comparison\x18\r \x01(\v2*.shipwarden.release.v1.ProcedureComparisonR\n" +
+	"comparison\"\x91\x01\n" +
+	"\x13ProcedureComparison\x12\x12\n" +
+	"\x04last\x18\x01 \x01(\rR\x04last\x12\x1a\n" +
+	"\breleases\x18\x02 \x01(\rR\breleases\x12\x18\n" +
+	"\achanged\x18\x03 \x01(\rR\achanged\x12\x18\n" +
+	"\aunknown\x18\x04 \x01(\rR\aunknown\x12\x16\n" +
+	"\x06digest\x18\x05 \x01(\tR\x06digest\"\xb2\x01\n" +
 	"\x11ProcedureApproval\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x120\n" +
 	"\x05given\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05given\x124\n" +
@@ -1047,48 +1150,50 @@ func file_shipwarden_release_v1_procedure_change_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_procedure_change_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_release_v1_procedure_change_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_shipwarden_release_v1_procedure_change_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_shipwarden_release_v1_procedure_change_proto_goTypes = []any{
 	(ProcedureProposalClosed_Result)(0), // 0: shipwarden.release.v1.ProcedureProposalClosed.Result
 	(ProcedureReviewed_Result)(0),       // 1: shipwarden.release.v1.ProcedureReviewed.Result
 	(*ProcedureStanding)(nil),           // 2: shipwarden.release.v1.ProcedureStanding
 	(*ProcedureDebt)(nil),               // 3: shipwarden.release.v1.ProcedureDebt
 	(*ProcedureProposal)(nil),           // 4: shipwarden.release.v1.ProcedureProposal
-	(*ProcedureApproval)(nil),           // 5: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureProposed)(nil),           // 6: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),           // 7: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),  // 8: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),     // 9: shipwarden.release.v1.ProcedureProposalClosed
-	(*ProcedureReviewed)(nil),           // 10: shipwarden.release.v1.ProcedureReviewed
-	(*timestamppb.Timestamp)(nil),       // 11: google.protobuf.Timestamp
-	(*QuorumRule)(nil),                  // 12: shipwarden.release.v1.QuorumRule
+	(*ProcedureComparison)(nil),         // 5: shipwarden.release.v1.ProcedureComparison
+	(*ProcedureApproval)(nil),           // 6: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureProposed)(nil),           // 7: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),           // 8: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),  // 9: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),     // 10: shipwarden.release.v1.ProcedureProposalClosed
+	(*ProcedureReviewed)(nil),           // 11: shipwarden.release.v1.ProcedureReviewed
+	(*timestamppb.Timestamp)(nil),       // 12: google.protobuf.Timestamp
+	(*QuorumRule)(nil),                  // 13: shipwarden.release.v1.QuorumRule
 }
 var file_shipwarden_release_v1_procedure_change_proto_depIdxs = []int32{
 	4,  // 0: shipwarden.release.v1.ProcedureStanding.proposals:type_name -> shipwarden.release.v1.ProcedureProposal
 	3,  // 1: shipwarden.release.v1.ProcedureStanding.debts:type_name -> shipwarden.release.v1.ProcedureDebt
-	11, // 2: shipwarden.release.v1.ProcedureDebt.activated:type_name -> google.protobuf.Timestamp
-	11, // 3: shipwarden.release.v1.ProcedureDebt.due:type_name -> google.protobuf.Timestamp
-	11, // 4: shipwarden.release.v1.ProcedureDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	11, // 5: shipwarden.release.v1.ProcedureProposal.proposed:type_name -> google.protobuf.Timestamp
-	11, // 6: shipwarden.release.v1.ProcedureProposal.expires:type_name -> google.protobuf.Timestamp
-	12, // 7: shipwarden.release.v1.ProcedureProposal.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	5,  // 8: shipwarden.release.v1.ProcedureProposal.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	11, // 9: shipwarden.release.v1.ProcedureApproval.given:type_name -> google.protobuf.Timestamp
-	11, // 10: shipwarden.release.v1.ProcedureApproval.expires:type_name -> google.protobuf.Timestamp
-	4,  // 11: shipwarden.release.v1.ProcedureProposed.proposal:type_name -> shipwarden.release.v1.ProcedureProposal
-	2,  // 12: shipwarden.release.v1.ProcedureProposed.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	5,  // 13: shipwarden.release.v1.ProcedureApproved.approval:type_name -> shipwarden.release.v1.ProcedureApproval
-	2,  // 14: shipwarden.release.v1.ProcedureApproved.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	2,  // 15: shipwarden.release.v1.ProcedureApprovalWithdrawn.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	0,  // 16: shipwarden.release.v1.ProcedureProposalClosed.result:type_name -> shipwarden.release.v1.ProcedureProposalClosed.Result
-	2,  // 17: shipwarden.release.v1.ProcedureProposalClosed.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	1,  // 18: shipwarden.release.v1.ProcedureReviewed.result:type_name -> shipwarden.release.v1.ProcedureReviewed.Result
-	2,  // 19: shipwarden.release.v1.ProcedureReviewed.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	12, // 2: shipwarden.release.v1.ProcedureDebt.activated:type_name -> google.protobuf.Timestamp
+	12, // 3: shipwarden.release.v1.ProcedureDebt.due:type_name -> google.protobuf.Timestamp
+	12, // 4: shipwarden.release.v1.ProcedureDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	12, // 5: shipwarden.release.v1.ProcedureProposal.proposed:type_name -> google.protobuf.Timestamp
+	12, // 6: shipwarden.release.v1.ProcedureProposal.expires:type_name -> google.protobuf.Timestamp
+	13, // 7: shipwarden.release.v1.ProcedureProposal.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	6,  // 8: shipwarden.release.v1.ProcedureProposal.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	5,  // 9: shipwarden.release.v1.ProcedureProposal.comparison:type_name -> shipwarden.release.v1.ProcedureComparison
+	12, // 10: shipwarden.release.v1.ProcedureApproval.given:type_name -> google.protobuf.Timestamp
+	12, // 11: shipwarden.release.v1.ProcedureApproval.expires:type_name -> google.protobuf.Timestamp
+	4,  // 12: shipwarden.release.v1.ProcedureProposed.proposal:type_name -> shipwarden.release.v1.ProcedureProposal
+	2,  // 13: shipwarden.release.v1.ProcedureProposed.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	6,  // 14: shipwarden.release.v1.ProcedureApproved.approval:type_name -> shipwarden.release.v1.ProcedureApproval
+	2,  // 15: shipwarden.release.v1.ProcedureApproved.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	2,  // 16: shipwarden.release.v1.ProcedureApprovalWithdrawn.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	0,  // 17: shipwarden.release.v1.ProcedureProposalClosed.result:type_name -> shipwarden.release.v1.ProcedureProposalClosed.Result
+	2,  // 18: shipwarden.release.v1.ProcedureProposalClosed.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	1,  // 19: shipwarden.release.v1.ProcedureReviewed.result:type_name -> shipwarden.release.v1.ProcedureReviewed.Result
+	2,  // 20: shipwarden.release.v1.ProcedureReviewed.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_procedure_change_proto_init() }
@@ -1103,7 +1208,7 @@ func file_shipwarden_release_v1_procedure_change_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_procedure_change_proto_rawDesc), len(file_shipwarden_release_v1_procedure_change_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
