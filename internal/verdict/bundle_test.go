@@ -113,3 +113,51 @@ func TestProvenanceSignedByAWorkflow(t *testing.T) {
 		})
 	}
 }
+
+// TestABuildIsTheOneThatTheProcedureNames carries a certificate with the claims of a build
+// through all of it: the bundle, its verification, and the identity that counts. Whatever of
+// them is another one, the gate fails and says which.
+func TestABuildIsTheOneThatTheProcedureNames(t *testing.T) {
+	instance := sigstoretest.New(t)
+	root, err := sigstore.ParseRoot(instance.Root(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := built(func(i *policyv1.Identity) {
+		i.SourceRepository, i.SourceRef, i.BuildSigner = "https://git.example/shop/web", "refs/heads/main", workflow
+		i.BuildTrigger, i.Runner = "push", "github-hosted"
+	})
+	for name, test := range map[string]struct {
+		change func(*sigstoretest.Build)
+		reason string // empty: it passes
+	}{
+		"as it is named":           {func(*sigstoretest.Build) {}, ""},
+		"of another repository":    {func(b *sigstoretest.Build) { b.SourceRepository = "https://git.example/fork/web" }, `source repository "https://git.example/fork/web"`},
+		"of no repository":         {func(b *sigstoretest.Build) { b.SourceRepository = "" }, `source repository ""`},
+		"of another branch":        {func(b *sigstoretest.Build) { b.SourceRef = "refs/heads/wip" }, `source reference "refs/heads/wip"`},
+		"of a tag":                 {func(b *sigstoretest.Build) { b.SourceRef = "refs/tags/main" }, `source reference "refs/tags/main"`},
+		"by another workflow":      {func(b *sigstoretest.Build) { b.BuildSigner += "-wip" }, `build signer "` + workflow + `-wip"`},
+		"begun by somebody's fork": {func(b *sigstoretest.Build) { b.BuildTrigger = "pull_request_target" }, `build trigger "pull_request_target"`},
+		"on somebody's machine":    {func(b *sigstoretest.Build) { b.Runner = "self-hosted" }, `runner "self-hosted"`},
+		"as another workflow":      {func(b *sigstoretest.Build) { b.Subject = "https://git.example/fork/web/w.yaml@refs/heads/main" }, `subject "https://git.example/fork`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := sigstoretest.Build{
+				Subject: workflow, Issuer: provider, SourceRepository: "https://git.example/shop/web", SourceRef: "refs/heads/main",
+				BuildSigner: workflow, BuildTrigger: "push", Runner: "github-hosted",
+			}
+			test.change(&b)
+			got := verdict.Evaluate(verdict.Trust{Index: policy.NewIndex(doc), Root: root}, doc.GetGates(), &releasev1.Request{Artifacts: web()},
+				[][]byte{instance.SignBuild(t, b, provenance(t, "web", builder))}, now)[0]
+			if test.reason == "" {
+				if got.GetStatus() != passed || got.GetSignedBy() != "release-workflow" {
+					t.Errorf("%v", got)
+				}
+				return
+			}
+			if want := `is not "release-workflow", because of its ` + test.reason; got.GetStatus() != failed || !strings.Contains(got.GetReason(), want) {
+				t.Errorf("%v, want %s", got, want)
+			}
+		})
+	}
+}

@@ -95,14 +95,20 @@ func (i *Instance) SignAt(tb testing.TB, subject, issuer, statement string, at t
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return attested(tb, content.Certificate().Raw, logged, envelope.PayloadType, payload, signature.Signature())
+}
+
+// attested is a bundle (JSON) with an envelope.
+func attested(tb testing.TB, leaf []byte, logged []*protorekor.TransparencyLogEntry, payloadType string, payload, signature []byte) []byte {
+	tb.Helper()
 	data, err := protojson.Marshal(&protobundle.Bundle{
 		MediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
 		VerificationMaterial: &protobundle.VerificationMaterial{
-			Content:     &protobundle.VerificationMaterial_Certificate{Certificate: &protocommon.X509Certificate{RawBytes: content.Certificate().Raw}},
+			Content:     &protobundle.VerificationMaterial_Certificate{Certificate: &protocommon.X509Certificate{RawBytes: leaf}},
 			TlogEntries: logged,
 		},
 		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
-			Payload: payload, PayloadType: envelope.PayloadType, Signatures: []*protodsse.Signature{{Sig: signature.Signature()}},
+			Payload: payload, PayloadType: payloadType, Signatures: []*protodsse.Signature{{Sig: signature}},
 		}},
 	})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"math/big"
+	"net/url"
 	"testing"
 	"time"
 
@@ -59,8 +60,15 @@ func newIssuer(tb testing.TB) issuer {
 	}, own}
 }
 
-// issue makes a key and its certificate, which is valid for ten minutes.
-func (i issuer) issue(tb testing.TB, subject, provider string, build bool) (*ecdsa.PrivateKey, []byte) {
+// claim is one of the texts that a certificate has beside its subject.
+type claim struct {
+	id   asn1.ObjectIdentifier
+	text string
+}
+
+// issue makes a key and its certificate, which is valid for ten minutes. The subject is a URI
+// or an address of mail; claims without a text are left out.
+func (i issuer) issue(tb testing.TB, subject, provider string, claims ...claim) (*ecdsa.PrivateKey, []byte) {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -75,12 +83,19 @@ func (i issuer) issue(tb testing.TB, subject, provider string, build bool) (*ecd
 	}
 	now := time.Now()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), EmailAddresses: []string{subject}, NotBefore: now, NotAfter: now.Add(10 * time.Minute),
+		SerialNumber: big.NewInt(1), NotBefore: now, NotAfter: now.Add(10 * time.Minute),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 		ExtraExtensions: []pkix.Extension{says(certificate.OIDIssuerV2, provider)},
 	}
-	if build {
-		template.ExtraExtensions = append(template.ExtraExtensions, says(certificate.OIDRunnerEnvironment, "github-hosted"))
+	if name, err := url.Parse(subject); err == nil && name.Scheme != "" {
+		template.URIs = []*url.URL{name}
+	} else {
+		template.EmailAddresses = []string{subject}
+	}
+	for _, c := range claims {
+		if c.text != "" {
+			template.ExtraExtensions = append(template.ExtraExtensions, says(c.id, c.text))
+		}
 	}
 	made, err := x509.CreateCertificate(rand.Reader, template, i.authority.Intermediates[0], key.Public(), i.key)
 	if err != nil {
@@ -96,7 +111,11 @@ func (i *Instance) SignText(tb testing.TB, subject, provider string, text []byte
 	if o.At.IsZero() {
 		o.At = time.Now().Add(30 * time.Second)
 	}
-	key, leaf := i.people.issue(tb, subject, provider, o.Build)
+	var claims []claim
+	if o.Build {
+		claims = Build{Runner: "github-hosted"}.claims()
+	}
+	key, leaf := i.people.issue(tb, subject, provider, claims...)
 	sum := sha256.Sum256(text)
 	signature, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
 	if err != nil {
