@@ -57,7 +57,9 @@ func (r *receiver) lead(_ *shop.World, cfg *rig.Config) error {
 func TestReleasesWait(t *testing.T) {
 	t.Parallel()
 	operations := receive(t)
-	y := open(t, plan{rules: func(r *shop.Rules) { r.Notice = true }, config: operations.lead})
+	// Every change of the document is compared with what was released: by the approval service,
+	// with the rights that it has on the bus.
+	y := open(t, plan{rules: func(r *shop.Rules) { r.Notice, r.CompareLast = true, 20 }, config: operations.lead})
 	y.tell("a required channel that is down holds the start", func(y *yard) { y.untold(operations) })
 	y.tell("a freeze holds and lets go by itself", (*yard).frozen)
 	y.tell("a freeze that is declared after the approvals holds the start", (*yard).frozenLate)
@@ -122,6 +124,29 @@ func (y *yard) frozen() {
 	y.approve(id, "carol", "dave")
 	y.finish(id, releasev1.Outcome_OUTCOME_SUCCEEDED)
 	y.changed(2, 2)
+	// The release before was looked at, before anybody approved the change.
+	if c := y.compared(); c.GetLast() != 20 || c.GetReleases() != 1 || c.GetUnknown() != 0 || c.GetDigest() == "" {
+		y.Errorf("the change was compared so: %v", c)
+	}
+}
+
+// compared is the comparison of the newest document that was proposed, by the record.
+func (y *yard) compared() *releasev1.ProcedureComparison {
+	y.Helper()
+	recorder, err := y.Recorder()
+	if err != nil {
+		y.Fatal(err)
+	}
+	answer, err := recorder.ListProcedureChanges(y.Context(), &recorderv1.ListProcedureChangesRequest{PageSize: 100})
+	if err != nil {
+		y.Fatal(err)
+	}
+	for _, c := range answer.GetChanges() { // newest first
+		if p := c.GetEvent().GetProcedureProposed().GetProposal(); p != nil {
+			return p.GetComparison()
+		}
+	}
+	return nil
 }
 
 func (y *yard) frozenLate() {

@@ -59,6 +59,9 @@ type Rules struct {
 	ReviewWithin, ReviewGrace time.Duration
 	// Recheck is after how long what waits for something without a known end looks again.
 	Recheck time.Duration
+	// CompareLast is with how many releases a change of the document is compared before it may
+	// take effect; 0 for none.
+	CompareLast int
 }
 
 // DefaultRules are those of the first version of the document.
