@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -62,7 +63,7 @@ func (n *Namespace) Parse(files [][]byte, rules Rules) (Set, error) {
 				break
 			}
 			if err != nil {
-				return nil, fmt.Errorf("read manifests: %w: %w", driver.ErrInvalid, err)
+				return nil, fmt.Errorf("read manifests: after manifest %d: a line that is too long, or more than --- between two of them: %w", len(s), driver.ErrInvalid)
 			}
 			if s, err = n.document(s, text, rules); err != nil {
 				return nil, err
@@ -99,7 +100,7 @@ func plain(text []byte) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			return fmt.Errorf("%w: %w", driver.ErrInvalid, err)
+			return unreadable(err)
 		case n > 0:
 			return fmt.Errorf("something follows the end (...): %w", driver.ErrInvalid)
 		}
@@ -107,6 +108,27 @@ func plain(text []byte) error {
 			return err
 		}
 	}
+}
+
+// yamlLine is where an error of a reader of YAML says that it is, and twice that it is about a
+// name that is there twice.
+var (
+	yamlLine = regexp.MustCompile(`line ([0-9]{1,9}): `)
+	twice    = regexp.MustCompile(`(?m)line [0-9]+: (?:key ".*" already set in map|mapping key ".*" already defined at line [0-9]+)$`)
+)
+
+// unreadable says of an error of a reader of YAML where it is and of what kind, and nothing
+// else: its words have what stands there, which may be a secret.
+func unreadable(err error) error {
+	text, where := err.Error(), ""
+	if at := yamlLine.FindStringSubmatch(text); at != nil {
+		where = "near line " + at[1] + ": "
+	}
+	what := "no YAML, or one that JSON cannot say"
+	if twice.MatchString(text) {
+		what = "a name is there twice"
+	}
+	return fmt.Errorf("%s%s: %w", where, what, driver.ErrInvalid)
 }
 
 func literal(node *nodes.Node) error {
@@ -128,14 +150,15 @@ func (n *Namespace) document(s Set, text []byte, rules Rules) (Set, error) {
 	}
 	converted, err := yaml.YAMLToJSONStrict(text)
 	if err != nil {
-		return nil, fmt.Errorf("read manifest %d: %w: %w", len(s)+1, driver.ErrInvalid, err)
+		return nil, fmt.Errorf("read manifest %d: %w", len(s)+1, unreadable(err))
 	}
 	if bytes.Equal(bytes.TrimSpace(converted), []byte("null")) {
 		return s, nil // Nothing but comments.
 	}
 	o := &unstructured.Unstructured{}
 	if err := o.UnmarshalJSON(converted); err != nil {
-		return nil, fmt.Errorf("read manifest %d: %w: %w", len(s)+1, driver.ErrInvalid, err)
+		// The error has all of the document.
+		return nil, fmt.Errorf("read manifest %d: no object of Kubernetes: it has no kind, or items that are none: %w", len(s)+1, driver.ErrInvalid)
 	}
 	if !o.IsList() || !strings.HasSuffix(o.GetKind(), "List") {
 		return append(s, o), n.admissible(o, rules)
@@ -148,6 +171,9 @@ func (n *Namespace) document(s Set, text []byte, rules Rules) (Set, error) {
 		s = append(s, one)
 		return n.admissible(one, rules)
 	})
+	if err != nil && !errors.Is(err, driver.ErrInvalid) && !errors.Is(err, driver.ErrUnsupported) {
+		err = fmt.Errorf("read manifest %d: an item of its list is no object: %w", len(s)+1, driver.ErrInvalid)
+	}
 	return s, err
 }
 

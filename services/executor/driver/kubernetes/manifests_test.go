@@ -79,6 +79,40 @@ func TestWhatDoesNotBelongIntoTheNamespaceIsRefusedBeforeAnybodyIsAsked(t *testi
 	}
 }
 
+// What a reader of YAML says of a fault has what stands there, which may be a secret: people
+// and the record get the place and the kind.
+func TestAnErrorOfManifestsNamesThePlaceAndNoContent(t *testing.T) {
+	d := offline(t, nobody)
+	for name, test := range map[string]struct{ manifests, want string }{
+		"no YAML":                {"a: b\nhunter2 hunter2\n", "near line 2: no YAML"},
+		"a character":            {"a: @hunter2", "no YAML"},
+		"an alias of nothing":    {"a: *hunter2", "no YAML"},
+		"a tag":                  {"a: !!int hunter2", "no YAML"},
+		"a key twice":            {"a:\n  hunter2: b\n  hunter2: c\n", "line 3: a name is there twice"},
+		"a key that is no text":  {"? [hunter2]\n: b", "no YAML"},
+		"a key of another kind":  {"{? {hunter2: a} : b}", "no YAML"},
+		"no kind":                {"password: hunter2", "has no kind"},
+		"a text":                 {"hunter2", "has no kind"},
+		"items that are none":    {"{apiVersion: v1, kind: List, items: [hunter2]}", ""},
+		"items without a kind":   {"{apiVersion: v1, kind: List, items: [{password: hunter2}]}", ""},
+		"a merge":                {"a: {<<: hunter2}", ""},
+		"a second document":      {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n---\nhunter2: [", "manifest 2: near line"},
+		"bytes that are no text": {"a: \"hunter2\xff\"", "no YAML"},
+		"a long separator":       {"--- hunter2\na: b", ""},
+		"a version":              {"{apiVersion: [hunter2], kind: ConfigMap, metadata: {name: a}}", ""},
+		"a name":                 {"{apiVersion: v1, kind: ConfigMap, metadata: {name: {a: hunter2}}}", ""},
+		"labels":                 {"{apiVersion: v1, kind: ConfigMap, metadata: {name: a, labels: {a: [hunter2]}}}", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := driver.Plan{Target: "shop-1", Artifact: drivertest.File("shop", "shop.yaml", []byte(test.manifests))}
+			got, err := d.Diff(t.Context(), p)
+			if !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("got %+v, %v; want something of %q and no secret", got, err, test.want)
+			}
+		})
+	}
+}
+
 // bomb is short as it is written, and what it stands for fits nowhere.
 const bomb = `apiVersion: v1
 kind: ConfigMap
