@@ -114,6 +114,25 @@ func TestABadImageFailsAndWhatWasThereComesBack(t *testing.T) {
 	}
 }
 
+// The controller of a Deployment does not take back what it said of a rollout where only the
+// number of replicas is another one.
+func TestTheFailureOfTheVersionBeforeIsNotThatOfThisOne(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d := w.driver(t, kubernetes.Options{})
+	first, _, err := release(t, d, 1, driver.Plan{}, web("1.0.0", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := release(t, d, 2, first, web("bad-pull-2", "")); err == nil {
+		t.Fatal("a bad image passed")
+	}
+	none := strings.Replace(web("bad-pull-2", ""), "replicas: 2", "replicas: 0", 1)
+	if _, result, err := release(t, d, 3, first, none); err != nil {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
 func TestWhatIsNotReadyInTimeFails(t *testing.T) {
 	t.Parallel()
 	w := open(t)
