@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -70,7 +71,11 @@ func (c Change) Begin(ctx context.Context, objects []Ref) (Record, error) {
 			return r, err
 		}
 		r.Pending = true
-		r.Objects = Union(r.Objects, objects)
+		for _, o := range objects {
+			if !Has(r.Objects, o) {
+				r.Objects, r.Fresh = append(slices.Clip(r.Objects), o), append(slices.Clip(r.Fresh), o)
+			}
+		}
 		return r, nil
 	})
 }
@@ -83,7 +88,7 @@ func (c Change) Finish(ctx context.Context, there, missing []Ref, more func(*Rec
 			return r, err
 		}
 		r.Pending, r.Done, r.Carries = false, true, c.Digest
-		r.Objects, r.Doubtful = there, missing
+		r.Objects, r.Fresh, r.Doubtful = there, nil, missing
 		if more != nil {
 			more(&r)
 		}

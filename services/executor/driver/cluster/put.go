@@ -66,7 +66,7 @@ func (n *Namespace) former(ctx context.Context, c *Server, r Ref) (*unstructured
 }
 
 // Put applies one object, on condition that it is as it was when the record was looked at.
-// Known says that the record named it before this change.
+// Known says that a change before this one has placed it.
 func (c Change) Put(ctx context.Context, o *unstructured.Unstructured, stamp string, known bool) error {
 	r := RefOf(o)
 	err := Again(ctx, func() (bool, error) {
@@ -114,8 +114,9 @@ func Refusal(err error) error {
 }
 
 // Ours refuses what another target has placed, for it would be no conflict of the same Manager,
-// and what was there before: the way back would delete it. What the record names is ours though
-// somebody has taken its label.
+// and what was there before: the way back would delete it. What a complete change has placed is
+// ours though somebody has taken its label; what one that was not completed may have placed is
+// ours by its label alone, for somebody may have made it before it was our turn.
 func (n *Namespace) Ours(found *unstructured.Unstructured, known bool) error {
 	if found == nil {
 		return nil
@@ -161,7 +162,7 @@ func (n *Namespace) Try(ctx context.Context, c *Server, objects Set) ([]Trial, e
 	trials := make([]Trial, len(objects))
 	for i, o := range objects {
 		r := RefOf(o)
-		known := Has(remembered.Objects, r)
+		known := remembered.HasPlaced(r)
 		if err := Again(ctx, func() (bool, error) {
 			found, resource, err := n.Live(ctx, c, r)
 			if err != nil {
@@ -184,18 +185,19 @@ func (n *Namespace) Try(ctx context.Context, c *Server, objects Set) ([]Trial, e
 type Trial struct {
 	// Ref is its name.
 	Ref Ref
-	// Known says that the record names it.
+	// Known says that a complete change has placed it.
 	Known bool
 	// Is is the object as it is, Would as it would be.
 	Is, Would *unstructured.Unstructured
 }
 
-// Mark writes a mark to an object that is there, so that whoever has read it before cannot
-// write to it any more.
-func (n *Namespace) Mark(ctx context.Context, c *Server, r Ref, stamp string) error {
+// Mark writes a mark to an object of ours that is there, so that whoever has read it before
+// cannot write to it any more. Nobody of ours writes to what is somebody else's. Known says that a
+// complete change has placed it.
+func (n *Namespace) Mark(ctx context.Context, c *Server, r Ref, stamp string, known bool) error {
 	err := Again(ctx, func() (bool, error) {
 		found, objects, err := n.former(ctx, c, r)
-		if err != nil || found == nil {
+		if err != nil || n.Ours(found, known) != nil || found == nil {
 			return err == nil, err
 		}
 		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{

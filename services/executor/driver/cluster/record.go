@@ -35,6 +35,9 @@ type Record struct {
 	fence.Record
 	// Objects are all that may be there of ours.
 	Objects []Ref `json:"objects,omitempty"`
+	// Fresh are those of Objects that no complete change has placed. What of them is there
+	// without the label of the target was made by somebody else.
+	Fresh []Ref `json:"fresh,omitempty"`
 	// Doubtful are those that were to be deleted and were not there: who slept on the way to
 	// creating them may still do so. The next change looks for them again.
 	Doubtful []Ref `json:"doubtful,omitempty"`
@@ -66,6 +69,10 @@ type Placed struct {
 	// Count grows with each change, so that the oldest is known.
 	Count uint64 `json:"count,omitempty"`
 }
+
+// HasPlaced reports whether a complete change has placed an object: it is ours, whoever has taken
+// its label.
+func (r Record) HasPlaced(o Ref) bool { return Has(r.Objects, o) && !Has(r.Fresh, o) }
 
 // Stamp is different for each change of the Record, and fits into a label.
 func (r Record) Stamp() string {

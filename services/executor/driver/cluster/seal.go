@@ -131,7 +131,7 @@ func (n *Namespace) sealAs(ctx context.Context, c *Server, key driver.Key, f dri
 		return was, err
 	}
 	for _, o := range sealed.Objects {
-		if err := n.Mark(ctx, c, o, sealed.Stamp()); err != nil {
+		if err := n.Mark(ctx, c, o, sealed.Stamp(), sealed.HasPlaced(o)); err != nil {
 			return driver.StatusUnknown, err
 		}
 	}

@@ -139,7 +139,7 @@ func (c *change) do(ctx context.Context, plan driver.Plan) (driver.Result, error
 	c.driver.at(PointBegun)
 	g := &gate{
 		server: c.Server, hidden: c.hidden, change: &c.Change, stamp: r.Stamp(), effect: effectOf(c.Key, c.Digest, c.part),
-		known: cluster.Union(before.Objects, before.Doubtful),
+		known: before.HasPlaced,
 	}
 	number, err := c.run(ctx, g)
 	if err != nil && c.stuck != nil && c.freed(ctx) {
@@ -394,7 +394,7 @@ func (c *change) settle(ctx context.Context, g *gate, r cluster.Record) (pruned 
 	wanted := c.Objects.Refs()
 	for _, o := range cluster.Union(r.Objects, wanted) {
 		if cluster.Has(wanted, o) && !g.wrote(o) {
-			if err := c.Mark(ctx, c.Server, o, r.Stamp()); err != nil {
+			if err := c.Mark(ctx, c.Server, o, r.Stamp(), r.HasPlaced(o)); err != nil {
 				return 0, nil, err
 			}
 		}

@@ -42,11 +42,11 @@ type gate struct {
 	// hidden are texts that no answer may bring to Helm, which writes them down.
 	hidden []string
 	// change is the call, nil where it only looks; stamp is its mark, effect what it is for, and known
-	// what it finds there of ours.
+	// says what a complete change before it has placed.
 	change *cluster.Change
 	stamp  string
 	effect string
-	known  []cluster.Ref
+	known  func(cluster.Ref) bool
 
 	mu      sync.Mutex
 	written []cluster.Ref
@@ -151,7 +151,7 @@ func (g *gate) apply(r *http.Request, of schema.GroupVersionResource, name strin
 		if err := g.change.Holds(ctx); err != nil {
 			return nil, err
 		}
-		if err := g.Ours(found, cluster.Has(g.known, ref)); err != nil {
+		if err := g.Ours(found, g.known(ref)); err != nil {
 			return nil, err
 		}
 		wanted := cluster.Wants(o, found)
@@ -210,7 +210,7 @@ func (g *gate) remove(r *http.Request, of schema.GroupVersionResource, name stri
 			return nil, err
 		}
 		if ref := cluster.RefOf(found); !g.revision(found) {
-			if err := g.Ours(found, cluster.Has(g.known, ref)); err != nil {
+			if err := g.Ours(found, g.known(ref)); err != nil {
 				return nil, err
 			}
 		}

@@ -190,7 +190,7 @@ func (d *Driver) tryHook(ctx context.Context, s *cluster.Server, o *unstructured
 		if err != nil {
 			return false, err
 		}
-		if err := d.Ours(found, cluster.Has(remembered.Objects, r)); err != nil || found != nil {
+		if err := d.Ours(found, remembered.HasPlaced(r)); err != nil || found != nil {
 			return err == nil, err
 		}
 		_, err = objects.Apply(ctx, r.Name, o, metav1.ApplyOptions{FieldManager: cluster.Manager, DryRun: []string{metav1.DryRunAll}})

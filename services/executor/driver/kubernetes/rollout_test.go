@@ -251,16 +251,28 @@ func TestWhatWasThereAndNobodyPlacedIsNotTaken(t *testing.T) {
 	}
 }
 
+// It is theirs when the change is tried again, too, and when it is sealed: that the record names
+// it says no more than that it was to be placed.
 func TestWhatSomebodyMakesAfterTheDryRunIsNotTaken(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	d := w.driver(t, kubernetes.Options{At: func(point string) {
-		if point == kubernetes.PointBegun {
+		if point == kubernetes.PointBegun && w.status(t, "configmaps/shop") == http.StatusNotFound {
 			w.admin.Must(t, http.MethodPost, w.path("configmaps"), object{"metadata": object{"name": "shop"}})
 		}
 	}})
-	if _, _, err := release(t, d, 1, driver.Plan{}, shop(1)); !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "ConfigMap shop") || w.deployment(t) != nil {
-		t.Errorf("%v; deployment %v", err, w.deployment(t))
+	for attempt := uint32(1); attempt <= 3; attempt++ {
+		_, err := d.Apply(t.Context(), driver.ApplyKey("shop-1", 0, attempt), at(10), planOf(1, shop(1)))
+		if !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "ConfigMap shop") || w.deployment(t) != nil {
+			t.Errorf("attempt %d: %v; deployment %v", attempt, err, w.deployment(t))
+		}
+	}
+	if status, err := d.Seal(t.Context(), driver.ApplyKey("shop-1", 0, 3), at(10)); status != driver.StatusStarted || err != nil {
+		t.Errorf("seal: %s, %v", status, err)
+	}
+	theirs := w.admin.Must(t, http.MethodGet, w.path("configmaps/shop"), nil)
+	if labels := kubetest.Field(theirs, "metadata", "labels"); labels != nil || kubetest.Field(theirs, "data") != nil {
+		t.Errorf("theirs was changed: %v", theirs)
 	}
 }
 
