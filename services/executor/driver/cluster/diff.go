@@ -43,10 +43,13 @@ type Eyes struct {
 	Others bool
 }
 
+// secretData is where a Secret has its values; a name that is more than a word is quoted there.
+var secretData = regexp.MustCompile(`^(?:data|stringData)[.\[]`)
+
 // hides says which values of an object nobody sees.
 func (e Eyes) hides(r Ref) func(path, text string) bool {
 	return func(path, text string) bool {
-		if r.Group == "" && r.Kind == "Secret" && (strings.HasPrefix(path, "data.") || strings.HasPrefix(path, "stringData.")) {
+		if r.Group == "" && r.Kind == "Secret" && secretData.MatchString(path) {
 			return true
 		}
 		return slices.ContainsFunc(e.Secrets, func(secret string) bool {
@@ -89,9 +92,9 @@ func owned(path string, fields map[string]any) []string {
 		if name == "." {
 			continue
 		}
-		at := path + "[" + name + "]"
+		at := path + "[" + oneLine(name) + "]"
 		if field, ok := strings.CutPrefix(name, "f:"); ok {
-			at = path + "." + field
+			at = path + step(field)
 		}
 		if inner := owned(at, below); len(inner) > 0 {
 			out = append(out, inner...)
@@ -250,7 +253,7 @@ func leaves(into map[string]leaf, path string, secret bool, value any) {
 		about := aboutSecret(path, v)
 		for key, inner := range v {
 			hide := !reference.MatchString(key) && (secret || secretName.MatchString(key) || about && !naming(key))
-			leaves(into, strings.TrimPrefix(path+"."+key, "."), hide, inner)
+			leaves(into, strings.TrimPrefix(path+step(key), "."), hide, inner)
 		}
 		if len(v) > 0 || path == "" {
 			return
@@ -273,6 +276,18 @@ func leaves(into map[string]leaf, path string, secret bool, value any) {
 		text = fmt.Append(nil, value)
 	}
 	into[path] = leaf{text: string(text), secret: secret}
+}
+
+// word is a name of a field that can be taken for nothing else in a path.
+var word = regexp.MustCompile(`^[A-Za-z0-9_/-]+$`)
+
+// step is the name of a field within a path. One that is more than a word is quoted: it could
+// be taken for several fields, and hide what these have, or for a line of its own.
+func step(key string) string {
+	if word.MatchString(key) {
+		return "." + key
+	}
+	return fmt.Sprintf("[%q]", key)
 }
 
 // naming reports whether a field says what the others beside it are about.

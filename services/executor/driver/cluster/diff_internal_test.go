@@ -89,6 +89,42 @@ func TestADifferenceShowsWhatIsNoSecret(t *testing.T) {
 	}
 }
 
+// Whoever writes a manifest chooses names, and must neither write lines of the difference nor
+// hide one behind another.
+func TestANameForgesNoLineAndHidesNone(t *testing.T) {
+	for name, test := range map[string]struct{ would, want string }{
+		"a line":            {`{"data": {"a\n  image: \"a:1\" -> \"a:2\"\nchange Deployment other": "b"}}`, `  + data["a\n  image: \"a:1\" -> \"a:2\"\nchange Deployment other"]: "b"` + "\n"},
+		"another direction": {`{"data": {"a\u202eb\u2028c": "d"}}`, `  + data["a\u202eb\u2028c"]: "d"` + "\n"},
+		"two fields":        {`{"a": {"b": 1}, "a.b": 2}`, "  + [\"a.b\"]: 2\n  + a.b: 1\n"},
+		"an item":           {`{"a": [1], "a[0]": 2}`, "  + [\"a[0]\"]: 2\n  + a[0]: 1\n"},
+		"no name":           {`{"a": {"": 1}}`, "  + a[\"\"]: 1\n"},
+		"a name of a label": {`{"labels": {"example.com/team": "a"}}`, "  + labels[\"example.com/team\"]: \"a\"\n"},
+	} {
+		if got := differences(nil, tree(t, test.would), nil); got != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// A name that is quoted is still one of the values of a Secret.
+func TestAQuotedNameShowsNoValueOfASecret(t *testing.T) {
+	hidden := Eyes{}.hides(Ref{Version: "v1", Kind: "Secret", Name: "shop"})
+	for _, of := range []string{"data", "stringData"} {
+		got := differences(nil, tree(t, `{"`+of+`": {"a.crt": "hunter2", "a": "hunter2"}}`), hidden)
+		if !strings.Contains(got, of+`["a.crt"]: `) || strings.Contains(got, "hunter2") {
+			t.Errorf("shown: %q", got)
+		}
+	}
+}
+
+// Nor does a name of a field that somebody else owns write a line.
+func TestTheNameOfAFieldOfSomebodyElseForgesNoLine(t *testing.T) {
+	got := strings.Join(owned(".data", tree(t, `{"f:a\nb": {}, "k:c\nd": {}, "f:e": {}}`)), ", ")
+	if want := `.data["a\nb"], .data.e, .data[k:c?d]`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // A server quotes the whole value that it refuses: a template of pods with its variables.
 func TestWhatAServerRefusesIsSaidInShortAndWithoutItsValue(t *testing.T) {
 	refused := apierrors.NewInvalid(schema.GroupKind{Group: "batch", Kind: "Job"}, "shop", field.ErrorList{
