@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/argv"
@@ -130,6 +131,11 @@ func (n *Namespace) Differences(ctx context.Context, objects Set, eyes Eyes) (st
 		differs := differences(strip(t.Is), strip(t.Would), eyes.hides(t.Ref)) + eyes.others(t.Is)
 		switch {
 		case t.Is == nil:
+			if eyes.Stays == nil || !eyes.Stays(t.Would) {
+				if err := n.mayDelete(ctx, c, t.Ref); err != nil {
+					return "", fmt.Errorf("%s could not be deleted again: %w", t.Ref, err)
+				}
+			}
 			created++
 			fmt.Fprintf(&out, "create %s\n%s", t.Ref, differs)
 		case differs != "":
@@ -153,6 +159,38 @@ func (n *Namespace) Differences(ctx context.Context, objects Set, eyes Eyes) (st
 	}
 	fmt.Fprintf(&out, "%d to create, %d to change, %d to delete, %d as they are\n", created, changed, deleted, len(trials)-created-changed)
 	return out.String(), nil
+}
+
+// mayDelete has the server say whether the executor may delete an object that is not there
+// yet: the way back would, and finds out too late.
+func (n *Namespace) mayDelete(ctx context.Context, c *Server, r Ref) error {
+	return Again(ctx, func() (bool, error) {
+		objects, err := n.resource(c, r.Group, r.Version, r.Kind)
+		if err != nil {
+			return false, err
+		}
+		none := types.UID("none") // So that nothing is, whatever becomes of the dry run.
+		err = objects.Delete(ctx, r.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &none}, DryRun: []string{metav1.DryRunAll}})
+		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+			err = nil
+		}
+		return err == nil, err
+	})
+}
+
+// TryDeletes has the server say whether it would delete what the record knows and the set does
+// not have, but for what stays; stays is that of Change.
+func (n *Namespace) TryDeletes(ctx context.Context, c *Server, r Record, objects Set, stays func(*unstructured.Unstructured) bool) error {
+	wanted := objects.Refs()
+	for _, old := range Union(r.Objects, r.Doubtful) {
+		if Has(wanted, old) {
+			continue
+		}
+		if _, err := n.tryDelete(ctx, c, old, stays); err != nil {
+			return fmt.Errorf("%s cannot be deleted: %w", old, err)
+		}
+	}
+	return nil
 }
 
 // tryDelete reports whether an object is there to be deleted, and has the server say whether

@@ -65,7 +65,7 @@ func (d *Driver) preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 }
 
 // DryRunRollback implements driver.Driver: the chart and the values of the way back are in the namespace
-// as they were placed, and the server would take each of their objects.
+// as they were placed, the server would take each of their objects, and delete what they do without.
 func (d *Driver) DryRunRollback(ctx context.Context, plan driver.Plan) (driver.DryRun, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
@@ -123,6 +123,9 @@ func (d *Driver) wayBack(ctx context.Context, s *cluster.Server, r cluster.Recor
 		return "", "", err
 	}
 	overrules, err := d.try(ctx, s, c, true)
+	if err == nil {
+		err = d.TryDeletes(ctx, s, r, c.all(), stays)
+	}
 	if err != nil {
 		return "", "", scrubbed{err, hidden}
 	}

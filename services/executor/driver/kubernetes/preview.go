@@ -60,7 +60,7 @@ func (d *Driver) preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 }
 
 // DryRunRollback implements driver.Driver: the manifests of the way back are in the namespace
-// as they were placed, and the server would take each of them.
+// as they were placed, the server would take each of them, and delete what they do without.
 func (d *Driver) DryRunRollback(ctx context.Context, plan driver.Plan) (driver.DryRun, error) {
 	ctx, cancel := context.WithTimeout(ctx, cluster.LookTime)
 	defer cancel()
@@ -92,6 +92,9 @@ func (d *Driver) dryRun(ctx context.Context, c *cluster.Server, r cluster.Record
 	objects, version, err := d.kept(ctx, c, plan.Previous)
 	if err == nil {
 		_, err = d.Try(ctx, c, objects)
+	}
+	if err == nil {
+		err = d.TryDeletes(ctx, c, r, objects, nil)
 	}
 	switch {
 	case ctx.Err() != nil:

@@ -351,6 +351,46 @@ func TestWhatAnAutoscalerSetsIsNoDriftAndStays(t *testing.T) {
 	}
 }
 
+// firm is a driver whose executor may delete nothing.
+func (w world) firm(t *testing.T) *kubernetes.Driver {
+	t.Helper()
+	return w.driver(t, kubernetes.Options{Wrap: func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodDelete {
+				// There it has no rights.
+				r.URL.Path = strings.Replace(r.URL.Path, w.namespace, "default", 1)
+			}
+			return next.RoundTrip(r)
+		})
+	}})
+}
+
+func TestTheWayBackIsTriedWithWhatItDeletes(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	d, firm := w.driver(t, kubernetes.Options{}), w.firm(t)
+	if asked, err := firm.Diff(t.Context(), planOf(1, shop(1))); err != nil || !strings.Contains(asked.Failed, "could not be deleted again") {
+		t.Errorf("what would be new, and stay: %+v, %v", asked, err)
+	}
+	first, _, err := release(t, d, 1, driver.Plan{}, shop(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, err := release(t, d, 2, first, shop(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.DryRunRollback(t.Context(), second); err != nil || !got.Possible || !strings.Contains(got.Steps, "delete:  Service shop-3\n") {
+		t.Errorf("who may delete: %+v, %v", got, err)
+	}
+	if got, err := firm.DryRunRollback(t.Context(), second); err != nil || got.Possible || !strings.Contains(got.Reason, "Service shop-3 cannot be deleted") {
+		t.Errorf("who may not: %+v, %v", got, err)
+	}
+	if got := w.status(t, "services/shop-3"); got != http.StatusOK {
+		t.Errorf("asking has deleted it: %d", got)
+	}
+}
+
 func TestWhatWouldChangeIsSaidByTheServer(t *testing.T) {
 	t.Parallel()
 	w := open(t)
@@ -360,15 +400,7 @@ func TestWhatWouldChangeIsSaidByTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The server says as well whether it would delete.
-	firm := w.driver(t, kubernetes.Options{Wrap: func(next http.RoundTripper) http.RoundTripper {
-		return roundTrip(func(r *http.Request) (*http.Response, error) {
-			if r.Method == http.MethodDelete {
-				// There it has no rights.
-				r.URL.Path = strings.Replace(r.URL.Path, w.namespace, "default", 1)
-			}
-			return next.RoundTrip(r)
-		})
-	}})
+	firm := w.firm(t)
 	if asked, err := firm.Diff(t.Context(), planOf(2, web("2.0.0", ""))); err != nil || !strings.Contains(asked.Failed, "Service shop cannot be deleted") {
 		t.Errorf("what cannot be deleted: %+v, %v", asked, err)
 	}
