@@ -166,6 +166,9 @@ func statuses(words []string) map[string]releasev1.TargetResult_Status {
 	out := map[string]releasev1.TargetResult_Status{}
 	for _, w := range words {
 		target, status, _ := strings.Cut(w, "=")
+		if status == "manual" {
+			status = "failed"
+		}
 		out[target] = releasev1.TargetResult_Status(releasev1.TargetResult_Status_value["STATUS_"+strings.ToUpper(status)])
 		if out[target] == releasev1.TargetResult_STATUS_DONE {
 			delete(out, target)

@@ -128,9 +128,15 @@ func (sc *scenario) ofMachine(verb string, words []string) (*releasev1.Event, bo
 			e.GetExecutionClaimed().ChangeDigest = proceduretest.Digest('0')
 		}
 		return e, true, nil
-	case "executed": // executed [<target>=failed|unknown]... [remedy ...]
+	case "executed": // executed [<target>=failed|unknown|manual]... [remedy ...]
 		words, r, err := remedy(words)
-		return proceduretest.Prescribed(s, proceduretest.Executed(s, statuses(words)), r), true, err
+		e := proceduretest.Executed(s, statuses(words))
+		for _, result := range e.GetExecutionFailed().GetResults() {
+			if slices.Contains(words, result.GetTarget()+"=manual") {
+				result.ManualChange = &releasev1.ManualChange{Object: "Deployment shop", Field: ".spec.replicas", Manager: "kubectl-edit"}
+			}
+		}
+		return proceduretest.Prescribed(s, e, r), true, err
 	case "lost": // lost [<target>...]: another executor says that nobody can tell what the claimer did
 		return proceduretest.Lost(s, words...), true, nil
 	case "refuse":

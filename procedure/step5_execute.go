@@ -206,9 +206,17 @@ func (s *State) applyExecutionFailed(e Entry, d *releasev1.ExecutionFailed) erro
 	s.begin(d.GetResults())
 	s.setResults(d.GetResults())
 	s.EndReason = "execution failed: " + d.GetReason()
+	if slices.ContainsFunc(d.GetResults(), changedByHand) {
+		// The way back overwrites nothing of theirs either: whose change counts, people say.
+		s.escalate(releasev1.Cause_CAUSE_MANUAL_CHANGE, false, e.Stored)
+		return nil
+	}
 	s.fail(releasev1.Cause_CAUSE_EXECUTION_FAILED, d.GetRemedy(), e.Stored)
 	return nil
 }
+
+// changedByHand reports whether a target failed because of what somebody else has changed there.
+func changedByHand(r *releasev1.TargetResult) bool { return r.GetManualChange() != nil }
 
 func (s *State) applyExecutionUnknown(e Entry, d *releasev1.ExecutionUnknown) error {
 	targets := s.WaveTargets()

@@ -46,6 +46,7 @@
 // ErrUnknown: nobody can tell whether the effect happened. ErrNoWayBack: a
 // rollback that cannot be done. ErrBusy: somebody else is at work on the target;
 // nothing was done, and a repetition is right. ErrSealed and ErrNoTime: nothing was
-// done, and a repetition does nothing either. Every other error means that the
+// done, and a repetition does nothing either. *ManualChange: somebody else has changed the target, and
+// people say whose change counts. Every other error means that the
 // effect failed; Result may hold the output that says why.
 package driver

@@ -36,6 +36,29 @@ var (
 	ErrInvalid = errors.New("invalid")
 )
 
+// ManualChange says that somebody else has changed the target, and that nothing of theirs was
+// overwritten. It wraps ErrConflict.
+type ManualChange struct {
+	// Object is the object of the target, Field what of it, "" for all of it, and Manager who
+	// it belongs to by the word of the target, "" where nobody knows.
+	Object, Field, Manager string
+}
+
+// Error implements error.
+func (m *ManualChange) Error() string {
+	out := "manual change found: " + m.Object
+	if m.Field != "" {
+		out += ", " + m.Field
+	}
+	if m.Manager != "" {
+		out += ", belongs to " + m.Manager
+	}
+	return out
+}
+
+// Unwrap makes it a conflict.
+func (m *ManualChange) Unwrap() error { return ErrConflict }
+
 // Driver changes one target. Its methods may be called by several goroutines and
 // by several processes at a time; the driver orders them by fence.
 type Driver interface {

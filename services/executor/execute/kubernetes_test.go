@@ -16,7 +16,9 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver/kubernetes"
 	"github.com/blackdice/shipwarden/services/executor/execute"
+	"github.com/blackdice/shipwarden/services/executor/rollback"
 	"github.com/blackdice/shipwarden/services/executor/site/sitetest"
 )
 
@@ -87,5 +89,37 @@ func TestAReleaseToACluster(t *testing.T) {
 	s = startOf(t, e, r)
 	if s.Phase != procedure.PhaseHeld || s.Holds[0].GetRule() != procedure.HoldPreviewUnknown || !strings.Contains(s.Holds[0].GetMessage(), "was not placed by this target") {
 		t.Errorf("in phase %s: %v, %s", s.Phase, s.Holds, s.EndReason)
+	}
+}
+
+// What somebody makes there in the middle of the change stops it, and people are called.
+func TestAChangeByHandInTheMiddleOfAReleaseToACluster(t *testing.T) {
+	c := kubetest.Start(t)
+	admin := c.Client(kubetest.Admin)
+	_, e, r, namespace := inCluster(t, c)
+	path := "/apis/apps/v1/namespaces/" + namespace + "/deployments"
+	meddled, err := kubernetes.New(&configv1.KubernetesDriver{
+		KubeconfigFile: c.Kubeconfig(t, kubetest.Executor, namespace), Namespace: namespace,
+	}, kubernetes.Options{Target: "eu1", At: func(point string) {
+		if point == kubernetes.PointPartly {
+			labels := map[string]any{"app": "theirs"}
+			admin.Must(t, http.MethodPost, path+"?fieldManager=kubectl-create", map[string]any{"metadata": map[string]any{"name": "shop"}, "spec": map[string]any{
+				"replicas": 0, "selector": map[string]any{"matchLabels": labels}, "template": map[string]any{
+					"metadata": map[string]any{"labels": labels}, "spec": map[string]any{"containers": []any{map[string]any{"name": "theirs", "image": "a"}}},
+				},
+			}})
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Site.Drivers["eu1"] = meddled
+	e.Start(t, execute.New, rollback.New)
+	s := r.Reaches(t, procedure.PhaseEscalated)
+	if m := s.Result("eu1").GetManualChange(); m.GetObject() != "Deployment shop" || m.GetManager() != "kubectl-create" || s.EscalatedFor != releasev1.Cause_CAUSE_MANUAL_CHANGE {
+		t.Errorf("%v; called for %s, %s", m, s.EscalatedFor, s.EndReason)
+	}
+	if got := kubetest.Field(admin.Must(t, http.MethodGet, path+"/shop", nil), "spec", "replicas"); got != 0.0 {
+		t.Errorf("theirs was changed: %v replicas", got)
 	}
 }

@@ -36,6 +36,9 @@ func (s *Site) Result(ctx context.Context, target string, fence driver.Fence, r 
 	default:
 		out.Status, out.Message = releasev1.TargetResult_STATUS_FAILED, Line(failure.Error())
 	}
+	if m := (*driver.ManualChange)(nil); errors.As(failure, &m) && out.GetStatus() == releasev1.TargetResult_STATUS_FAILED {
+		out.ManualChange = &releasev1.ManualChange{Object: Short(m.Object), Field: Short(m.Field), Manager: Short(m.Manager)}
+	}
 	if len(r.Output) > 0 {
 		ref, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "output of "+target, r.Output)
 		if err != nil {

@@ -218,6 +218,9 @@ const (
 	Cause_CAUSE_UNEXPECTED_IMPACT Cause = 12
 	// Validation failed, and targets fail the same checks that the release has not touched.
 	Cause_CAUSE_BOTH_UNHEALTHY Cause = 13
+	// Execution stopped because somebody else has changed the target by hand. It is not taken
+	// back by itself: people decide whose change counts.
+	Cause_CAUSE_MANUAL_CHANGE Cause = 14
 	// A target carries what no release has left there.
 	Cause_CAUSE_UNRECORDED_CHANGE Cause = 16
 )
@@ -239,6 +242,7 @@ var (
 		11: "CAUSE_NOTICE_UNACKNOWLEDGED",
 		12: "CAUSE_UNEXPECTED_IMPACT",
 		13: "CAUSE_BOTH_UNHEALTHY",
+		14: "CAUSE_MANUAL_CHANGE",
 		16: "CAUSE_UNRECORDED_CHANGE",
 	}
 	Cause_value = map[string]int32{
@@ -256,6 +260,7 @@ var (
 		"CAUSE_NOTICE_UNACKNOWLEDGED":   11,
 		"CAUSE_UNEXPECTED_IMPACT":       12,
 		"CAUSE_BOTH_UNHEALTHY":          13,
+		"CAUSE_MANUAL_CHANGE":           14,
 		"CAUSE_UNRECORDED_CHANGE":       16,
 	}
 )
@@ -953,7 +958,7 @@ func (x Remedy_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Remedy_Action.Descriptor instead.
 func (Remedy_Action) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35, 0}
 }
 
 // Who is asked.
@@ -1005,7 +1010,7 @@ func (x Remedy_Asked) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Remedy_Asked.Descriptor instead.
 func (Remedy_Asked) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34, 1}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35, 1}
 }
 
 // Verdict of a check.
@@ -1058,7 +1063,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36, 0}
 }
 
 // Cause of a quarantine.
@@ -1122,7 +1127,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{42, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{43, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -3730,7 +3735,9 @@ type TargetResult struct {
 	Started *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started,proto3" json:"started,omitempty"`
 	Ended   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=ended,proto3" json:"ended,omitempty"`
 	// Sequence of the lock that fenced it.
-	Fence         uint64 `protobuf:"varint,8,opt,name=fence,proto3" json:"fence,omitempty"`
+	Fence uint64 `protobuf:"varint,8,opt,name=fence,proto3" json:"fence,omitempty"`
+	// What somebody else has changed there, where the target failed because of it.
+	ManualChange  *ManualChange `protobuf:"bytes,9,opt,name=manual_change,json=manualChange,proto3" json:"manual_change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3821,6 +3828,77 @@ func (x *TargetResult) GetFence() uint64 {
 	return 0
 }
 
+func (x *TargetResult) GetManualChange() *ManualChange {
+	if x != nil {
+		return x.ManualChange
+	}
+	return nil
+}
+
+// ManualChange is something of a target that belongs to somebody else than who releases.
+type ManualChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The object of the target, as its driver names it.
+	Object string `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	// The field of it. Empty: all of it.
+	Field string `protobuf:"bytes,2,opt,name=field,proto3" json:"field,omitempty"`
+	// Who it belongs to, as the target says it. Empty: nobody knows.
+	Manager       string `protobuf:"bytes,3,opt,name=manager,proto3" json:"manager,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ManualChange) Reset() {
+	*x = ManualChange{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ManualChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ManualChange) ProtoMessage() {}
+
+func (x *ManualChange) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ManualChange.ProtoReflect.Descriptor instead.
+func (*ManualChange) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ManualChange) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *ManualChange) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *ManualChange) GetManager() string {
+	if x != nil {
+		return x.Manager
+	}
+	return ""
+}
+
 // Verification is what was observed over a bake time.
 type Verification struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3851,7 +3929,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3863,7 +3941,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3876,7 +3954,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Verification) GetWave() uint32 {
@@ -3963,7 +4041,7 @@ type Beside struct {
 
 func (x *Beside) Reset() {
 	*x = Beside{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3975,7 +4053,7 @@ func (x *Beside) String() string {
 func (*Beside) ProtoMessage() {}
 
 func (x *Beside) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3988,7 +4066,7 @@ func (x *Beside) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beside.ProtoReflect.Descriptor instead.
 func (*Beside) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Beside) GetResults() []*CheckResult {
@@ -4024,7 +4102,7 @@ type Remedy struct {
 
 func (x *Remedy) Reset() {
 	*x = Remedy{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4036,7 +4114,7 @@ func (x *Remedy) String() string {
 func (*Remedy) ProtoMessage() {}
 
 func (x *Remedy) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4049,7 +4127,7 @@ func (x *Remedy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Remedy.ProtoReflect.Descriptor instead.
 func (*Remedy) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Remedy) GetRow() string {
@@ -4109,7 +4187,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4121,7 +4199,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4134,7 +4212,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -4212,7 +4290,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4224,7 +4302,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4237,7 +4315,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -4296,7 +4374,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4308,7 +4386,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4321,7 +4399,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -4374,7 +4452,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4386,7 +4464,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4399,7 +4477,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -4436,7 +4514,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4448,7 +4526,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4461,7 +4539,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -4493,7 +4571,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4505,7 +4583,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4518,7 +4596,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -4569,7 +4647,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4581,7 +4659,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4594,7 +4672,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -4668,7 +4746,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4680,7 +4758,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4693,7 +4771,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -4793,7 +4871,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4805,7 +4883,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4818,7 +4896,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -5128,7 +5206,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\n" +
 	"STATE_SENT\x10\x02\x12\x13\n" +
 	"\x0fSTATE_DELIVERED\x10\x03\x12\x12\n" +
-	"\x0eSTATE_DEFERRED\x10\x04\"\xc4\x03\n" +
+	"\x0eSTATE_DEFERRED\x10\x04\"\x8e\x04\n" +
 	"\fTargetResult\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12B\n" +
 	"\x06status\x18\x02 \x01(\x0e2*.shipwarden.release.v1.TargetResult.StatusR\x06status\x12\x16\n" +
@@ -5137,13 +5215,18 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06output\x18\x05 \x01(\v2\".shipwarden.release.v1.EvidenceRefR\x06output\x124\n" +
 	"\astarted\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x120\n" +
 	"\x05ended\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12\x14\n" +
-	"\x05fence\x18\b \x01(\x04R\x05fence\"l\n" +
+	"\x05fence\x18\b \x01(\x04R\x05fence\x12H\n" +
+	"\rmanual_change\x18\t \x01(\v2#.shipwarden.release.v1.ManualChangeR\fmanualChange\"l\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vSTATUS_DONE\x10\x01\x12\x11\n" +
 	"\rSTATUS_FAILED\x10\x02\x12\x12\n" +
 	"\x0eSTATUS_UNKNOWN\x10\x03\x12\x12\n" +
-	"\x0eSTATUS_SKIPPED\x10\x04\"\xc3\x03\n" +
+	"\x0eSTATUS_SKIPPED\x10\x04\"V\n" +
+	"\fManualChange\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x14\n" +
+	"\x05field\x18\x02 \x01(\tR\x05field\x12\x18\n" +
+	"\amanager\x18\x03 \x01(\tR\amanager\"\xc3\x03\n" +
 	"\fVerification\x12\x12\n" +
 	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x1a\n" +
 	"\brollback\x18\x02 \x01(\bR\brollback\x12<\n" +
@@ -5283,7 +5366,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x1aOCCASION_FREEZE_OVERRIDDEN\x10\t\x12\x1c\n" +
 	"\x18OCCASION_APPROVAL_WANTED\x10\n" +
 	"\x12\x1d\n" +
-	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\xb0\x03\n" +
+	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\xc9\x03\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
@@ -5299,7 +5382,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x12\x1f\n" +
 	"\x1bCAUSE_NOTICE_UNACKNOWLEDGED\x10\v\x12\x1b\n" +
 	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f\x12\x18\n" +
-	"\x14CAUSE_BOTH_UNHEALTHY\x10\r\x12\x1b\n" +
+	"\x14CAUSE_BOTH_UNHEALTHY\x10\r\x12\x17\n" +
+	"\x13CAUSE_MANUAL_CHANGE\x10\x0e\x12\x1b\n" +
 	"\x17CAUSE_UNRECORDED_CHANGE\x10\x10*\x92\x02\n" +
 	"\bDeadline\x12\x18\n" +
 	"\x14DEADLINE_UNSPECIFIED\x10\x00\x12\x11\n" +
@@ -5334,7 +5418,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 17)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -5385,102 +5469,104 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*Deferral)(nil),              // 46: shipwarden.release.v1.Deferral
 	(*Recipient)(nil),             // 47: shipwarden.release.v1.Recipient
 	(*TargetResult)(nil),          // 48: shipwarden.release.v1.TargetResult
-	(*Verification)(nil),          // 49: shipwarden.release.v1.Verification
-	(*Beside)(nil),                // 50: shipwarden.release.v1.Beside
-	(*Remedy)(nil),                // 51: shipwarden.release.v1.Remedy
-	(*CheckResult)(nil),           // 52: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 53: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 54: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 55: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 56: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 57: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 58: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 59: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 60: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 61: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 62: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 63: shipwarden.release.v1.ArtifactKind
-	(*Wave)(nil),                  // 64: shipwarden.release.v1.Wave
+	(*ManualChange)(nil),          // 49: shipwarden.release.v1.ManualChange
+	(*Verification)(nil),          // 50: shipwarden.release.v1.Verification
+	(*Beside)(nil),                // 51: shipwarden.release.v1.Beside
+	(*Remedy)(nil),                // 52: shipwarden.release.v1.Remedy
+	(*CheckResult)(nil),           // 53: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 54: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 55: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 56: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 57: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 58: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 59: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 60: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 61: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 62: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 63: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 64: shipwarden.release.v1.ArtifactKind
+	(*Wave)(nil),                  // 65: shipwarden.release.v1.Wave
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	61, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	61, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	61, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	61, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	62, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	62, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	62, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	62, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
 	20, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	62, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	62, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	62, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	63, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	62, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	63, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	63, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	63, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	64, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	63, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
 	27, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
 	25, // 12: shipwarden.release.v1.PinnedArtifact.plan:type_name -> shipwarden.release.v1.PlanChanges
 	26, // 13: shipwarden.release.v1.PlanChanges.changes:type_name -> shipwarden.release.v1.ResourceChange
 	6,  // 14: shipwarden.release.v1.ResourceChange.action:type_name -> shipwarden.release.v1.ResourceChange.Action
-	54, // 15: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	55, // 15: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	7,  // 16: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	18, // 17: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
-	62, // 18: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
+	63, // 18: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
 	8,  // 19: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
 	18, // 20: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 21: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
 	32, // 22: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
 	9,  // 23: shipwarden.release.v1.RollbackProof.source:type_name -> shipwarden.release.v1.RollbackProof.Source
-	62, // 24: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	62, // 25: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	63, // 24: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	63, // 25: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
 	35, // 26: shipwarden.release.v1.ApprovalSignature.identity:type_name -> shipwarden.release.v1.SignerIdentity
-	62, // 27: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	62, // 28: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	63, // 27: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	63, // 28: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
 	36, // 29: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
 	38, // 30: shipwarden.release.v1.StandIn.on_call:type_name -> shipwarden.release.v1.Shift
-	62, // 31: shipwarden.release.v1.Shift.from:type_name -> google.protobuf.Timestamp
-	62, // 32: shipwarden.release.v1.Shift.until:type_name -> google.protobuf.Timestamp
+	63, // 31: shipwarden.release.v1.Shift.from:type_name -> google.protobuf.Timestamp
+	63, // 32: shipwarden.release.v1.Shift.until:type_name -> google.protobuf.Timestamp
 	41, // 33: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	61, // 34: shipwarden.release.v1.Chosen.bake:type_name -> google.protobuf.Duration
-	64, // 35: shipwarden.release.v1.Chosen.waves:type_name -> shipwarden.release.v1.Wave
-	62, // 36: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	62, // 37: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	62, // 38: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	62, // 39: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
+	62, // 34: shipwarden.release.v1.Chosen.bake:type_name -> google.protobuf.Duration
+	65, // 35: shipwarden.release.v1.Chosen.waves:type_name -> shipwarden.release.v1.Wave
+	63, // 36: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	63, // 37: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	63, // 38: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	63, // 39: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
 	10, // 40: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
 	11, // 41: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
 	12, // 42: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
 	18, // 43: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	62, // 44: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	62, // 45: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
-	52, // 46: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	62, // 47: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	62, // 48: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
-	18, // 49: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	18, // 50: shipwarden.release.v1.Verification.chart:type_name -> shipwarden.release.v1.EvidenceRef
-	50, // 51: shipwarden.release.v1.Verification.beside:type_name -> shipwarden.release.v1.Beside
-	52, // 52: shipwarden.release.v1.Beside.results:type_name -> shipwarden.release.v1.CheckResult
-	18, // 53: shipwarden.release.v1.Beside.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	13, // 54: shipwarden.release.v1.Remedy.action:type_name -> shipwarden.release.v1.Remedy.Action
-	14, // 55: shipwarden.release.v1.Remedy.asked:type_name -> shipwarden.release.v1.Remedy.Asked
-	61, // 56: shipwarden.release.v1.Remedy.within:type_name -> google.protobuf.Duration
-	13, // 57: shipwarden.release.v1.Remedy.otherwise:type_name -> shipwarden.release.v1.Remedy.Action
-	15, // 58: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	62, // 59: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	53, // 60: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	53, // 61: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	53, // 62: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	62, // 63: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	62, // 64: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	62, // 65: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	62, // 66: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	59, // 67: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	60, // 68: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	16, // 69: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	62, // 70: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	62, // 71: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	62, // 72: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	73, // [73:73] is the sub-list for method output_type
-	73, // [73:73] is the sub-list for method input_type
-	73, // [73:73] is the sub-list for extension type_name
-	73, // [73:73] is the sub-list for extension extendee
-	0,  // [0:73] is the sub-list for field type_name
+	63, // 44: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	63, // 45: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	49, // 46: shipwarden.release.v1.TargetResult.manual_change:type_name -> shipwarden.release.v1.ManualChange
+	53, // 47: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	63, // 48: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	63, // 49: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	18, // 50: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	18, // 51: shipwarden.release.v1.Verification.chart:type_name -> shipwarden.release.v1.EvidenceRef
+	51, // 52: shipwarden.release.v1.Verification.beside:type_name -> shipwarden.release.v1.Beside
+	53, // 53: shipwarden.release.v1.Beside.results:type_name -> shipwarden.release.v1.CheckResult
+	18, // 54: shipwarden.release.v1.Beside.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	13, // 55: shipwarden.release.v1.Remedy.action:type_name -> shipwarden.release.v1.Remedy.Action
+	14, // 56: shipwarden.release.v1.Remedy.asked:type_name -> shipwarden.release.v1.Remedy.Asked
+	62, // 57: shipwarden.release.v1.Remedy.within:type_name -> google.protobuf.Duration
+	13, // 58: shipwarden.release.v1.Remedy.otherwise:type_name -> shipwarden.release.v1.Remedy.Action
+	15, // 59: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	63, // 60: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	54, // 61: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	54, // 62: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	54, // 63: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	63, // 64: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	63, // 65: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	63, // 66: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	63, // 67: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	60, // 68: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	61, // 69: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	16, // 70: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	63, // 71: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	63, // 72: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	63, // 73: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	74, // [74:74] is the sub-list for method output_type
+	74, // [74:74] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -5495,7 +5581,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      17,
-			NumMessages:   44,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -143,6 +144,24 @@ func TestWhatAServerRefusesIsSaidInShortAndWithoutItsValue(t *testing.T) {
 	long := Told(fmt.Errorf("password=hunter2hunter2 %s: %w", strings.Repeat("ä", 5000), driver.ErrInvalid))
 	if text := long.Error(); len(text) > maxTold+50 || strings.Contains(text, "hunter2") || !errors.Is(long, driver.ErrInvalid) {
 		t.Errorf("%d bytes: %q", len(text), text)
+	}
+}
+
+func TestWhoseAFieldIsSaysTheServer(t *testing.T) {
+	refused := apierrors.NewApplyConflict([]metav1.StatusCause{
+		{Type: metav1.CauseTypeFieldManagerConflict, Message: `conflict with "kubectl-edit" using apps/v1`, Field: ".spec.replicas"},
+		{Type: metav1.CauseTypeFieldManagerConflict, Message: `conflict with "other" using apps/v1`, Field: ".spec.paused"},
+	}, "Apply failed with 2 conflicts")
+	theirs := Foreign(Ref{Kind: "Deployment", Name: "shop"}, fmt.Errorf("apply: %w", refused))
+	if want := (driver.ManualChange{Object: "Deployment shop", Field: ".spec.replicas and 1 more", Manager: "kubectl-edit"}); theirs == nil || *theirs != want || !errors.Is(theirs, driver.ErrConflict) {
+		t.Errorf("got %v", theirs)
+	}
+	moved := apierrors.NewConflict(schema.GroupResource{Group: "apps", Resource: "deployments"}, "shop", errors.New("the object has been modified"))
+	if Foreign(Ref{}, moved) != nil || !Moved(moved) || Moved(refused) {
+		t.Errorf("an object that was written since it was read is taken for somebody's field")
+	}
+	if got := owner("something else"); got != "something else" {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -28,9 +28,6 @@ const (
 	scale      = "scale"
 )
 
-// ErrChanged says that a field is somebody else's; it wraps driver.ErrConflict.
-var ErrChanged = fmt.Errorf("%w: it was changed by somebody else", driver.ErrConflict)
-
 // Live is the object as it is; nil where there is none.
 func (n *Namespace) Live(ctx context.Context, c *Server, r Ref) (*unstructured.Unstructured, dynamic.ResourceInterface, error) {
 	objects, err := n.resource(c, r.Group, r.Version, r.Kind)
@@ -93,7 +90,7 @@ func (c Change) Put(ctx context.Context, o *unstructured.Unstructured, stamp str
 		if Moved(err) {
 			return false, nil
 		}
-		return err == nil, Refusal(err)
+		return err == nil, Refusal(r, err)
 	})
 	if errors.Is(err, driver.ErrConflict) {
 		// Perhaps with somebody newer of ours.
@@ -105,10 +102,10 @@ func (c Change) Put(ctx context.Context, o *unstructured.Unstructured, stamp str
 	return nil
 }
 
-// Refusal makes a conflict of the error that says that a field is somebody else's.
-func Refusal(err error) error {
-	if field := Foreign(err); field != "" {
-		return fmt.Errorf("%w: %s", ErrChanged, field)
+// Refusal makes a *driver.ManualChange of the error that says that a field is somebody else's.
+func Refusal(r Ref, err error) error {
+	if theirs := Foreign(r, err); theirs != nil {
+		return theirs
 	}
 	return err
 }
@@ -125,9 +122,22 @@ func (n *Namespace) Ours(found *unstructured.Unstructured, known bool) error {
 	case owner != "" && owner != n.Target:
 		return fmt.Errorf("%w: it was placed by target %s", driver.ErrConflict, owner)
 	case owner == "" && !known:
-		return fmt.Errorf("%w: it is there already and was not placed by this target: remove it, or leave it out", driver.ErrConflict)
+		return fmt.Errorf("%w: it is there already and was not placed by this target: remove it, or leave it out", &driver.ManualChange{
+			Object: RefOf(found).String(), Manager: maker(found),
+		})
 	}
 	return nil
+}
+
+// maker is who was the first to write to an object, as far as its server knows; "" where it
+// does not.
+func maker(found *unstructured.Unstructured) string {
+	for _, by := range found.GetManagedFields() {
+		if by.Manager != Manager && by.Subresource == "" {
+			return by.Manager
+		}
+	}
+	return ""
 }
 
 // Wants is what is applied: the object, without the number of replicas where an autoscaler
@@ -173,7 +183,7 @@ func (n *Namespace) Try(ctx context.Context, c *Server, objects Set) ([]Trial, e
 			}
 			would, err := resource.Apply(ctx, r.Name, Wants(o, found), metav1.ApplyOptions{FieldManager: Manager, DryRun: []string{metav1.DryRunAll}})
 			trials[i] = Trial{Ref: r, Known: known, Is: found, Would: would}
-			return err == nil, Refusal(err)
+			return err == nil, Refusal(r, err)
 		}); err != nil {
 			return nil, fmt.Errorf("%s: %w", r, err)
 		}

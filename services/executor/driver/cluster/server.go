@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -228,20 +229,41 @@ func Again(ctx context.Context, call func() (through bool, err error)) error {
 
 // Moved reports whether an object is not as it was read, and not that a field is
 // somebody else's.
-func Moved(err error) bool { return apierrors.IsConflict(err) && Foreign(err) == "" }
+func Moved(err error) bool { return apierrors.IsConflict(err) && Foreign(Ref{}, err) == nil }
 
-// Foreign names the field that is somebody else's; "" where an error says no such thing.
-func Foreign(err error) string {
+// Foreign names the field of an object that is somebody else's; nil where an error says no such
+// thing.
+func Foreign(r Ref, err error) *driver.ManualChange {
 	status := apierrors.APIStatus(nil)
 	if !errors.As(err, &status) || status.Status().Details == nil {
-		return ""
+		return nil
 	}
+	var theirs *driver.ManualChange
+	more := 0
 	for _, cause := range status.Status().Details.Causes {
-		if cause.Type == metav1.CauseTypeFieldManagerConflict {
-			return fmt.Sprintf("%s at %s", cause.Message, cause.Field)
+		switch {
+		case cause.Type != metav1.CauseTypeFieldManagerConflict:
+		case theirs == nil:
+			theirs = &driver.ManualChange{Object: r.String(), Field: cause.Field, Manager: owner(cause.Message)}
+		default:
+			more++
 		}
 	}
-	return ""
+	if more > 0 {
+		theirs.Field += fmt.Sprintf(" and %d more", more)
+	}
+	return theirs
+}
+
+// conflictWith is what a server says of a field that is somebody else's.
+var conflictWith = regexp.MustCompile(`^conflict with "((?:[^"\\]|\\.)*)"`)
+
+// owner is who a field belongs to, of what the server says of it.
+func owner(message string) string {
+	if found := conflictWith.FindStringSubmatch(message); found != nil {
+		return found[1]
+	}
+	return message
 }
 
 // Rest is how the server is reached, for a client of somebody's own: a copy.

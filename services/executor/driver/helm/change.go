@@ -153,7 +153,7 @@ func (c *change) do(ctx context.Context, plan driver.Plan) (driver.Result, error
 		if stale := c.Holds(ctx); errors.Is(stale, driver.ErrStaleFence) {
 			err = stale
 		}
-		return result, scrubbed{cluster.Refusal(err), c.hidden}
+		return result, scrubbed{g.refusal(err), c.hidden}
 	}
 	c.driver.at(PointDeployed)
 	pruned, missing, err := c.settle(ctx, g, r)

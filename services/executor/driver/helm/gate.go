@@ -52,6 +52,8 @@ type gate struct {
 	written []cluster.Ref
 	fault   error
 	partly  bool
+	// theirs is what the server has refused because it is somebody else's.
+	theirs *driver.ManualChange
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -81,6 +83,17 @@ func (g *gate) failed() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.fault
+}
+
+// refusal says of the error of a call what is somebody else's, where it was that: Helm says it in words
+// alone.
+func (g *gate) refusal(err error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.theirs == nil || g.fault != nil {
+		return err
+	}
+	return g.theirs
 }
 
 // wrote reports whether the call has written to an object.
@@ -310,8 +323,14 @@ func (g *gate) again(r *http.Request, what string, make func(ctx context.Context
 			answer.Body = io.NopCloser(bytes.NewReader(text))
 			var said metav1.Status
 			_ = json.Unmarshal(text, &said)
-			moved := said.Reason == metav1.StatusReasonConflict && cluster.Foreign(&apierrors.StatusError{ErrStatus: said}) == ""
-			return !moved, nil
+			theirs := cluster.Foreign(cluster.Ref{}, &apierrors.StatusError{ErrStatus: said})
+			if theirs != nil {
+				theirs.Object = what
+				g.mu.Lock()
+				g.theirs = theirs
+				g.mu.Unlock()
+			}
+			return said.Reason != metav1.StatusReasonConflict || theirs != nil, nil
 		case code == http.StatusTooManyRequests || code >= http.StatusInternalServerError:
 			_ = answer.Body.Close()
 			return false, fmt.Errorf("the server answers with status %d", code)

@@ -164,7 +164,7 @@ func (d *Driver) try(ctx context.Context, s *cluster.Server, c content, force bo
 	for _, o := range c.objects {
 		_, err := d.Try(ctx, s, cluster.Set{o})
 		switch {
-		case force && errors.Is(err, cluster.ErrChanged):
+		case force && owned(err):
 			overrules = append(overrules, err.Error())
 		case err != nil:
 			return nil, err
@@ -176,6 +176,12 @@ func (d *Driver) try(ctx context.Context, s *cluster.Server, c content, force bo
 		}
 	}
 	return overrules, nil
+}
+
+// owned reports whether a field of an object that is ours belongs to somebody else.
+func owned(err error) bool {
+	theirs := (*driver.ManualChange)(nil)
+	return errors.As(err, &theirs) && theirs.Field != ""
 }
 
 // tryHook tries a hook that is not there: one that is will be deleted before, as a rule.

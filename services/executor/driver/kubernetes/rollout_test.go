@@ -191,7 +191,9 @@ func TestWhatSomebodyElseChangedStopsAndIsNotOverwritten(t *testing.T) {
 		t.Errorf("what would change: %+v, %v", asked, err)
 	}
 	before := w.state(t)
-	if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), second); !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "kubectl-edit") {
+	_, err = d.Apply(t.Context(), driver.ApplyKey("shop-2", 0, 1), at(20), second)
+	var theirs *driver.ManualChange
+	if !errors.As(err, &theirs) || *theirs != (driver.ManualChange{Object: "Deployment shop", Field: ".spec.replicas", Manager: "kubectl-edit"}) || !errors.Is(err, driver.ErrConflict) {
 		t.Errorf("apply: %v", err)
 	}
 	if w.image(t) != "1.0.0" || w.status(t, "services/shop") != http.StatusNotFound {
@@ -228,7 +230,7 @@ func TestWhatWasThereAndNobodyPlacedIsNotTaken(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	d := w.driver(t, kubernetes.Options{})
-	w.admin.Must(t, http.MethodPost, w.path("configmaps"), object{"metadata": object{"name": "extra"}})
+	w.admin.Must(t, http.MethodPost, w.path("configmaps")+"?fieldManager=kubectl-create", object{"metadata": object{"name": "extra"}})
 	first, _, err := release(t, d, 1, driver.Plan{}, shop(2))
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +238,7 @@ func TestWhatWasThereAndNobodyPlacedIsNotTaken(t *testing.T) {
 	const extra = "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: extra}, data: {a: b}}\n"
 	second := planOf(2, shop(3)+extra)
 	second.Previous = first.Artifact.Digest
-	const want = "ConfigMap extra: conflict: it is there already and was not placed by this target: remove it, or leave it out"
+	const want = "ConfigMap extra, belongs to kubectl-create: it is there already and was not placed by this target: remove it, or leave it out"
 	if asked, err := d.Diff(t.Context(), second); err != nil || !strings.Contains(asked.Failed, want) || asked.Digest() != "" {
 		t.Errorf("what would change: %+v, %v", asked, err)
 	}
