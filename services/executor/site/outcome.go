@@ -6,12 +6,16 @@ import (
 	"log/slog"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/evidence"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 )
+
+// maxTheirs bounds each word on a change by hand, in bytes.
+const maxTheirs = 110
 
 // Retry reports whether an effect was not even tried, so that trying again is right.
 func Retry(err error) bool {
@@ -37,7 +41,9 @@ func (s *Site) Result(ctx context.Context, target string, fence driver.Fence, r 
 		out.Status, out.Message = releasev1.TargetResult_STATUS_FAILED, Line(failure.Error())
 	}
 	if m := (*driver.ManualChange)(nil); errors.As(failure, &m) && out.GetStatus() == releasev1.TargetResult_STATUS_FAILED {
-		out.ManualChange = &releasev1.ManualChange{Object: Short(m.Object), Field: Short(m.Field), Manager: Short(m.Manager)}
+		out.ManualChange = &releasev1.ManualChange{Object: cut(m.Object, maxTheirs), Field: cut(m.Field, maxTheirs), Manager: cut(m.Manager, maxTheirs)}
+		// Together they take no more room than a line, which is kept for each target.
+		out.Message = cut(out.GetMessage(), maxLine-proto.Size(out.GetManualChange())-len("tag"))
 	}
 	if len(r.Output) > 0 {
 		ref, err := s.Blobs.Put(ctx, "text/plain; charset=utf-8", "output of "+target, r.Output)
