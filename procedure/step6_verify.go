@@ -91,17 +91,22 @@ func (s *State) unchecked(v *releasev1.Verification) string {
 		targets, checks = s.Touched, s.Request.GetRollbackPlan().GetChecks()
 	}
 	type pair struct{ check, target string }
-	seen, looked := map[pair]bool{}, map[string]bool{}
+	seen, looked := map[pair]*releasev1.CheckResult{}, map[string]bool{}
 	for _, r := range v.GetResults() {
-		seen[pair{r.GetCheck(), r.GetTarget()}], looked[r.GetTarget()] = true, true
+		seen[pair{r.GetCheck(), r.GetTarget()}], looked[r.GetTarget()] = r, true
 	}
 	for _, t := range targets {
 		if !looked[t] {
 			return "target " + t + " was not looked at"
 		}
 		for _, c := range checks {
-			if !seen[pair{c.GetName(), t}] {
+			r := seen[pair{c.GetName(), t}]
+			if r == nil {
 				return "check " + c.GetName() + " of target " + t + " has no result"
+			}
+			// A validator that knows of no baselines looks at the bounds alone.
+			if c.GetPrometheus().GetBaseline() != nil && r.GetComparison() == "" {
+				return "check " + c.GetName() + " of target " + t + " was not compared with its baseline"
 			}
 		}
 	}

@@ -188,7 +188,7 @@ func verification(checks []*releasev1.Check, targets []string) int {
 	for _, c := range checks {
 		letters += len(c.GetName())
 		if c.GetPrometheus().GetBaseline() != nil {
-			letters += longCompare
+			letters += longCompare + longDigest + 2 // What was compared is named by its digest.
 		}
 	}
 	around := &releasev1.VerificationFailed{Verification: &releasev1.Verification{

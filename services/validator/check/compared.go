@@ -169,6 +169,7 @@ func blend(result *releasev1.CheckResult, c *releasev1.Check, compared *Comparis
 	outcome, detail := Error, "nothing was compared"
 	if compared != nil {
 		outcome, detail = compared.Outcome, compared.Detail
+		result.Comparison = "sha256:" + compared.Sum
 	}
 	switch {
 	case outcome == Failed && result.GetVerdict() != fail:

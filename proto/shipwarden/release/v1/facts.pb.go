@@ -4180,7 +4180,10 @@ type CheckResult struct {
 	Failed  uint32 `protobuf:"varint,6,opt,name=failed,proto3" json:"failed,omitempty"`
 	Errors  uint32 `protobuf:"varint,7,opt,name=errors,proto3" json:"errors,omitempty"`
 	// Why.
-	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What was compared with the baseline of the check, "sha256:…" of the comparison as it stands
+	// in the samples. Empty where nothing was; a check with a baseline has not passed then.
+	Comparison    string `protobuf:"bytes,9,opt,name=comparison,proto3" json:"comparison,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4267,6 +4270,13 @@ func (x *CheckResult) GetErrors() uint32 {
 func (x *CheckResult) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *CheckResult) GetComparison() string {
+	if x != nil {
+		return x.Comparison
 	}
 	return ""
 }
@@ -5257,7 +5267,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x05Asked\x12\x15\n" +
 	"\x11ASKED_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vASKED_OWNER\x10\x01\x12\x13\n" +
-	"\x0fASKED_OPERATORS\x10\x02\"\xdd\x02\n" +
+	"\x0fASKED_OPERATORS\x10\x02\"\xfd\x02\n" +
 	"\vCheckResult\x12\x14\n" +
 	"\x05check\x18\x01 \x01(\tR\x05check\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12D\n" +
@@ -5266,7 +5276,10 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06passed\x18\x05 \x01(\rR\x06passed\x12\x16\n" +
 	"\x06failed\x18\x06 \x01(\rR\x06failed\x12\x16\n" +
 	"\x06errors\x18\a \x01(\rR\x06errors\x12\x16\n" +
-	"\x06reason\x18\b \x01(\tR\x06reason\"`\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12\x1e\n" +
+	"\n" +
+	"comparison\x18\t \x01(\tR\n" +
+	"comparison\"`\n" +
 	"\aVerdict\x12\x17\n" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fVERDICT_PASS\x10\x01\x12\x10\n" +
