@@ -63,6 +63,9 @@ type Limits struct {
 	// Intact says that nothing that was ever written into the bucket has been removed: what
 	// it keeps of an entry is all that there ever was.
 	Intact bool
+	// Created is when the bucket was made, as its server says: another one of the same name has
+	// another time. One that is restored from a backup may keep it.
+	Created string
 }
 
 type answer struct {
@@ -75,6 +78,8 @@ type answer struct {
 	} `json:"message,omitempty"`
 	Config *jetstream.StreamConfig `json:"config,omitempty"`
 	State  *jetstream.StreamState  `json:"state,omitempty"`
+	// Created is compared, and never read as a time.
+	Created string `json:"created,omitempty"`
 }
 
 type get struct {
@@ -109,6 +114,9 @@ func (e *Entry) History(ctx context.Context) ([]Revision, error) {
 	}
 }
 
+// maxCreated bounds the time that a server says, in bytes.
+const maxCreated = 64
+
 // Limits asks for the bucket's settings. Errors as of Last.
 func (e *Entry) Limits(ctx context.Context) (Limits, error) {
 	a, conn, err := e.ask(ctx, "$JS.API.STREAM.INFO."+e.stream(), nil)
@@ -123,6 +131,7 @@ func (e *Entry) Limits(ctx context.Context) (Limits, error) {
 		Room: room(a.Config, a.State), Mirror: a.Config.Mirror != nil,
 		Expires: a.Config.MaxAge != 0 || a.Config.Discard == jetstream.DiscardOld && (a.Config.MaxBytes > 0 || a.Config.MaxMsgs > 0),
 		Intact:  a.State.Msgs == a.State.LastSeq,
+		Created: a.Created[:min(len(a.Created), maxCreated)],
 	}
 	if out.History <= 0 {
 		out.History = math.MaxInt // no bound

@@ -181,6 +181,9 @@ func (d *Driver) judge(s state, c *change) (next note, finished, repeated bool, 
 	if err := s.foreign(d.target); err != nil {
 		return next, false, false, err
 	}
+	if err := s.forgotten(c.plan); err != nil {
+		return next, false, false, err
+	}
 	record, repeated, err := s.note.Admit(c.key, c.fence, c.digest)
 	if err != nil {
 		return next, false, false, err
@@ -195,7 +198,7 @@ func (d *Driver) judge(s state, c *change) (next note, finished, repeated bool, 
 	case !c.rollback && !s.ours() && s.Digest != c.plan.Previous:
 		return next, false, false, byHand(s, "that was written by hand")
 	}
-	next = note{Record: record, Target: d.target, Before: s.note.Before}
+	next = note{Record: record, Target: d.target, Before: s.note.Before, Bucket: s.bucket}
 	next.Done, next.Pending, next.Carries = true, false, c.digest
 	if s.Digest != c.digest {
 		next.Before = s.Digest
@@ -336,7 +339,7 @@ func (d *Driver) seal(ctx context.Context, key driver.Key, f driver.Fence) (driv
 			return was, err
 		}
 		next := s.note
-		next.Record, next.Target = record, d.target
+		next.Record, next.Target, next.Bucket = record, d.target, s.bucket
 		if next.same(s.note) {
 			return was, nil
 		}

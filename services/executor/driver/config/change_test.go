@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/blackdice/shipwarden/internal/natstest"
@@ -207,6 +208,63 @@ func TestADocumentThatIsGoneWithoutATraceIsMissed(t *testing.T) {
 	if n := len(w.history(t)); n != 0 {
 		t.Errorf("%d revisions", n)
 	}
+}
+
+// TestABucketThatWasMadeAnewLetsNobodyIn: it has the document that the record knows, and no
+// fence, or one of before: whoever sleeps since must not be the next to come in.
+func TestABucketThatWasMadeAnewLetsNobodyIn(t *testing.T) {
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		for name, copied := range map[string]bool{"with a document that was written by hand": false, "with what was copied": true} {
+			w := newWorld(t, n, 8)
+			release(t, w, 2, "")
+			old, err := w.kv.Get(t.Context(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			message := nats.NewMsg("$KV." + w.Bucket + "." + key)
+			stream, err := w.JetStream().Stream(t.Context(), "KV_"+w.Bucket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw, err := stream.GetMsg(t.Context(), old.Revision())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if message.Data = raw.Data; copied {
+				message.Header.Set(config.Header, raw.Header.Get(config.Header))
+			}
+			if err := w.JetStream().DeleteKeyValue(t.Context(), w.Bucket); err != nil {
+				t.Fatal(err)
+			}
+			if w.kv, err = n.JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: w.Bucket, History: 8, Replicas: n.Replicas()}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.JetStream().PublishMsg(t.Context(), message); err != nil {
+				t.Fatal(err)
+			}
+			d, stale := w.open(t, nil), from(document(2), 3)
+			stale.PreviousVersion = "2.0.0"
+			if _, err := d.Preview(t.Context(), stale); !errors.Is(err, driver.ErrConflict) {
+				t.Errorf("%s: preview: %v", name, err)
+			}
+			if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-3", 0, 1), at(30), stale); !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "write the document with the header Shipwarden-Target: {}") {
+				t.Errorf("%s: apply: %v", name, err)
+			}
+			if _, err := d.Rollback(t.Context(), driver.RollbackKey("shop-3", 0, 1), at(30), stale); !errors.Is(err, driver.ErrConflict) {
+				t.Errorf("%s: rollback: %v", name, err)
+			}
+			if got := w.history(t); len(got) != 1 || w.value(t) != document(2) {
+				t.Errorf("%s: %d revisions, %q", name, len(got), w.value(t))
+			}
+			message.Header.Set(config.Header, "{}")
+			if _, err := w.JetStream().PublishMsg(t.Context(), message); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-4", 0, 1), at(40), stale); err != nil {
+				t.Errorf("%s: when somebody has said that nobody is at work: %v", name, err)
+			}
+		}
+	})
 }
 
 func TestAHeaderThatCannotBeReadLetsNobodyIn(t *testing.T) {

@@ -42,6 +42,9 @@ func (d *Driver) preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 	if err == nil {
 		err = s.foreign(d.target)
 	}
+	if err == nil {
+		err = s.forgotten(plan)
+	}
 	if err != nil {
 		return p, err
 	}

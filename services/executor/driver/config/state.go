@@ -29,6 +29,9 @@ type note struct {
 	Before string `json:"before,omitempty"`
 	// Write is the name of the write, by which it is found again when its answer was lost.
 	Write string `json:"write,omitempty"`
+	// Bucket says in which bucket of that name it was written, by when that was made. Empty
+	// where nobody has said so.
+	Bucket string `json:"bucket,omitempty"`
 }
 
 // header is the note for an entry.
@@ -45,7 +48,7 @@ func newest[T any](list []T) []T { return list[max(0, len(list)-maxPast):] }
 
 // same reports whether a note says what another one does, whoever wrote it.
 func (n note) same(other note) bool {
-	n.Write, other.Write = "", ""
+	n.Write, other.Write, n.Bucket, other.Bucket = "", "", "", ""
 	a, errA := json.Marshal(n)
 	b, errB := json.Marshal(other)
 	return errA == nil && errB == nil && string(a) == string(b)
@@ -55,6 +58,10 @@ func (n note) same(other note) bool {
 type state struct {
 	bucket.Revision
 	note note
+	// noted says that there is one, or that a person has said that there need not be.
+	noted bool
+	// bucket says which bucket it is, as note.Bucket does.
+	bucket string
 	// lost says that a fence may have been there, and is not any more.
 	lost bool
 }
@@ -72,7 +79,11 @@ func (d *Driver) load(ctx context.Context) (state, error) {
 	if err != nil {
 		return state{}, wrong(err)
 	}
-	s := state{Revision: last}
+	limits, err := d.entry.Limits(ctx)
+	if err != nil {
+		return state{}, wrong(err)
+	}
+	s := state{Revision: last, bucket: limits.Created}
 	found, err := s.read(last)
 	if err != nil || found || last.Sequence == 0 {
 		return s, err
@@ -101,20 +112,34 @@ func (s *state) read(r bucket.Revision) (bool, error) {
 	if err := json.Unmarshal([]byte(text), &n); err != nil {
 		return false, fmt.Errorf("revision %d: the header %s cannot be read: %w: %w", r.Sequence, Header, driver.ErrConflict, err)
 	}
-	s.note = n
+	s.note, s.noted = n, true
 	return true, nil
 }
+
+// anew is what people do where a fence is gone.
+const anew = "see to it that no executor is at work on it, and write the document with the header " + Header + ": {}"
 
 // foreign says why the entry is not this target's to change; nil where it is.
 func (s state) foreign(target string) error {
 	switch {
 	case s.note.Target != "" && s.note.Target != target:
 		return fmt.Errorf("the entry is target %s: %w", s.note.Target, driver.ErrConflict)
+	case s.note.Bucket != "" && s.note.Bucket != s.bucket:
+		return fmt.Errorf("the entry was written in a bucket that was made %s, and this one was made %s: whoever was let in there since it was copied is not known here: %s: %w",
+			s.note.Bucket, s.bucket, anew, driver.ErrConflict)
 	case s.lost:
-		return fmt.Errorf("no revision that the bucket keeps of the entry has a fence, and others may have been purged or pushed out with it: see to it that no executor is at work on it, and write the document with the header %s: {}; let the bucket keep more: %w",
-			Header, driver.ErrConflict)
+		return fmt.Errorf("no revision that the bucket keeps of the entry has a fence, and others may have been purged or pushed out with it: %s; let the bucket keep more: %w", anew, driver.ErrConflict)
 	}
 	return nil
+}
+
+// forgotten says why the entry has lost the fence of a release that the record knows; nil where
+// it has not.
+func (s state) forgotten(plan driver.Plan) error {
+	if s.noted || plan.PreviousVersion == "" {
+		return nil
+	}
+	return fmt.Errorf("version %s was released to the entry, and no fence is there: the bucket was made anew: %s: %w", plan.PreviousVersion, anew, driver.ErrConflict)
 }
 
 // maxHistory is how many revisions of an entry are looked through at most, one by one.
