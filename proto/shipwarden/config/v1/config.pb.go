@@ -2798,6 +2798,10 @@ type KubernetesDriver struct {
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// How long objects may take to become ready. Absent: 5 min.
 	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// A name of this installation of Shipwarden, the same for all its executors. It stands in
+	// the record of the target, and an executor of another name changes nothing there. Absent:
+	// two that have a target of the same id in the namespace are not told apart.
+	Installation string `protobuf:"bytes,4,opt,name=installation,proto3" json:"installation,omitempty"`
 	// Field managers besides the server's own controllers that may change what was released
 	// without a release: an operator that injects certificates, for instance. What they own is
 	// no unrecorded change.
@@ -2860,6 +2864,13 @@ func (x *KubernetesDriver) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+func (x *KubernetesDriver) GetInstallation() string {
+	if x != nil {
+		return x.Installation
+	}
+	return ""
+}
+
 func (x *KubernetesDriver) GetOtherManagers() []string {
 	if x != nil {
 		return x.OtherManagers
@@ -2891,7 +2902,9 @@ type HelmDriver struct {
 	// The parameters of a request that are values of the chart; others are no business of it.
 	Parameters []*HelmParameter `protobuf:"bytes,6,rep,name=parameters,proto3" json:"parameters,omitempty"`
 	// Values that are secrets, each in a file of the executor.
-	Secrets       []*HelmSecret `protobuf:"bytes,7,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	Secrets []*HelmSecret `protobuf:"bytes,7,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	// A name of this installation of Shipwarden, as of KubernetesDriver.
+	Installation  string `protobuf:"bytes,8,opt,name=installation,proto3" json:"installation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2973,6 +2986,13 @@ func (x *HelmDriver) GetSecrets() []*HelmSecret {
 		return x.Secrets
 	}
 	return nil
+}
+
+func (x *HelmDriver) GetInstallation() string {
+	if x != nil {
+		return x.Installation
+	}
+	return ""
 }
 
 // HelmParameter is a parameter of a request that is a value of the chart.
@@ -4034,15 +4054,16 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\vConfigEntry\x126\n" +
 	"\x04nats\x18\x01 \x01(\v2\x1a.shipwarden.config.v1.NatsB\x06\xbaH\x03\xc8\x01\x01R\x04nats\x122\n" +
 	"\x06bucket\x18\x02 \x01(\tB\x1a\xbaH\x17r\x15\x18\x80\x012\x10^[a-zA-Z0-9_-]+$R\x06bucket\x12D\n" +
-	"\x03key\x18\x03 \x01(\tB2\xbaH/r-\x18\x80\x022(^[-/_=a-zA-Z0-9]+([.][-/_=a-zA-Z0-9]+)*$R\x03key\"\xbc\x02\n" +
+	"\x03key\x18\x03 \x01(\tB2\xbaH/r-\x18\x80\x022(^[-/_=a-zA-Z0-9]+([.][-/_=a-zA-Z0-9]+)*$R\x03key\"\x90\x03\n" +
 	"\x10KubernetesDriver\x124\n" +
 	"\x0fkubeconfig_file\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x0ekubeconfigFile\x12I\n" +
 	"\tnamespace\x18\x02 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\tnamespace\x12B\n" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
-	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\x12:\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\x12R\n" +
+	"\finstallation\x18\x04 \x01(\tB.\xbaH+r)2'^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$R\finstallation\x12:\n" +
 	"\x0eother_managers\x18\n" +
 	" \x03(\tB\x13\xbaH\x10\x92\x01\r\x10 \x18\x01\"\ar\x05\x10\x01\x18\x80\x01R\rotherManagers\x12'\n" +
-	"\x0fwhole_namespace\x18\v \x01(\bR\x0ewholeNamespace\"\xdf\x03\n" +
+	"\x0fwhole_namespace\x18\v \x01(\bR\x0ewholeNamespace\"\xb3\x04\n" +
 	"\n" +
 	"HelmDriver\x124\n" +
 	"\x0fkubeconfig_file\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x0ekubeconfigFile\x12I\n" +
@@ -4056,7 +4077,8 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\n" +
 	"parameters\x18\x06 \x03(\v2#.shipwarden.config.v1.HelmParameterB\b\xbaH\x05\x92\x01\x02\x10 R\n" +
 	"parameters\x12D\n" +
-	"\asecrets\x18\a \x03(\v2 .shipwarden.config.v1.HelmSecretB\b\xbaH\x05\x92\x01\x02\x10@R\asecrets\"\xb4\x01\n" +
+	"\asecrets\x18\a \x03(\v2 .shipwarden.config.v1.HelmSecretB\b\xbaH\x05\x92\x01\x02\x10@R\asecrets\x12R\n" +
+	"\finstallation\x18\b \x01(\tB.\xbaH+r)2'^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$R\finstallation\"\xb4\x01\n" +
 	"\rHelmParameter\x12C\n" +
 	"\tparameter\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[A-Za-z][A-Za-z0-9_.-]{0,63}$R\tparameter\x12D\n" +
 	"\x05value\x18\x02 \x01(\tB.\xbaH+r)\x18\x80\x022$^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$R\x05value\x12\x18\n" +

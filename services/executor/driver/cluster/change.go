@@ -58,7 +58,7 @@ func (c Change) Admit(ctx context.Context) (finished bool, err error) {
 			finished = false
 		}
 		next.Done = finished
-		r.Record = next
+		r.Record, r.Installation = next, c.installation
 		return r, nil
 	})
 	return finished, err

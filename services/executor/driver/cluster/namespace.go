@@ -23,16 +23,20 @@ type Namespace struct {
 	Name string
 
 	kubeconfig string
-	wrap       func(http.RoundTripper) http.RoundTripper
+	// installation is the name of this one; "" for none.
+	installation string
+	wrap         func(http.RoundTripper) http.RoundTripper
 
 	mu    sync.Mutex
 	known *Server
 	seen  [32]byte
 }
 
-// New checks the names, and that the kubeconfig is an absolute path; it reaches nobody. Wrap, which
-// may be nil, stands between all requests and the server. The error names every field at fault.
-func New(target, namespace, kubeconfig string, wrap func(http.RoundTripper) http.RoundTripper) (*Namespace, error) {
+// New checks the names, and that the kubeconfig is an absolute path; it reaches nobody. Installation is
+// the name of this installation of Shipwarden, "" for none: what belongs to another one is refused.
+// Wrap, which may be nil, stands between all requests and the server. The error names every field at
+// fault.
+func New(target, namespace, kubeconfig, installation string, wrap func(http.RoundTripper) http.RoundTripper) (*Namespace, error) {
 	var problems []error
 	if !filepath.IsAbs(kubeconfig) {
 		problems = append(problems, errors.New("kubeconfig_file: must be an absolute path"))
@@ -43,7 +47,10 @@ func New(target, namespace, kubeconfig string, wrap func(http.RoundTripper) http
 	if !label.MatchString(target) || len(target) > 63 {
 		problems = append(problems, fmt.Errorf("target: %q is no name of an object of Kubernetes", target))
 	}
-	return &Namespace{Target: target, Name: namespace, kubeconfig: kubeconfig, wrap: wrap}, errors.Join(problems...)
+	if installation != "" && !label.MatchString(installation) {
+		problems = append(problems, fmt.Errorf("installation: %q is no name", installation))
+	}
+	return &Namespace{Target: target, Name: namespace, kubeconfig: kubeconfig, installation: installation, wrap: wrap}, errors.Join(problems...)
 }
 
 // Running is what the newest complete change placed. While a change is pending nobody can tell.

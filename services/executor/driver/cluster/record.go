@@ -51,6 +51,9 @@ type Record struct {
 	Runner    string     `json:"runner,omitempty"`
 	RunnerKey driver.Key `json:"runner_key,omitempty"`
 
+	// Installation is the name of that which has changed the target; "" where it has none.
+	Installation string `json:"installation,omitempty"`
+
 	// Beat counts while somebody is at work.
 	Beat uint64 `json:"beat,omitempty"`
 
@@ -103,7 +106,9 @@ func (n *Namespace) Load(ctx context.Context, c *Server) (Record, error) {
 		if err != nil {
 			return false, err
 		}
-		r, err = decodeRecord(found)
+		if r, err = decodeRecord(found); err == nil && r.Installation != "" && r.Installation != n.installation {
+			err = fmt.Errorf("%w: the target is that of installation %q of Shipwarden, and this is %q", driver.ErrConflict, r.Installation, n.installation)
+		}
 		return true, err
 	})
 	return r, err

@@ -124,7 +124,7 @@ func (n *Namespace) sealAs(ctx context.Context, c *Server, key driver.Key, f dri
 			was = status
 		}
 		first = false
-		r.Record = next
+		r.Record, r.Installation = next, n.installation
 		return r, err
 	})
 	if err != nil || !sealed.Pending || was == driver.StatusDone {

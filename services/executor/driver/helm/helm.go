@@ -75,7 +75,7 @@ var _ driver.Driver = (*Driver)(nil)
 // New checks the configuration and makes the driver; it reaches nobody. The error names every
 // field at fault.
 func New(c *configv1.HelmDriver, o Options) (*Driver, error) {
-	namespace, err := cluster.New(o.Target, c.GetNamespace(), c.GetKubeconfigFile(), o.Wrap)
+	namespace, err := cluster.New(o.Target, c.GetNamespace(), c.GetKubeconfigFile(), c.GetInstallation(), o.Wrap)
 	problems := []error{err}
 	if t := c.GetTimeout(); t != nil && (!t.IsValid() || t.AsDuration() <= 0) {
 		problems = append(problems, errors.New("timeout: must be positive"))

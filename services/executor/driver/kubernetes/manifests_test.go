@@ -160,9 +160,9 @@ func TestWhatIsNoManifestIsNotTaken(t *testing.T) {
 
 func TestEveryFaultOfTheConfigurationIsNamed(t *testing.T) {
 	_, err := kubernetes.New(&configv1.KubernetesDriver{
-		KubeconfigFile: "kubeconfig", Namespace: "Shop", Timeout: durationpb.New(-1),
+		KubeconfigFile: "kubeconfig", Namespace: "Shop", Timeout: durationpb.New(-1), Installation: "EU 1",
 	}, kubernetes.Options{Target: "shop-"})
-	for _, want := range []string{"kubeconfig_file:", "namespace:", "target:", "timeout:"} {
+	for _, want := range []string{"kubeconfig_file:", "namespace:", "target:", "timeout:", "installation:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing of %s in %v", want, err)
 		}

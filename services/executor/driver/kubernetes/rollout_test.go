@@ -225,6 +225,54 @@ func TestWhatAnotherTargetOfTheNamespaceHasPlacedIsNotTaken(t *testing.T) {
 	}
 }
 
+// Another installation has a target of the same id there, by mistake: by the record alone, each
+// would take what the other one has placed for its own.
+func TestTwoInstallationsWithATargetOfOneNameAreToldApart(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	of := func(name string) driver.Driver {
+		c := config(w.folder)
+		c.Installation = name
+		d, err := kubernetes.New(c, kubernetes.Options{Target: "shop-1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	first, _, err := release(t, of(""), 1, driver.Plan{}, shop(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, err := release(t, of("eu"), 2, first, shop(2))
+	if err != nil {
+		t.Fatalf("one that has got a name since: %v", err)
+	}
+	for _, name := range []string{"us", ""} {
+		other := of(name)
+		if _, err := other.Running(t.Context()); !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), `"eu"`) {
+			t.Errorf("%q: running: %v", name, err)
+		}
+		if asked, err := other.Diff(t.Context(), planOf(3, shop(3))); err != nil || !strings.Contains(asked.Failed, `"eu"`) {
+			t.Errorf("%q: what would change: %+v, %v", name, asked, err)
+		}
+		if _, _, err := release(t, other, 3, second, shop(3)); !errors.Is(err, driver.ErrConflict) {
+			t.Errorf("%q: apply: %v", name, err)
+		}
+		if err := back(t, other, 2, second); !errors.Is(err, driver.ErrConflict) {
+			t.Errorf("%q: rollback: %v", name, err)
+		}
+		if _, err := other.Seal(t.Context(), driver.ApplyKey("shop-3", 0, 1), at(30)); !errors.Is(err, driver.ErrConflict) {
+			t.Errorf("%q: seal: %v", name, err)
+		}
+	}
+	if w.carries(t) != second.Artifact.Digest {
+		t.Errorf("carries %s", w.carries(t))
+	}
+	if err := back(t, of("eu"), 2, second); err != nil {
+		t.Error(err)
+	}
+}
+
 // What was there before a target is not its own: the way back would delete it.
 func TestWhatWasThereAndNobodyPlacedIsNotTaken(t *testing.T) {
 	t.Parallel()
