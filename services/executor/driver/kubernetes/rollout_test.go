@@ -278,7 +278,7 @@ func TestWhatWasThereAndNobodyPlacedIsNotTaken(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	d := w.driver(t, kubernetes.Options{})
-	w.admin.Must(t, http.MethodPost, w.path("configmaps")+"?fieldManager=kubectl-create", object{"metadata": object{"name": "extra"}})
+	w.admin.Must(t, http.MethodPost, w.path("configmaps")+"?fieldManager=kubectl-create", object{"metadata": object{"name": "extra"}, "data": object{"a": "c"}})
 	first, _, err := release(t, d, 1, driver.Plan{}, shop(2))
 	if err != nil {
 		t.Fatal(err)
