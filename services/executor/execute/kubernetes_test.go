@@ -113,7 +113,7 @@ func TestAChangeByHandInTheMiddleOfAReleaseToACluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Site.Drivers["eu1"] = meddled
+	e.Drivers["eu1"] = meddled
 	e.Start(t, execute.New, rollback.New)
 	s := r.Reaches(t, procedure.PhaseEscalated)
 	if m := s.Result("eu1").GetManualChange(); m.GetObject() != "Deployment shop" || m.GetManager() != "kubectl-create" || s.EscalatedFor != releasev1.Cause_CAUSE_MANUAL_CHANGE {

@@ -34,7 +34,7 @@ func TestWhatSomebodyChangesInTheMiddleStopsItAndCallsPeople(t *testing.T) {
 	r := w.Release(t)
 	r.To(t, procedure.PhaseExecute)
 	e := w.Executor(t, "one", nil)
-	e.Site.Drivers["eu1"] = taken{e.Site.Drivers["eu1"], driver.ManualChange{Object: "Deployment shop", Field: ".spec.replicas", Manager: strings.Repeat("k", 5000)}}
+	e.Drivers["eu1"] = taken{e.Drivers["eu1"], driver.ManualChange{Object: "Deployment shop", Field: ".spec.replicas", Manager: strings.Repeat("k", 5000)}}
 	e.Start(t, execute.New, rollback.New)
 	s := r.Reaches(t, procedure.PhaseEscalated)
 	result := proto.CloneOf(s.Result("eu1").GetManualChange())
