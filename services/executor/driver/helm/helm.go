@@ -64,10 +64,11 @@ type Options struct {
 // and Seal are those of every target that lies in a namespace.
 type Driver struct {
 	*cluster.Namespace
-	release string
-	values  values
-	timeout time.Duration
-	at      func(point string)
+	release   string
+	values    values
+	timeout   time.Duration
+	tolerated cluster.Tolerated
+	at        func(point string)
 }
 
 var _ driver.Driver = (*Driver)(nil)
@@ -91,7 +92,10 @@ func New(c *configv1.HelmDriver, o Options) (*Driver, error) {
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return nil, err
 	}
-	d := &Driver{Namespace: namespace, release: release, values: v, timeout: c.GetTimeout().AsDuration(), at: o.At}
+	d := &Driver{
+		Namespace: namespace, release: release, values: v, timeout: c.GetTimeout().AsDuration(), at: o.At,
+		tolerated: cluster.Tolerated{Managers: c.GetOtherManagers(), Workloads: true},
+	}
 	if d.timeout == 0 {
 		d.timeout = defaultTimeout
 	}
