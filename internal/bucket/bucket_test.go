@@ -93,14 +93,15 @@ func TestLimitsAreThoseOfBucketAndServer(t *testing.T) {
 	n := natstest.Single(t)
 	make8(t, n)
 	got, err := entry(t, n.URL(), "limits", "shop").Limits(t.Context())
-	if want := (bucket.Limits{History: 8, Bytes: n.Conn().MaxPayload(), Room: math.MaxInt64, Intact: true}); got != want || err != nil {
+	first := got.Created
+	if want := (bucket.Limits{History: 8, Bytes: n.Conn().MaxPayload(), Room: math.MaxInt64, Intact: true, Created: first}); first == "" || got != want || err != nil {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 	if _, err := n.JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "small", History: 1, MaxValueSize: 100, TTL: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	got, err = entry(t, n.URL(), "small", "shop").Limits(t.Context())
-	if want := (bucket.Limits{History: 1, Bytes: 100, Room: math.MaxInt64, Expires: true, Intact: true}); got != want || err != nil {
+	if want := (bucket.Limits{History: 1, Bytes: 100, Room: math.MaxInt64, Expires: true, Intact: true, Created: got.Created}); got.Created == first || got != want || err != nil {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 	if _, err := n.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{Name: "KV_endless", Subjects: []string{"$KV.endless.>"}}); err != nil {
