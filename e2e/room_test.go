@@ -299,6 +299,7 @@ func verified(t *testing.T, checks []*releasev1.Check, targets []string, samples
 			}
 			if c.GetPrometheus().GetBaseline() != nil {
 				judged.Reason += "; " + strings.Repeat("x", 160) + "…" // as much as a detail holds
+				judged.Comparison = proceduretest.Digest('a')
 			}
 			judged.Target = id
 			v.Results = append(v.Results, judged)

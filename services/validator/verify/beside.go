@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -48,6 +49,10 @@ func (s shell) beside(ctx context.Context, state procedure.State, plan check.Pla
 	if seen == nil {
 		return nil, nil
 	}
+	if !fits(v, seen) {
+		slog.WarnContext(ctx, "what was seen beside a release does not fit into the event, and does not count", slog.String("release", state.Release))
+		return nil, nil
+	}
 	if seen.Samples, err = s.blobs.Put(ctx, check.MediaType, "samples beside "+state.Release, report.Document); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -56,6 +61,16 @@ func (s shell) beside(ctx context.Context, state procedure.State, plan check.Pla
 		return nil, nil
 	}
 	return seen, nil
+}
+
+// aroundBeside is the room that an event takes besides what was looked at, with some to spare, in
+// bytes.
+const aroundBeside = 8 << 10
+
+// fits reports whether one event has room for both. Intake has counted on the first alone, and an
+// end of step 6 that cannot be stored would keep the release from going back.
+func fits(v *releasev1.Verification, seen *releasev1.Beside) bool {
+	return proto.Size(v)+proto.Size(seen) <= envelope.MaxBody-aroundBeside
 }
 
 // rejudgeBeside derives again what was seen beside a release, from the samples that were kept

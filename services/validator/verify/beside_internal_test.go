@@ -1,8 +1,10 @@
 package verify
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/blackdice/shipwarden/internal/envelope"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -24,5 +26,22 @@ func TestAControlOfSecurityIsNotLookedForElsewhere(t *testing.T) {
 	}
 	if got := besideChecks(all, failed("healthy", "security.image_digests")); got != nil {
 		t.Errorf("looked for elsewhere is %v", got)
+	}
+}
+
+// TestWhatWasSeenBesideLeavesRoomForTheEndOfTheStep whatever a request has of checks.
+func TestWhatWasSeenBesideLeavesRoomForTheEndOfTheStep(t *testing.T) {
+	results := func(n int) (all []*releasev1.CheckResult) {
+		for range n {
+			all = append(all, &releasev1.CheckResult{Check: "healthy", Target: "eu1", Reason: strings.Repeat("r", 500)})
+		}
+		return all
+	}
+	small, large := results(30), results(envelope.MaxBody/520-20)
+	if !fits(&releasev1.Verification{Results: small}, &releasev1.Beside{Results: small}) {
+		t.Error("what fits is left out")
+	}
+	if fits(&releasev1.Verification{Results: large}, &releasev1.Beside{Results: small}) {
+		t.Error("it takes the room of the end of the step")
 	}
 }
