@@ -18,7 +18,7 @@ export GOWORK=off
 
 # one tests a module, or what needs Kubernetes or Terraform.
 one() {
-	local module=$1 cores packages
+	local module=$1 packages
 	shift
 	if [ "$module" = kubernetes ]; then
 		if [ $# -eq 0 ] || tools/controlplane.sh --there >/dev/null; then
@@ -41,10 +41,7 @@ one() {
 		echo "no packages yet"
 		return
 	fi
-	# Of each module half as many packages at a time as there are processors: all three
-	# together keep the processors busy while some wait.
-	cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-	go -C "$module" test -timeout 10m -p "$(((cores + 1) / 2))" "$@" ./...
+	go -C "$module" test -timeout 10m "$@" ./...
 }
 
 # The script starts itself for each of them, with the module as the last argument. What is

@@ -205,6 +205,7 @@ func (w world) lose(t *testing.T, version int) {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	points := helm.Points
 	if testing.Short() {
 		points = []string{helm.PointPartly}

@@ -99,6 +99,7 @@ func (w world) byHand(t *testing.T, who string, spec map[string]any) {
 
 // 1: a rollout that the server has given up ends the wait, and not the time.
 func TestHazard01AFailedRolloutEndsTheWaitBeforeTheTimeout(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	c := config(w.folder)
 	d := w.driver(t, c, helm.Options{}) // Five minutes, more than the test has.
@@ -113,6 +114,7 @@ func TestHazard01AFailedRolloutEndsTheWaitBeforeTheTimeout(t *testing.T) {
 
 // 2: Helm takes for good what was superseded, ready or not. The record alone says what was ready.
 func TestHazard02TheWayBackNeverLeadsToWhatWasNeverReady(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{})
 	good, bad, worse := web(1, "1.0.0", nil), web(2, "bad-pull1", nil), web(3, "bad-crash1", nil)
@@ -145,6 +147,7 @@ func TestHazard02TheWayBackNeverLeadsToWhatWasNeverReady(t *testing.T) {
 
 // 3: a call that is ended in the middle leaves nothing of Helm at work, and the next finishes it.
 func TestHazard03ACanceledCallLeavesNothingAtWork(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -174,6 +177,7 @@ func TestHazard03ACanceledCallLeavesNothingAtWork(t *testing.T) {
 
 // 4: what a killed executor leaves pending is found, said and repaired.
 func TestHazard04APendingRevisionOfAKilledExecutorIsRepairedAndSaid(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	r, err := place(t, w.driver(t, config(w.folder), helm.Options{}), 1, plan(1), driver.Plan{})
 	must(t, r, err)
@@ -196,6 +200,7 @@ func TestHazard04APendingRevisionOfAKilledExecutorIsRepairedAndSaid(t *testing.T
 
 // 5: of two that upgrade at once, the one that has the target prevails, and the lock of Helm holds neither.
 func TestHazard05OfTwoAtOnceTheNewerPrevails(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	r, err := place(t, w.driver(t, config(w.folder), helm.Options{}), 1, plan(1), driver.Plan{})
 	must(t, r, err)
@@ -218,6 +223,7 @@ func TestHazard05OfTwoAtOnceTheNewerPrevails(t *testing.T) {
 
 // 6: who owns the fields does not depend on what the program is called.
 func TestHazard06TheOwnerOfFieldsIsAConstant(t *testing.T) {
+	t.Parallel()
 	if kube.ManagedFieldsManager != "shipwarden" {
 		t.Errorf("it is %q", kube.ManagedFieldsManager)
 	}
@@ -233,6 +239,7 @@ func TestHazard06TheOwnerOfFieldsIsAConstant(t *testing.T) {
 // 7: what somebody else has changed stops the way forth and names who and what; the way back takes it
 // back and says so. What an autoscaler sets is neither.
 func TestHazard07AConflictIsNamedAndNeverForcedForth(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{})
 	one, two := web(1, "1.0.0", nil), web(2, "2.0.0", nil)
@@ -253,6 +260,7 @@ func TestHazard07AConflictIsNamedAndNeverForcedForth(t *testing.T) {
 }
 
 func TestHazard07TheWayBackTakesBackWhatWasChangedAndSaysSo(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{})
 	one, two := web(1, "1.0.0", nil), web(2, "2.0.0", nil)
@@ -278,6 +286,7 @@ func TestHazard07TheWayBackTakesBackWhatWasChangedAndSaysSo(t *testing.T) {
 
 // 8: what somebody has added owns no field of ours: no dry run tells of it, and so the owners do.
 func TestHazard08WhatSomebodyAddedIsShownToApprovers(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{})
 	one := web(1, "1.0.0", nil)
@@ -292,6 +301,7 @@ func TestHazard08WhatSomebodyAddedIsShownToApprovers(t *testing.T) {
 
 // 9: a namespace that is not there is not made.
 func TestHazard09TheNamespaceIsNotMade(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	c := config(w.folder)
 	c.Namespace = w.namespace + "-not"
@@ -305,6 +315,7 @@ func TestHazard09TheNamespaceIsNotMade(t *testing.T) {
 
 // 10: what the executor may not do, hooks included, is known before anything is changed.
 func TestHazard10WhatTheExecutorMayNotDoIsKnownBefore(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{})
 	for name, more := range map[string]files{
@@ -324,6 +335,7 @@ func TestHazard10WhatTheExecutorMayNotDoIsKnownBefore(t *testing.T) {
 
 // 11: what Helm has forgotten is placed again from the chart that is kept.
 func TestHazard11ARevisionThatHelmForgotIsPlacedAgain(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{})
 	for n := 1; n <= 2; n++ {
@@ -345,6 +357,7 @@ func TestHazard11ARevisionThatHelmForgotIsPlacedAgain(t *testing.T) {
 
 // 12: a first release that fails leaves what it was, to be looked at and to be finished.
 func TestHazard12AFailedFirstReleaseStaysForPeopleToLookAt(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{})
 	bad, good := web(1, "bad-pull1", nil), web(2, "2.0.0", nil)
@@ -360,6 +373,7 @@ func TestHazard12AFailedFirstReleaseStaysForPeopleToLookAt(t *testing.T) {
 
 // 13: a hook that fails, and values that do not fit, fail before any object is touched.
 func TestHazard13AFailingHookStopsBeforeAnythingIsReplaced(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{})
 	job := func(tag string) files {
@@ -383,6 +397,7 @@ spec:
 }
 
 func TestHazard13ValuesThatDoNotFitAreRefusedBefore(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{})
 	bad := web(1, "1.0.0", files{"values.schema.json": `{"type": "object", "properties": {"replicas": {"type": "string"}}, "additionalProperties": false}`})
@@ -396,6 +411,7 @@ func TestHazard13ValuesThatDoNotFitAreRefusedBefore(t *testing.T) {
 
 // 14: a release that somebody else has made, with whichever Helm, is not taken over.
 func TestHazard14AReleaseOfSomebodyElseIsNotTakenOver(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	w.admin.Must(t, http.MethodPost, w.path("secrets"), map[string]any{
 		"metadata": map[string]any{"name": "sh.helm.release.v1.shop.v1", "labels": map[string]any{
@@ -415,6 +431,7 @@ func TestHazard14AReleaseOfSomebodyElseIsNotTakenOver(t *testing.T) {
 
 // 15: a name that YAML takes for something else is refused by its place and not placed as true.
 func TestHazard15ANameThatYAMLReadsAsATruthIsRefused(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	c := config(w.folder)
 	c.Release = "y"
@@ -433,6 +450,7 @@ func TestHazard15ANameThatYAMLReadsAsATruthIsRefused(t *testing.T) {
 
 // 16: a chart is what its digest names, or nothing.
 func TestHazard16AChartOfAnotherDigestIsRefused(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{})
 	p := drivertest.File("shop", "shop-1.tgz", archived(shop(1)))
@@ -449,6 +467,7 @@ func TestHazard16AChartOfAnotherDigestIsRefused(t *testing.T) {
 
 // What is a secret reaches the Secret that it is for, and nobody's eyes.
 func TestSecretsReachTheClusterAndNobodyIsShownThem(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	c := config(w.folder)
 	file := filepath.Join(w.folder, "password")
@@ -484,6 +503,7 @@ func TestSecretsReachTheClusterAndNobodyIsShownThem(t *testing.T) {
 
 // A chart that makes something up each time cannot be approved.
 func TestAChartThatMakesSomethingElseEachTimeIsRefused(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{})
 	p := web(1, "1.0.0", files{"templates/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {p: {{ randAlphaNum 8 | quote }}}\n"})
@@ -494,6 +514,7 @@ func TestAChartThatMakesSomethingElseEachTimeIsRefused(t *testing.T) {
 
 // Answers and requests that are lost change nothing of the outcome.
 func TestLostAnswersChangeNothingOfTheOutcome(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	var writes atomic.Int64
 	d := w.driver(t, config(w.folder), helm.Options{Wrap: func(next http.RoundTripper) http.RoundTripper {

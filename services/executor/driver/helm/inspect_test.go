@@ -27,6 +27,7 @@ func inspects(t *testing.T, d driver.Inspector, when string, want ...string) {
 // TestWhatSomebodyChangesInAReleaseOfHelmIsSeen (N-08), after an upgrade and after a way back as
 // well, and so is what somebody does with Helm by hand.
 func TestWhatSomebodyChangesInAReleaseOfHelmIsSeen(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	c := config(w.folder)
 	d := w.driver(t, c, helm.Options{})

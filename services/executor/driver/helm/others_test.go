@@ -16,6 +16,7 @@ import (
 // What somebody makes when Helm has looked is theirs, also when the change is tried again and when it is
 // sealed: that the record names it says no more than that it was to be placed.
 func TestWhatSomebodyMakesBeforeHelmComesToItIsNotTaken(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{At: func(point string) {
 		if point == helm.PointPending && w.object(t, "configmaps/shop") == nil {
@@ -42,6 +43,7 @@ func TestWhatSomebodyMakesBeforeHelmComesToItIsNotTaken(t *testing.T) {
 
 // Whose a field is that somebody takes over in the middle says the error, in fields of its own.
 func TestWhatSomebodyChangesWhileHelmIsAtWorkIsNamed(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	one, two := web(1, "1.0.0", nil), web(2, "2.0.0", nil)
 	r, err := place(t, w.driver(t, config(w.folder), helm.Options{}), 1, one, driver.Plan{})
@@ -62,6 +64,7 @@ func TestWhatSomebodyChangesWhileHelmIsAtWorkIsNamed(t *testing.T) {
 }
 
 func TestTheWayBackOfHelmIsTriedWithWhatItDeletes(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{})
 	// One whose executor may delete nothing.
@@ -96,6 +99,7 @@ func TestTheWayBackOfHelmIsTriedWithWhatItDeletes(t *testing.T) {
 
 // Another installation has a target of the same id there, by mistake.
 func TestTwoInstallationsWithAReleaseOfOneNameAreToldApart(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	of := func(name string) driver.Driver {
 		c := config(w.folder)

@@ -20,6 +20,7 @@ import (
 // A chart that nobody here wrote is installed, upgraded, fails, and goes back to what was ready; the
 // executor that is killed in the middle of its upgrade is followed by one that finishes.
 func TestAThirdPartyChartIsInstalledUpgradedFailsAndGoesBack(t *testing.T) {
+	t.Parallel()
 	w := open(t)
 	c := config(w.folder)
 	c.Release, c.Timeout = "podinfo", durationpb.New(20*time.Second)
