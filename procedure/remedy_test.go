@@ -54,3 +54,56 @@ func TestNobodyIsAskedAboutWhatChangedNothing(t *testing.T) {
 		}
 	}
 }
+
+// byTheirHand makes of a target that failed one that somebody else has otherwise.
+func byTheirHand(results []*releasev1.TargetResult, target string) {
+	for _, r := range results {
+		if r.GetTarget() == target {
+			r.ManualChange = &releasev1.ManualChange{Object: "Deployment shop", Field: ".spec.replicas", Manager: "kubectl-edit"}
+		}
+	}
+}
+
+// TestNoRowIsLookedForWhereSomebodyElseChangedTheTarget: people decide, and the record names no
+// row by which nothing happens.
+func TestNoRowIsLookedForWhereSomebodyElseChangedTheTarget(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseExecuting)
+	e := proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{"eu1": releasev1.TargetResult_STATUS_FAILED})
+	byTheirHand(e.GetExecutionFailed().GetResults(), "eu1")
+	e = proceduretest.Prescribed(h.State(), e, &releasev1.Remedy{Action: releasev1.Remedy_ACTION_ROLL_BACK})
+	if got := e.GetExecutionFailed().GetRemedy(); got != nil {
+		t.Errorf("remedy %v", got)
+	}
+	h.Do(t, "", e)
+	if s := h.State(); s.Phase != procedure.PhaseEscalated || s.EscalatedFor != releasev1.Cause_CAUSE_MANUAL_CHANGE {
+		t.Errorf("in phase %s for %s", s.Phase, s.EscalatedFor)
+	}
+}
+
+// TestWhoConfirmsOneTargetDecidesNothingAboutWhatIsTheirsOnAnother: it is neither verified, and
+// so taken back by itself, nor taken back because it was stopped before.
+func TestWhoConfirmsOneTargetDecidesNothingAboutWhatIsTheirsOnAnother(t *testing.T) {
+	for name, stopped := range map[string]bool{"on its way": false, "stopped by a person": true} {
+		t.Run(name, func(t *testing.T) {
+			h := proceduretest.New(proceduretest.Request(proceduretest.Waves([]string{"eu1", "us1"})))
+			h.To(t, procedure.PhaseExecuting)
+			if stopped {
+				h.Do(t, "eve", &releasev1.Event{Data: &releasev1.Event_Aborted{Aborted: &releasev1.Aborted{Reason: "it is the wrong one"}}})
+			}
+			e := proceduretest.Executed(h.State(), map[string]releasev1.TargetResult_Status{
+				"eu1": releasev1.TargetResult_STATUS_UNKNOWN, "us1": releasev1.TargetResult_STATUS_FAILED,
+			})
+			byTheirHand(e.GetExecutionUnknown().GetResults(), "us1")
+			h.Do(t, "", e)
+			h.Do(t, "eve", proceduretest.Intervene(releasev1.Intervened_ACTION_CONFIRM_DONE))
+			s := h.State()
+			if s.Phase != procedure.PhaseEscalated || s.EscalatedFor != releasev1.Cause_CAUSE_MANUAL_CHANGE || s.Result("eu1").GetStatus() != releasev1.TargetResult_STATUS_DONE {
+				t.Errorf("in phase %s for %s: %v", s.Phase, s.EscalatedFor, s.Results)
+			}
+			if calls := procedure.DueCalls(s); len(calls) != 1 || calls[0].Cause != releasev1.Cause_CAUSE_MANUAL_CHANGE {
+				t.Errorf("people are called for %v", calls)
+			}
+		})
+	}
+}

@@ -154,6 +154,9 @@ func (s *State) applyIntervened(e Entry, d *releasev1.Intervened) error {
 		switch {
 		case rollback:
 			s.enter(PhaseVerifyRollback, e.Stored)
+		case slices.ContainsFunc(s.Results, changedByHand):
+			// Whoever looked at one target has not decided about what is theirs on another.
+			s.escalate(releasev1.Cause_CAUSE_MANUAL_CHANGE, false, e.Stored)
 		case s.AbortBy != "":
 			s.remedy(e.Stored)
 		default:

@@ -27,14 +27,17 @@ var Failures = []releasev1.Cause{
 
 // Prescribe adds to the end of a step what the procedure document says of it, where it is a
 // failure that the machine would answer with the way back; other events stay as they are, and so
-// does the failure of a release of which nothing had begun. The event must be new and of no one
-// else.
+// does the failure of a release of which nothing had begun, or that somebody else's change of a
+// target has stopped. The event must be new and of no one else.
 func Prescribe(s State, e *releasev1.Event, of func(releasev1.Cause) *releasev1.Remedy) *releasev1.Event {
 	if s.Phase != PhaseExecuting && s.Phase != PhaseVerify || s.AbortBy != "" {
 		return e
 	}
 	switch d := e.GetData().(type) {
 	case *releasev1.Event_ExecutionFailed:
+		if slices.ContainsFunc(d.ExecutionFailed.GetResults(), changedByHand) {
+			return e // People decide, whatever the document says.
+		}
 		// Of what changed nothing there is nothing to be asked.
 		if len(s.Begun) > 0 || slices.ContainsFunc(d.ExecutionFailed.GetResults(), func(r *releasev1.TargetResult) bool {
 			return r.GetStatus() != releasev1.TargetResult_STATUS_SKIPPED
