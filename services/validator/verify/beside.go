@@ -122,19 +122,18 @@ func witnesses(state procedure.State) (all []check.Approved) {
 	return all
 }
 
-// besideOf is what a look beside a release shows: of targets that are known to run what they
-// ran before, and of the checks alone. Nil where there is no such target.
+// besideOf is what a look beside a release shows, by the checks alone. Nil where one of the
+// targets is not known to run what it ran before: it may be the one that is well, and what is
+// left of them would speak for all.
 func besideOf(v *releasev1.Verification) *releasev1.Beside {
-	var runs []string
-	for _, r := range v.GetResults() {
-		if r.GetCheck() == check.RuleDigest && r.GetVerdict() == releasev1.CheckResult_VERDICT_PASS {
-			runs = append(runs, r.GetTarget())
-		}
-	}
 	out := &releasev1.Beside{}
 	for _, r := range v.GetResults() {
-		if r.GetCheck() != check.RuleDigest && slices.Contains(runs, r.GetTarget()) {
+		if r.GetCheck() != check.RuleDigest {
 			out.Results = append(out.Results, r)
+			continue
+		}
+		if r.GetVerdict() != releasev1.CheckResult_VERDICT_PASS {
+			return nil
 		}
 	}
 	if len(out.GetResults()) == 0 {
