@@ -229,8 +229,9 @@ type catalogs interface {
 	Catalogs(ctx context.Context) ([]string, error)
 }
 
-// open returns every release that is open or for which a review is owed, by the record:
-// also of services that the document in effect has no more.
+// open returns every release that is open, for which a review is owed, or of which nobody has
+// taken an incident on, by the record: also of services that the document in effect has no more.
+// One that was closed long ago is among them where somebody has changed by hand what it left.
 func open(ctx context.Context, r catalogs) ([]string, error) {
 	names, err := r.Catalogs(ctx)
 	if err != nil {
@@ -244,9 +245,13 @@ func open(ctx context.Context, r catalogs) ([]string, error) {
 			return nil, err
 		}
 		all = append(all, s.Open...)
+		owing := slices.Clone(s.Incidents)
 		for _, d := range s.Debts {
-			if !slices.Contains(all, d.GetRelease()) {
-				all = append(all, d.GetRelease())
+			owing = append(owing, d.GetRelease())
+		}
+		for _, id := range owing {
+			if !slices.Contains(all, id) {
+				all = append(all, id)
 			}
 		}
 	}

@@ -28,13 +28,14 @@ func TestWhatIsOpenIsKnownWithoutADocument(t *testing.T) {
 			t.Fatal(err)
 		}
 		debts := []*releasev1.ReviewDebt{{Release: service + "-owed", Due: timestamppb.Now()}}
+		s = s.Incident(service+"-owed", true).Incident(service+"-by-hand", true)
 		if _, err := store.Append(t.Context(), s.Draft(s.Changed("x", open, debts))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	got, err := open(t.Context(), store)
 	slices.Sort(got)
-	if want := []string{"idle-owed", "old--shop-owed", "old-1", "shop-1", "shop-2", "shop-owed"}; err != nil || !slices.Equal(got, want) {
+	if want := []string{"idle-by-hand", "idle-owed", "old--shop-by-hand", "old--shop-owed", "old-1", "shop-1", "shop-2", "shop-by-hand", "shop-owed"}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("open is %v, want %v: %v", got, want, err)
 	}
 }
