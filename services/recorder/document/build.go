@@ -90,9 +90,14 @@ func (b *builder) add(before procedure.State, r view.Recorded) {
 	b.early(r)
 	b.late(r)
 	after := b.timeline.State()
-	if before.Phase != after.Phase && after.Phase == procedure.PhaseClosed && b.record.Outcome != nil {
+	switch {
+	case before.Phase == after.Phase || b.record.Outcome == nil:
+	case after.Phase == procedure.PhaseClosed:
 		at := r.Entry.Stored
 		b.record.Outcome.ClosedAt, b.record.closing = &at, &r
+	case before.Phase == procedure.PhaseClosed:
+		// What somebody has changed by hand since is owed again.
+		b.record.Outcome.ClosedAt, b.record.closing = nil, nil
 	}
 }
 

@@ -172,3 +172,18 @@ var hostile = []string{
 // plainly is code type: it holds nothing that ends it, and addresses in it are no
 // links.
 var plainly = regexp.MustCompile("`[A-Za-z0-9._:/@+,-]+`")
+
+// TestWhatWasClosedAndIsOwedAgainIsNotClosed: somebody changed by hand what the release left, and
+// it is closed by whoever takes that on.
+func TestWhatWasClosedAndIsOwedAgainIsNotClosed(t *testing.T) {
+	h := history(t, procedure.PhaseClosed)
+	first := document.Build(h.Release, messages(h)).Outcome.ClosedAt
+	h.Do(t, "", procedure.DecideUnrecordedChange(h.State(), "eu1", "", nil))
+	if r := document.Build(h.Release, messages(h)); first == nil || r.Outcome.ClosedAt != nil || r.Phase != "follow_up" {
+		t.Errorf("in phase %s it was closed at %v, and is at %v", r.Phase, first, r.Outcome.ClosedAt)
+	}
+	h.To(t, procedure.PhaseClosed)
+	if r := document.Build(h.Release, messages(h)); r.Outcome.ClosedAt == nil || !r.Outcome.ClosedAt.After(*first) {
+		t.Errorf("closed again at %v, and first at %v", r.Outcome.ClosedAt, first)
+	}
+}
