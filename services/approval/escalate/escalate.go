@@ -129,10 +129,14 @@ func summary(s procedure.State, cause releasev1.Cause) string {
 	}
 	if q := s.Question; !q.Until.IsZero() && cause == s.EscalatedFor {
 		out += "; decide by " + q.Until.UTC().Format(time.RFC3339) + ", or "
-		if q.Otherwise == releasev1.Remedy_ACTION_ROLL_BACK {
-			out += "it goes back by itself"
-		} else {
+		back, why := procedure.CanRollBack(s, procedure.RollbackTargets(s))
+		switch {
+		case q.Otherwise != releasev1.Remedy_ACTION_ROLL_BACK:
 			out += "the next ones are called"
+		case back:
+			out += "it goes back by itself"
+		default:
+			out += "you are called again, because it does not go back by itself: " + why
 		}
 	}
 	if cause == releasev1.Cause_CAUSE_UNEXPECTED_IMPACT {

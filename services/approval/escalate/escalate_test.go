@@ -143,9 +143,18 @@ func TestWhoIsAskedIsCalledFirst(t *testing.T) {
 	}{
 		"the owner":     {releasev1.Remedy_ASKED_OWNER, releasev1.Remedy_ACTION_ROLL_BACK, []string{"otto", "gina"}, "or it goes back by itself"},
 		"the operators": {releasev1.Remedy_ASKED_OPERATORS, releasev1.Remedy_ACTION_ESCALATE, []string{"gina"}, "or the next ones are called"},
+		"of no way back": {releasev1.Remedy_ASKED_OWNER, releasev1.Remedy_ACTION_ROLL_BACK, []string{"otto", "gina"},
+			"or you are called again, because it does not go back by itself: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := r.State(t, r.Reach(t, procedure.PhaseVerify, proceduretest.Key(strings.ReplaceAll(name, " ", "-"))))
+			change := func(*releasev1.Request) {}
+			if name == "of no way back" {
+				change = func(q *releasev1.Request) {
+					proceduretest.Irreversible(q)
+					q.RollbackPlan.Recovery = "Restore last night's backup."
+				}
+			}
+			s := r.State(t, r.Reach(t, procedure.PhaseVerify, proceduretest.Key(strings.ReplaceAll(name, " ", "-")), change))
 			remedy := proceduretest.Ask(15*time.Minute, test.otherwise)
 			remedy.Asked = test.who
 			r.Do(t, s.Release, "", proceduretest.Prescribed(s, proceduretest.Verified(s, releasev1.CheckResult_VERDICT_FAIL, false), remedy))

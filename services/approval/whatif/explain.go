@@ -78,7 +78,11 @@ func (w way) remedy(s procedure.State, now time.Time) {
 		step.WaitsFor = []string{"a person's decision: " + s.EndReason}
 		switch s.Question.Otherwise {
 		case releasev1.Remedy_ACTION_ROLL_BACK:
-			step.WaitsFor = append(step.WaitsFor, "without one it goes back by itself at "+s.Question.Until.UTC().Format(time.RFC3339))
+			what := "it goes back by itself"
+			if ok, why := procedure.CanRollBack(s, procedure.RollbackTargets(s)); !ok {
+				what = "people are called, because it does not go back by itself (" + why + "),"
+			}
+			step.WaitsFor = append(step.WaitsFor, "without one "+what+" at "+s.Question.Until.UTC().Format(time.RFC3339))
 		case releasev1.Remedy_ACTION_ESCALATE:
 			step.WaitsFor = append(step.WaitsFor, "without one the next people are called at "+s.Question.Until.UTC().Format(time.RFC3339))
 		case releasev1.Remedy_ACTION_UNSPECIFIED, releasev1.Remedy_ACTION_ASK:
