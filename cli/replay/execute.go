@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/validator/check"
@@ -115,6 +116,9 @@ func (p *pass) verified(ctx context.Context, d *Decision, before procedure.State
 	if err != nil {
 		return err
 	}
+	if err := prescribed(index, before, e.Event); err != nil {
+		return err
+	}
 	if v.GetSamples().GetDigest() == "" {
 		d.Result, d.Taken = Taken, []string{"the results of all checks: no samples were kept"}
 		return nil
@@ -147,4 +151,32 @@ func (p *pass) verified(ctx context.Context, d *Decision, before procedure.State
 		d.Taken = append(d.Taken, "the chart, which another version draws otherwise")
 	}
 	return same(derived, e.Event)
+}
+
+// prescribed judges again what becomes of a validation that did not pass. That follows from the
+// procedure document and from no sample: nobody hides it by keeping none.
+func prescribed(index *policy.Index, before procedure.State, e *releasev1.Event) error {
+	bare := proto.CloneOf(e)
+	var said *releasev1.Remedy
+	switch d := bare.GetData().(type) {
+	case *releasev1.Event_VerificationFailed:
+		said, d.VerificationFailed.Remedy = d.VerificationFailed.GetRemedy(), nil
+		if d.VerificationFailed.GetVerification().GetBeside() != nil && !index.LooksBeside(before) {
+			return fmt.Errorf("%w: beside: the procedure document asks for no look at other targets", errDiffers)
+		}
+	case *releasev1.Event_VerificationInconclusive:
+		said, d.VerificationInconclusive.Remedy = d.VerificationInconclusive.GetRemedy(), nil
+		if fails := !index.Document().GetEscalation().GetAskWhenInconclusive(); d.VerificationInconclusive.GetCountsAsFailure() != fails {
+			return fmt.Errorf("%w: counts_as_failure: it says %t, the procedure document says %t", errDiffers, !fails, fails)
+		}
+	}
+	event := procedure.Prescribe(before, bare, func(c releasev1.Cause) *releasev1.Remedy { return index.Remedy(before, c) })
+	want := event.GetVerificationFailed().GetRemedy()
+	if event.GetVerificationInconclusive() != nil {
+		want = event.GetVerificationInconclusive().GetRemedy()
+	}
+	if !proto.Equal(want, said) {
+		return fmt.Errorf("%w: remedy: it says %v, the procedure document says %v", errDiffers, said, want)
+	}
+	return nil
 }
