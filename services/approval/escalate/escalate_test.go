@@ -143,8 +143,11 @@ func TestWhoIsAskedIsCalledFirst(t *testing.T) {
 	}{
 		"the owner":     {releasev1.Remedy_ASKED_OWNER, releasev1.Remedy_ACTION_ROLL_BACK, []string{"otto", "gina"}, "or it goes back by itself"},
 		"the operators": {releasev1.Remedy_ASKED_OPERATORS, releasev1.Remedy_ACTION_ESCALATE, []string{"gina"}, "or the next ones are called"},
-		"of no way back": {releasev1.Remedy_ASKED_OWNER, releasev1.Remedy_ACTION_ROLL_BACK, []string{"otto", "gina"},
-			"or you are called again, because it does not go back by itself: "},
+		"of no way back": {
+			releasev1.Remedy_ASKED_OWNER, releasev1.Remedy_ACTION_ROLL_BACK,
+			[]string{"otto", "gina"},
+			"or you are called again, because it does not go back by itself: ",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			change := func(*releasev1.Request) {}
