@@ -100,13 +100,15 @@ func (s *State) unchecked(v *releasev1.Verification) string {
 			return "target " + t + " was not looked at"
 		}
 		for _, c := range checks {
-			r := seen[pair{c.GetName(), t}]
-			if r == nil {
-				return "check " + c.GetName() + " of target " + t + " has no result"
-			}
-			// A validator that knows of no baselines looks at the bounds alone.
-			if c.GetPrometheus().GetBaseline() != nil && r.GetComparison() == "" {
-				return "check " + c.GetName() + " of target " + t + " was not compared with its baseline"
+			for _, name := range ResultsOf(c) {
+				r := seen[pair{name, t}]
+				if r == nil {
+					return "check " + name + " of target " + t + " has no result"
+				}
+				// A validator that knows of no baselines looks at the bounds alone.
+				if c.GetPrometheus().GetBaseline() != nil && r.GetComparison() == "" {
+					return "check " + name + " of target " + t + " was not compared with its baseline"
+				}
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/internal/criterion"
+	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -62,6 +63,9 @@ func TestEachControlIsACheckOfItsOwn(t *testing.T) {
 	want := []string{
 		"security.image_digests", "security.pod_security", "security.network_policy", "security.exposure", "security.service_account", "security.plain_secrets",
 		"listens",
+	}
+	if waited := slices.Concat(procedure.ResultsOf(secured), procedure.ResultsOf(other)); !slices.Equal(waited, want) {
+		t.Errorf("the procedure waits for %v, want %v", waited, want)
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("they are %v, want %v", names, want)

@@ -81,11 +81,13 @@ func Verified(s procedure.State, verdict releasev1.CheckResult_Verdict, askWhenI
 	v := &releasev1.Verification{Reason: verdict.String()}
 	for _, t := range targets {
 		for _, c := range checks {
-			r := &releasev1.CheckResult{Check: c.GetName(), Target: t, Verdict: verdict, Samples: 12}
-			if c.GetPrometheus().GetBaseline() != nil {
-				r.Comparison = Digest('c')
+			for _, name := range procedure.ResultsOf(c) {
+				r := &releasev1.CheckResult{Check: name, Target: t, Verdict: verdict, Samples: 12}
+				if c.GetPrometheus().GetBaseline() != nil {
+					r.Comparison = Digest('c')
+				}
+				v.Results = append(v.Results, r)
 			}
-			v.Results = append(v.Results, r)
 		}
 	}
 	return procedure.DecideVerified(s, v, askWhenInconclusive)

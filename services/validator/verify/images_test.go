@@ -88,6 +88,9 @@ func TestTheImagesThatMayRunAreThoseOfWhatIsLookedAt(t *testing.T) {
 			if got := results(v)["security.image_digests eu1"]; got.GetVerdict() != test.want {
 				t.Errorf("%s (%s), want %s", got.GetVerdict(), got.GetReason(), test.want)
 			}
+			if passed := e.GetVerificationPassed() != nil; passed != (test.want == pass) {
+				t.Errorf("all together: %s", v.GetReason())
+			}
 			blobs := evidence.New(r.JetStream())
 			samples, err := blobs.Get(t.Context(), v.GetSamples().GetDigest())
 			if err != nil {
