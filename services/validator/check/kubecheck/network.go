@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/blackdice/shipwarden/services/validator/check"
 	"github.com/blackdice/shipwarden/services/validator/kube"
@@ -78,12 +80,24 @@ func covers(policies []networkingv1.NetworkPolicy, pod corev1.Pod, kind networki
 	return check.CoveredBy + strings.Join(names, ", "), nil
 }
 
-// open reports whether a rule lets everything through.
+// open reports whether a rule lets everything through, be it of one protocol alone.
 func open(peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPolicyPort) bool {
-	if len(ports) > 0 {
+	if len(ports) > 0 && !slices.ContainsFunc(ports, everyPort) {
 		return false
 	}
 	return len(peers) == 0 || slices.ContainsFunc(peers, func(p networkingv1.NetworkPolicyPeer) bool {
-		return p.IPBlock != nil && strings.HasSuffix(p.IPBlock.CIDR, "/0") && len(p.IPBlock.Except) == 0
+		return p.IPBlock != nil && everyAddress(p.IPBlock.CIDR) && len(p.IPBlock.Except) == 0
 	})
+}
+
+// everyPort reports whether all ports of a protocol are meant: none is named, or the first to the last.
+func everyPort(p networkingv1.NetworkPolicyPort) bool {
+	return p.Port == nil || p.Port.Type == intstr.Int && p.Port.IntVal <= 1 && p.EndPort != nil && *p.EndPort >= 65535
+}
+
+// everyAddress reports whether a block has all addresses. Servers take a length with zeros before it.
+func everyAddress(cidr string) bool {
+	_, length, _ := strings.Cut(cidr, "/")
+	n, err := strconv.Atoi(length)
+	return err == nil && n == 0
 }
