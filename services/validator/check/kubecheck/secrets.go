@@ -25,6 +25,8 @@ var (
 	secretName = regexp.MustCompile(`(?i)` + secretWord + `$`)
 	// secretLine is a line of a file that gives such a name a value.
 	secretLine = regexp.MustCompile(`(?im)^[ \t]*(?:export[ \t]+)?["']?[\w.-]*` + secretWord + `["']?[ \t]*[:=][ \t]*["']?([^\s"',#]+)`)
+	// flagOf is a flag with its name, a sign and a value where these are in the same argument.
+	flagOf = regexp.MustCompile(`(?s)^--?([A-Za-z0-9][\w.-]*)(?:(=)(.*))?$`)
 	// reference is what stands where a secret is put in later, or where it is.
 	reference = regexp.MustCompile(`^(?:\$[({].*|\{\{.*|<.*>|/.*|file:.*|vault:.*|true|false|null|none|~|[|>][+-]?)$`)
 )
@@ -65,9 +67,17 @@ func (l look) secrets(ctx context.Context, pods []corev1.Pod) error {
 					used[f.ConfigMapRef.Name] = true
 				}
 			}
-			for _, arg := range c.args {
-				if what := formOf(arg); what != "" {
+			for i, arg := range c.args {
+				next := ""
+				if i+1 < len(c.args) {
+					next = c.args[i+1]
+				}
+				switch name, what := argument(arg, next); {
+				case what == "":
+				case name == "":
 					t.add(pod, "args", "are of "+c.String()+" and hold what looks like "+what)
+				default:
+					t.add(pod, name, "is an argument of "+c.String()+" and looks like "+what)
 				}
 			}
 		}
@@ -139,6 +149,25 @@ func looksSecret(name, value string) string {
 		}
 	}
 	return ""
+}
+
+// argument says what an argument looks like, and the name of the flag by which it does; "" where it
+// does by itself. The value of a flag is behind a sign, or the next argument.
+func argument(arg, next string) (name, what string) {
+	if what := formOf(arg); what != "" {
+		return "", what
+	}
+	if flag := flagOf.FindStringSubmatch(arg); flag != nil {
+		value := strings.Trim(flag[3], `"'`)
+		if flag[2] == "" && !strings.HasPrefix(next, "-") {
+			value = next
+		}
+		if what := looksSecret(flag[1], value); what != "" && (flag[2] != "" || secretName.MatchString(flag[1])) {
+			return flag[1], what
+		}
+		return "", ""
+	}
+	return "", looksSecret("", arg)
 }
 
 // formOf says what a value looks like by its form.

@@ -4,7 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/blackdice/shipwarden/internal/shaketest"
+	"github.com/blackdice/shipwarden/services/validator/check"
 )
 
 // TestWhatLooksLikeASecret: what gives a secret a value is found by its name or its form, and what
@@ -46,6 +49,41 @@ func TestWhatLooksLikeASecret(t *testing.T) {
 	} {
 		if got := looksSecret(test.name, test.value); got != test.want {
 			t.Errorf("%s=%s looks like %q, want %q", test.name, test.value, got, test.want)
+		}
+	}
+}
+
+// TestASecretInAnArgumentIsFound by the flag that it is given to as well, whose name can be allowed.
+func TestASecretInAnArgumentIsFound(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"serve", "--db-password=hunter2"}, "db-password"},
+		{[]string{"--db-password", "hunter2", "serve"}, "db-password"},
+		{[]string{"-token", "hunter2"}, "token"},
+		{[]string{"--api_key='hunter2'"}, "api_key"},
+		{[]string{"DB_PASSWORD=hunter2"}, "args"},
+		{[]string{"-c", "cd /srv\nexport TOKEN=hunter2\nexec shop"}, "args"},
+		{[]string{"--db=postgres://shop:hunter2@db/shop"}, "args"},
+		{[]string{"--password-file=/run/secrets/password"}, ""},
+		{[]string{"--token=$(TOKEN)", "--password", "/run/secrets/password"}, ""},
+		{[]string{"--token", "--verbose", "--password"}, ""},
+		{[]string{"rotate", "token", "all"}, ""},
+	} {
+		l := look{found: &check.Inspected{}}
+		if err := l.secrets(t.Context(), []corev1.Pod{{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Command: []string{"shop"}, Args: test.args}}}}}); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, f := range l.found.Facts {
+			got += f.Name
+			if strings.Contains(f.Object+f.Name+f.Value, "hunter2") {
+				t.Errorf("%q: a secret is in %+v", test.args, f)
+			}
+		}
+		if got != test.want {
+			t.Errorf("%q: found in %q, want %q", test.args, got, test.want)
 		}
 	}
 }
