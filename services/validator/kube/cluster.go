@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,7 +36,7 @@ type Cluster struct {
 type access struct {
 	server string
 	client dynamic.Interface
-	kinds  discovery.DiscoveryInterface
+	kinds  *discovery.DiscoveryClient
 }
 
 // Open reads which clusters are configured, by their names, and whether their kubeconfigs can be
@@ -95,11 +97,18 @@ func connect(text []byte, path string) (*access, error) {
 	}
 	config.UserAgent, config.Timeout, config.QPS, config.Burst = "shipwarden-validator", requestTime, 50, 100
 	config.WarningHandler = rest.NoWarnings{}
-	client, err := dynamic.NewForConfig(config)
+	config.Wrap(func(through http.RoundTripper) http.RoundTripper { return bounded{through} })
+	web, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, errors.New("cannot be used")
 	}
-	kinds, err := discovery.NewDiscoveryClientForConfig(config)
+	// The credential would go along to wherever a server leads.
+	web.CheckRedirect = func(*http.Request, []*http.Request) error { return errors.New("the server leads elsewhere") }
+	client, err := dynamic.NewForConfigAndClient(config, web)
+	if err != nil {
+		return nil, errors.New("cannot be used")
+	}
+	kinds, err := discovery.NewDiscoveryClientForConfigAndClient(config, web)
 	if err != nil {
 		return nil, errors.New("cannot be used")
 	}
@@ -121,6 +130,12 @@ func read(text []byte, path string) (*rest.Config, error) {
 		cluster.LocationOfOrigin = path
 		if cluster.InsecureSkipTLSVerify || !strings.HasPrefix(cluster.Server, "https://") {
 			return nil, errors.New("does not have the server show who it is: it needs https:// and the certificate of its authority")
+		}
+	}
+	for _, cluster := range parsed.Clusters {
+		// The address is in the evidence.
+		if at, err := url.Parse(cluster.Server); err != nil || at.User != nil || at.RawQuery != "" {
+			return nil, errors.New("has somebody's name or password in the address of the server, or none that is one")
 		}
 	}
 	for _, user := range parsed.AuthInfos {

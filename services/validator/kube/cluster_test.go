@@ -27,6 +27,7 @@ func TestAKubeconfigIsRefusedThatCannotBeTrusted(t *testing.T) {
 		{"no context", strings.Replace(good, "current-context: validator", "current-context: hunter2", 1), "has no current context"},
 		{"plain text", strings.Replace(good, "https://", "http://", 1), "does not have the server show who it is"},
 		{"a server that need not show who it is", strings.Replace(good, `6443"`, `6443", insecure-skip-tls-verify: true`, 1), "does not have the server show who it is"},
+		{"a password in the address", strings.Replace(good, "https://", "https://validator:hunter2@", 1), "has somebody's name or password in the address of the server"},
 		{"a program", strings.Replace(good, "token: hunter2", "exec: {apiVersion: client.authentication.k8s.io/v1, command: hunter2}", 1), "has a program run"},
 		{"a plugin", strings.Replace(good, "token: hunter2", "auth-provider: {name: hunter2}", 1), "has a program run, or a plugin"},
 		{"a file that is not there", strings.Replace(good, "token: hunter2", "client-certificate: hunter2, client-key: hunter2", 1), "names files that are not there"},

@@ -210,11 +210,18 @@ func (l Look) list(ctx context.Context, resource schema.GroupVersionResource, na
 }
 
 // Served are the resources of an API group that lie in namespaces, in the version that the server
-// prefers; none where it does not have the group.
+// prefers; none where it does not have the group. A version of which the server does not know at the
+// time what it has is an error.
 func (l Look) Served(ctx context.Context, group string) (all []schema.GroupVersionResource, err error) {
-	groups, err := l.kinds.ServerGroups()
+	groups, _, unknown, err := l.kinds.GroupsAndMaybeResourcesWithContext(ctx)
 	if err != nil {
 		return nil, err
+	}
+	for of, err := range unknown {
+		// The group is without that version then, or without all of them.
+		if of.Group == group {
+			return nil, fmt.Errorf("%s: %w", of, err)
+		}
 	}
 	for _, g := range groups.Groups {
 		if g.Name != group {
@@ -223,7 +230,7 @@ func (l Look) Served(ctx context.Context, group string) (all []schema.GroupVersi
 		// A kind may be in some versions alone; each is taken in one of them.
 		taken := map[string]bool{}
 		for _, v := range g.Versions {
-			list, err := l.kinds.ServerResourcesForGroupVersion(v.GroupVersion)
+			list, err := l.kinds.ServerResourcesForGroupVersionWithContext(ctx, v.GroupVersion)
 			if err != nil {
 				return nil, err
 			}

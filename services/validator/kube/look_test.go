@@ -1,0 +1,115 @@
+package kube_test
+
+import (
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/validator/kube"
+)
+
+// at is a look at the namespace shop of a server that answers so.
+func at(t *testing.T, answer http.HandlerFunc) kube.Look {
+	t.Helper()
+	server := httptest.NewTLSServer(answer)
+	t.Cleanup(server.Close)
+	authority := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	text := strings.Replace(good, `server: "https://192.0.2.1:6443"`, fmt.Sprintf("server: %q, certificate-authority-data: %s", server.URL, authority), 1)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all, err := kube.Open([]*configv1.KubernetesCluster{{Name: "eu", KubeconfigFile: path}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	look, err := all["eu"].Look("shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return look
+}
+
+// TestAGroupOfWhichTheServerKnowsTooLittleIsNoneThatIsNotThere: a server says of kinds that it could
+// not ask for lately that they are stale, and no more. That is not that there are none.
+func TestAGroupOfWhichTheServerKnowsTooLittleIsNoneThatIsNotThere(t *testing.T) {
+	const group = "gateway.networking.k8s.io"
+	for _, test := range []struct {
+		name, items, want string
+		wrong             bool
+	}{
+		{"not there", "", "", false},
+		{"there", `{"metadata": {"name": "` + group + `"}, "versions": [{"version": "v1", "freshness": "Current"}]}`, "httproutes", false},
+		{"stale", `{"metadata": {"name": "` + group + `"}, "versions": [{"version": "v1", "freshness": "Stale"}]}`, "", true},
+		{"stale in part", `{"metadata": {"name": "` + group + `"}, "versions": [{"version": "v1", "freshness": "Current"}, {"version": "v1beta1", "freshness": "Stale"}]}`, "", true},
+		{"another one is stale", `{"metadata": {"name": "metrics.k8s.io"}, "versions": [{"version": "v1", "freshness": "Stale"}]}`, "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			look := at(t, func(w http.ResponseWriter, r *http.Request) {
+				items := ""
+				switch r.URL.Path {
+				case "/apis/" + group + "/v1":
+					w.Header().Set("Content-Type", "application/json")
+					fmt.Fprintf(w, `{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "%s/v1", "resources": [{"name": "httproutes", "namespaced": true, "kind": "HTTPRoute", "verbs": ["list"]}]}`, group)
+					return
+				case "/apis":
+					items = test.items
+				}
+				w.Header().Set("Content-Type", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList")
+				fmt.Fprintf(w, `{"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "items": [%s]}`, items)
+			})
+			all, err := look.Served(t.Context(), group)
+			got := ""
+			for _, r := range all {
+				got += r.Resource
+			}
+			if got != test.want || (err != nil) != test.wrong {
+				t.Errorf("it serves %q, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestAServerLeadsNowhereElse: the validator's token goes to the server of the kubeconfig alone.
+func TestAServerLeadsNowhereElse(t *testing.T) {
+	var asked atomic.Bool
+	elsewhere := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Store(true)
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"kind": "PodList", "apiVersion": "v1", "items": []}`)
+	}))
+	t.Cleanup(elsewhere.Close)
+	look := at(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) })
+	pods, err := kube.List[corev1.Pod](t.Context(), look, corev1.SchemeGroupVersion.WithResource("pods"), look.Namespace, nil)
+	if err == nil || asked.Load() {
+		t.Errorf("%d pods, %v, and the other one was asked: %v", len(pods), err, asked.Load())
+	}
+}
+
+// TestAnAnswerWithoutAnEndIsNotTakenIn: whoever may make objects in a namespace is not to take the
+// validator's memory.
+func TestAnAnswerWithoutAnEndIsNotTakenIn(t *testing.T) {
+	look := at(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"kind": "PodList", "apiVersion": "v1", "items": [`)
+		for range 65 {
+			if _, err := fmt.Fprint(w, strings.Repeat(" ", 1<<20)); err != nil || r.Context().Err() != nil {
+				return
+			}
+		}
+		fmt.Fprint(w, `]}`)
+	})
+	if pods, err := kube.List[corev1.Pod](t.Context(), look, corev1.SchemeGroupVersion.WithResource("pods"), look.Namespace, nil); err == nil {
+		t.Errorf("%d pods", len(pods))
+	}
+}
