@@ -2,6 +2,7 @@ package criterion
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,21 @@ func Looked(r *releasev1.Request, catalogue []*releasev1.Check, back bool) []*re
 	for _, c := range asked {
 		if !taken[c.GetName()] {
 			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// Missing are those of the required controls that no check has with which a release is looked at, or
+// its way back (PD-6.1).
+func Missing(r *releasev1.Request, catalogue []*releasev1.Check, required []string, back bool) (all []string) {
+	var has []string
+	for _, c := range Looked(r, catalogue, back) {
+		has = append(has, Controls(c)...)
+	}
+	for _, control := range required {
+		if !slices.Contains(has, control) {
+			all = append(all, control)
 		}
 	}
 	return all

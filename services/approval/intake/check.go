@@ -8,6 +8,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -166,24 +167,20 @@ func (c *checker) controls() {
 		field, words string
 		back         bool
 	}{{"validation.checks", "", false}, {"rollback_plan.checks", " on the way back", true}} {
-		var has []string
-		for _, k := range criterion.Looked(c.r, catalogue, way.back) {
-			has = append(has, criterion.Controls(k)...)
-		}
-		for _, control := range required {
-			if !slices.Contains(has, control) {
-				c.say(way.field, "controls.required", "%s demands the control %s of targets in Kubernetes, and no check has it%s",
-					c.r.GetEnvironment(), control, way.words)
-			}
+		for _, control := range criterion.Missing(c.r, catalogue, required, way.back) {
+			c.say(way.field, "controls.required", "%s demands the control %s of targets in Kubernetes, and no check has it%s",
+				c.r.GetEnvironment(), control, way.words)
 		}
 	}
 }
 
-// inKubernetes reports whether the release touches a target of the driver kubernetes.
+// inKubernetes reports whether the release touches a target of a driver that places what is
+// released in a namespace of a cluster. Of other drivers the validator knows it (step 2).
 func (c *checker) inKubernetes() bool {
 	for _, wave := range c.r.GetPlan().GetWaves() {
 		for _, id := range wave.GetTargets() {
-			if c.x.Target(id).GetDriver() == "kubernetes" {
+			switch c.x.Target(id).GetDriver() {
+			case "kubernetes", "helm":
 				return true
 			}
 		}
@@ -214,13 +211,31 @@ func (c *checker) bake() {
 
 func (c *checker) checks(field string, all []*releasev1.Check) {
 	seen := map[string]bool{}
+	catalogue := c.x.Service(c.r.GetService()).GetChecks()
 	for i, k := range all {
 		if seen[k.GetName()] {
 			c.say(fmt.Sprintf("%s[%d].name", field, i), "name.twice", "%q is there already", k.GetName())
 		}
 		seen[k.GetName()] = true
+		if of := slices.IndexFunc(catalogue, func(o *releasev1.Check) bool { return o.GetName() == k.GetName() }); of >= 0 {
+			if lost := unmade(k, catalogue[of]); lost != "" {
+				c.say(fmt.Sprintf("%s[%d].name", field, i), "name.catalog", "the document has a check %q of the service, which is made in place of this one and has no result %s: give it another name", k.GetName(), lost)
+			}
+		}
 		for _, f := range criterion.Faults(k) {
 			c.say(fmt.Sprintf("%s[%d].%s", field, i, f.Field), f.Rule, "%s", f.Message)
 		}
 	}
+}
+
+// unmade is a result that the procedure waits for of a check and that the one in its place does not
+// have; "" where there is none.
+func unmade(asked, instead *releasev1.Check) string {
+	made := procedure.ResultsOf(instead)
+	for _, name := range procedure.ResultsOf(asked) {
+		if !slices.Contains(made, name) {
+			return name
+		}
+	}
+	return ""
 }

@@ -39,6 +39,7 @@ func TestTheControlsOfAnEnvironmentCannotBeLeftOut(t *testing.T) {
 		want    []string
 	}{
 		{"no namespace", "host", nil, nil, nil},
+		{"a chart that is placed there", "helm", nil, nil, []string{"rollback_plan.checks", "rollback_plan.checks", "validation.checks", "validation.checks"}},
 		{"none", "kubernetes", nil, nil, []string{"rollback_plan.checks", "rollback_plan.checks", "validation.checks", "validation.checks"}},
 		{"all", "kubernetes", nil, []func(*releasev1.Request){forth(security("security", true))}, nil},
 		{"one of two", "kubernetes", nil, []func(*releasev1.Request){forth(security("security", false))}, []string{"rollback_plan.checks", "validation.checks"}},
@@ -74,6 +75,40 @@ func TestTheControlsOfAnEnvironmentCannotBeLeftOut(t *testing.T) {
 		slices.Sort(got)
 		if !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+// TestACheckThatAnotherIsMadeInPlaceOfIsRefused where that one has no result that the procedure waits
+// for: the release would come to no verdict when it is in production.
+func TestACheckThatAnotherIsMadeInPlaceOfIsRefused(t *testing.T) {
+	security := func(exposure *releasev1.KubernetesExposureControl) *releasev1.Check {
+		return &releasev1.Check{Name: "security", Probe: &releasev1.Check_KubernetesSecurity{KubernetesSecurity: &releasev1.KubernetesSecurityProbe{
+			Workloads:    &releasev1.KubernetesWorkloads{Labels: map[string]string{"app": "shop"}},
+			ImageDigests: &releasev1.KubernetesImageControl{}, Exposure: exposure,
+		}}}
+	}
+	port := &releasev1.Check{Name: "security", Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{}}}
+	less, more := security(nil), security(&releasev1.KubernetesExposureControl{})
+	for _, test := range []struct {
+		name           string
+		asked, instead *releasev1.Check
+		refused        bool
+	}{
+		{"the same", more, more, false},
+		{"more", less, more, false},
+		{"less", more, less, true},
+		{"controls in place of a port", port, less, true},
+		{"a port in place of controls", less, port, true},
+	} {
+		x := policy.NewIndex(approvaltest.Document(func(d *policyv1.Procedure) { d.Services[0].Checks = []*releasev1.Check{test.instead} }))
+		refused := slices.ContainsFunc(check(x, proceduretest.Request(func(r *releasev1.Request) {
+			r.Validation.Checks = append(r.Validation.Checks, test.asked)
+		}), time.Now()), func(v *releasev1.Violation) bool {
+			return v.GetRule() == "name.catalog" && v.GetField() == "validation.checks[1].name"
+		})
+		if refused != test.refused {
+			t.Errorf("%s: refused is %v", test.name, refused)
 		}
 	}
 }

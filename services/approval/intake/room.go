@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
@@ -65,7 +66,7 @@ func Room(x *policy.Index, r *releasev1.Request) []*releasev1.Violation {
 	}
 	say("plan.waves", "plan.room", name, largest, "%d targets beside %d artifacts", len(all), len(r.GetArtifacts()))
 	catalog := x.Service(r.GetService()).GetChecks()
-	forth := merged(catalog, r.GetValidation().GetChecks())
+	forth := criterion.Each(merged(catalog, r.GetValidation().GetChecks()))
 	size, most := 0, 0
 	for _, w := range r.GetPlan().GetWaves() {
 		size, most = max(size, verification(forth, w.GetTargets())), max(most, len(w.GetTargets()))
@@ -73,7 +74,7 @@ func Room(x *policy.Index, r *releasev1.Request) []*releasev1.Violation {
 	say("validation.checks", "checks.room", "Verification", size, "%d checks, the catalog's among them, on a wave of %d targets", len(forth), most)
 	// The way back is looked at on all targets together, and by the request's checks only
 	// where there are no others.
-	field, back := "rollback_plan.checks", merged(catalog, r.GetRollbackPlan().GetChecks())
+	field, back := "rollback_plan.checks", criterion.Each(merged(catalog, r.GetRollbackPlan().GetChecks()))
 	if len(back) == 0 {
 		field, back = "validation.checks", forth
 	}
@@ -85,7 +86,7 @@ func Room(x *policy.Index, r *releasev1.Request) []*releasev1.Violation {
 // of them with two findings.
 func largestScope(r *releasev1.Request) *releasev1.ScopeValidated {
 	out := &releasev1.ScopeValidated{Findings: []*releasev1.Finding{finding(r.GetOwner(), longPerson+longName+8)}}
-	for range 5 { // What the catalog says of the service.
+	for range 6 { // What the catalog says of the service, and which controls are missing.
 		out.Findings = append(out.Findings, finding(r.GetService(), longLine))
 	}
 	for _, a := range r.GetArtifacts() {

@@ -44,6 +44,19 @@ func checks(n int) []*releasev1.Check {
 	return out
 }
 
+// secured are checks of all controls of security, each of which has six results.
+func secured(n int) (out []*releasev1.Check) {
+	for i := range n {
+		out = append(out, &releasev1.Check{Name: fmt.Sprintf("s%d", i), Probe: &releasev1.Check_KubernetesSecurity{KubernetesSecurity: &releasev1.KubernetesSecurityProbe{
+			Workloads:    &releasev1.KubernetesWorkloads{Labels: map[string]string{"app": "shop"}},
+			ImageDigests: &releasev1.KubernetesImageControl{}, PodSecurity: &releasev1.KubernetesPodControl{Level: releasev1.KubernetesPodControl_LEVEL_RESTRICTED},
+			NetworkPolicy: &releasev1.KubernetesNetworkControl{Ingress: true}, Exposure: &releasev1.KubernetesExposureControl{},
+			ServiceAccount: &releasev1.KubernetesAccountControl{}, PlainSecrets: &releasev1.KubernetesSecretControl{},
+		}}})
+	}
+	return out
+}
+
 // TestARequestThatLaterEventsCannotHoldIsRefused: each is in shape and small, and what
 // later steps record of it grows with the number of targets, or with the product of
 // checks and targets.
@@ -85,6 +98,9 @@ func TestARequestThatLaterEventsCannotHoldIsRefused(t *testing.T) {
 		{"as many plans as fit", []change{inWaves(ids[:2], 4), plans(4)}, "", ""},
 		{"more plans", []change{inWaves(ids[:2], 4), plans(9)}, "plan.waves", "2 targets beside 10 artifacts"},
 		{"checks on the targets of a wave", []change{inWaves(ids[:4], 4), validation(120), rollback(1)}, "validation.checks", "120 checks, the catalog's among them, on a wave of 4 targets"},
+		{"controls, each of which has a result", []change{inWaves(ids[:4], 4), func(q *releasev1.Request) {
+			q.Validation.Checks = secured(20)
+		}, rollback(1)}, "validation.checks", "120 checks, the catalog's among them, on a wave of 4 targets"},
 		{"as many checks, target after target", []change{inWaves(ids[:4], 1), validation(120), rollback(1)}, "", ""},
 		{"which are those of the way back, too", []change{inWaves(ids[:4], 1), validation(120)}, "validation.checks", "120 checks, the catalog's among them, on all 4 targets after a rollback"},
 		{"checks of the way back", []change{inWaves(ids[:4], 1), rollback(120)}, "rollback_plan.checks", "120 checks, the catalog's among them, on all 4 targets after a rollback"},
