@@ -91,6 +91,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	l.owner()
 	l.sources(s.reach.Sources)
 	l.namespaces(s.reach.Namespaces)
+	l.controls(s.reach.Namespaces)
 	if err := l.catalog(ctx, s.reader); err != nil {
 		return nil, err
 	}

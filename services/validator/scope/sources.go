@@ -2,8 +2,10 @@ package scope
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/blackdice/shipwarden/internal/criterion"
+	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -41,6 +43,32 @@ func (l *look) namespaces(configured []string) {
 				"the validator does not know which namespace of which cluster %s is: check %s, which looks there, would come to no verdict", id, checks[i].GetName())
 		}
 	}
+}
+
+// controls looks whether what the environment demands of namespaces is looked at, where a target is
+// one by what the validator knows, whichever driver serves it: before this step only the drivers are
+// known that place in clusters by themselves. No emergency does without (PD-6.1).
+func (l *look) controls(namespaces []string) {
+	required := l.index.Environment(l.request.GetEnvironment()).GetRequiredControls()
+	i := slices.IndexFunc(procedure.Targets(l.request), func(id string) bool { return slices.Contains(namespaces, id) })
+	if i < 0 {
+		return
+	}
+	catalogue := l.index.Service(l.request.GetService()).GetChecks()
+	forth, back := criterion.Missing(l.request, catalogue, required, false), criterion.Missing(l.request, catalogue, required, true)
+	if len(forth)+len(back) == 0 {
+		return
+	}
+	l.find(releasev1.Finding_SEVERITY_BLOCKING, "controls.required", procedure.Targets(l.request)[i],
+		"it is a namespace of Kubernetes, of which %s demands controls that no check has: forth %s; back %s",
+		l.request.GetEnvironment(), words(forth), words(back))
+}
+
+func words(controls []string) string {
+	if len(controls) == 0 {
+		return "none is missing"
+	}
+	return strings.Join(controls, ", ")
 }
 
 // checks are all that the release or its way back will be looked at with.

@@ -111,3 +111,54 @@ func TestATargetOfWhichNobodyKnowsTheNamespaceIsFoundBeforeTheRelease(t *testing
 		})
 	}
 }
+
+// TestANamespaceIsHeldToTheControlsOfItsEnvironmentWhicheverDriverServesIt: the validator knows which
+// targets are namespaces, also where the document says that a command or Terraform serves them.
+func TestANamespaceIsHeldToTheControlsOfItsEnvironmentWhicheverDriverServesIt(t *testing.T) {
+	demanding := document("environments: [{name: production, required_controls: [image_digests, exposure]}]\n")
+	security := func(exposure *releasev1.KubernetesExposureControl) *releasev1.Check {
+		return &releasev1.Check{Name: "security", Probe: &releasev1.Check_KubernetesSecurity{KubernetesSecurity: &releasev1.KubernetesSecurityProbe{
+			Workloads:    &releasev1.KubernetesWorkloads{Labels: map[string]string{"app": "shop"}},
+			ImageDigests: &releasev1.KubernetesImageControl{}, Exposure: exposure,
+		}}}
+	}
+	forth := func(c *releasev1.Check) func(*releasev1.Request) {
+		return func(r *releasev1.Request) { r.Validation.Checks = append(r.Validation.Checks, c) }
+	}
+	both := &releasev1.KubernetesExposureControl{}
+	for _, test := range []struct {
+		name, document string
+		namespaces     []string
+		change         []func(*releasev1.Request)
+		want           string
+	}{
+		{"no namespace", demanding, nil, nil, ""},
+		{"another one is", demanding, []string{"mail1"}, nil, ""},
+		{"nothing is demanded", document(""), []string{"eu1"}, nil, ""},
+		{"none", demanding, []string{"eu1"}, nil, "controls.required eu1 BLOCKING"},
+		{"one is missing", demanding, []string{"eu1"}, []func(*releasev1.Request){forth(security(nil))}, "controls.required eu1 BLOCKING"},
+		{"all", demanding, []string{"eu1"}, []func(*releasev1.Request){forth(security(both))}, ""},
+		{"not on the way back", demanding, []string{"eu1"}, []func(*releasev1.Request){forth(security(both)), func(r *releasev1.Request) {
+			r.RollbackPlan.Checks = append(r.RollbackPlan.Checks, asks("metrics"))
+		}}, "controls.required eu1 BLOCKING"},
+		{"in an emergency", demanding, []string{"eu1"}, []func(*releasev1.Request){proceduretest.Emergency}, "controls.required eu1 BLOCKING"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, test.document)
+			w.namespaces = test.namespaces
+			resolver, err := resolve.New(resolve.Config{Folder: w.folder})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.pins(resolver)
+			found, state, err := w.look(t, append(test.change, w.place(t, "1.2.0"))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := strings.Join(slices.DeleteFunc(found, func(f string) bool { return !strings.HasPrefix(f, "controls.") }), " ")
+			if got != test.want || (state.Phase > procedure.PhaseRelease) != (test.want != "") {
+				t.Errorf("found %q, want %q, in phase %s", got, test.want, state.Phase)
+			}
+		})
+	}
+}
