@@ -237,7 +237,7 @@ func TestWhatIsNotInTheArtifactIsNotFetched(t *testing.T) {
 		"a provider": {map[string]string{"main.tf": "terraform {\n  required_providers {\n    x = { source = \"example.test/own/x\" }\n  }\n}\nresource \"x_file\" \"one\" {}\n"}, "init: terraform failed"},
 		"a module":   {map[string]string{"main.tf": "module \"x\" { source = \"https://127.0.0.1:1/x.zip\" }\n"}, "init: terraform failed"},
 		"no files":   {map[string]string{"README": "nothing"}, "the artifact has no .tf files at its top"},
-		"our names":  {map[string]string{"main.tf": "", "zz_shipwarden_override.tf.json": "{}"}, "write zz_shipwarden_override.tf.json"},
+		"our names":  {map[string]string{"main.tf": "", "zz_shipwarden_override.tf.json": "{}"}, "zz_shipwarden_override.tf.json would win"},
 		"nonsense":   {map[string]string{"main.tf": "resource \"terraform_data\" {"}, "init: terraform failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -263,5 +263,46 @@ func TestWhereTheStateIsSaysTheConfigurationAndNotTheArtifact(t *testing.T) {
 	}
 	if got := stateOf(t, folder).names(); !slices.Equal(got, []string{"terraform_data.one"}) {
 		t.Errorf("the state has %q", got)
+	}
+}
+
+// TestAFileOfTheArtifactThatWouldWinIsRefused: with one an artifact would work on the state of
+// another target, or with other variables than approvers read.
+func TestAFileOfTheArtifactThatWouldWinIsRefused(t *testing.T) {
+	folder := t.TempDir()
+	c := config(folder)
+	c.Variables = map[string]string{"input": "the target's"}
+	d := open(t, c, options(nil))
+	elsewhere := fmt.Sprintf(`{"terraform": {"backend": {"local": {"path": %q}}}}`, filepath.Join(folder, "elsewhere.tfstate"))
+	n := uint64(0)
+	for name, text := range map[string]string{
+		"zzz_override.tf.json":             elsewhere,
+		"zz_shipwarden_override.tofu.json": elsewhere,
+		"zz_shipwarden_p_override.tf":      "",
+		"zzz.auto.tfvars":                  `input = "the artifact's"`,
+		"zz_shipwarden_2.auto.tfvars.json": `{"input": "the artifact's"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := planOf(1, map[string]string{"main.tf": "variable \"input\" {}\nresource \"terraform_data\" \"one\" { input = var.input }\n", name: text})
+			const want = "would win over what the target's configuration says"
+			if got := diff(t, d, p); !strings.Contains(got.Failed, name+" "+want) {
+				t.Errorf("diff: %+v", got)
+			}
+			n++
+			if _, err := release(t, d, n, p); !errors.Is(err, driver.ErrInvalid) || !strings.Contains(err.Error(), want) {
+				t.Errorf("apply: %v", err)
+			}
+			if _, err := os.Stat(filepath.Join(folder, "elsewhere.tfstate")); err == nil {
+				t.Error("the state is where the artifact says")
+			}
+		})
+	}
+	p := planOf(2, map[string]string{
+		"main.tf": "variable \"input\" {}\nresource \"terraform_data\" \"one\" { input = \"?\" }\n", "override.tf": "resource \"terraform_data\" \"one\" { input = var.input }\n",
+		"terraform.tfvars": `input = "the artifact's"`, "a.auto.tfvars": `input = "the artifact's"`,
+	})
+	must(t, d, n+1, p)
+	if got := stateOf(t, folder).Resources[0].Instances[0].Attributes["input"]; fmt.Sprint(got) != "map[type:string value:the target's]" {
+		t.Errorf("the state has %v", got)
 	}
 }

@@ -28,9 +28,10 @@ const (
 	markRun    = "SHIPWARDEN_TERRAFORM_RUN"
 	markLocked = "SHIPWARDEN_TERRAFORM_LOCKED"
 
-	// Names of what the driver puts beside the files of an artifact. As they are overrides and
-	// come last, they win over what the artifact says.
-	overrideName  = "zz_shipwarden_override.tf.json"
+	// Names of what the driver puts beside the files of an artifact. They win over what the
+	// artifact says as the last of their kind; see winner.
+	overrideStem  = "zz_shipwarden_override"
+	overrideName  = overrideStem + ".tf.json"
 	variablesName = "zz_shipwarden.auto.tfvars.json"
 	planName      = "shipwarden.tfplan"
 
@@ -83,6 +84,9 @@ func (d *Driver) open(ctx context.Context, content func(ctx context.Context) (*o
 	if r.inner, err = top(r.inner); err != nil {
 		return r, err
 	}
+	if err := winner(r.inner); err != nil {
+		return r, err
+	}
 	if err := r.settle(digest, version); err != nil {
 		return r, err
 	}
@@ -115,6 +119,29 @@ func top(folder string) (string, error) {
 		folder = filepath.Join(folder, entries[0].Name())
 	}
 	return "", fmt.Errorf("the artifact has no .tf files at its top: %w", driver.ErrUnsupported)
+}
+
+// winner refuses a configuration with a file that would win over one of the driver's: with it an
+// artifact would have its state elsewhere, in that of another target among others, or its
+// variables otherwise than approvers read. Of overrides, and of files with variables, the last
+// one by its name wins; and where OpenTofu finds a file that is called .tofu it does not read the
+// one of the same name that is called .tf.
+func winner(folder string) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		stem := strings.TrimSuffix(name, ".json")
+		stem, variables := strings.CutSuffix(stem, ".auto.tfvars")
+		stem = strings.TrimSuffix(strings.TrimSuffix(stem, ".tf"), ".tofu")
+		override := stem != name && !variables && (stem == "override" || strings.HasSuffix(stem, "_override"))
+		if stem == overrideStem || override && name > overrideName || variables && name > variablesName {
+			return fmt.Errorf("the artifact's %s would win over what the target's configuration says: %w", name, driver.ErrInvalid)
+		}
+	}
+	return nil
 }
 
 // settle writes what the target's configuration says: where the state is, and the variables.
