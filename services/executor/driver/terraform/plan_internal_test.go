@@ -89,6 +89,45 @@ func TestWhatIsProtected(t *testing.T) {
 	}
 }
 
+func TestWhatIsProtectedIsSoUnderEveryKeyAndWhereItMoves(t *testing.T) {
+	for address, entries := range map[string][]string{
+		`module.shop[0].a.one`:                    {"module.shop.a.*", "module.shop.a.one", "module.shop[0].a.one", "module.*.one", "a"},
+		`module.shop["x"].module.in["y.z"].a.one`: {"module.shop.module.in.a.one", `module.shop["x"].module.in.a.one`, `module.shop.module.in["y.z"].a.one`},
+		`a.one["x[0"]`:                            {"a.one", `a.one["x[0"]`},
+		`a.one["x\"].b[\\"]`:                      {"a.one"},
+		`module.shop["x[\\"].a.one[3]`:            {"module.shop.a.one", "a"},
+		`aws_db_instance.one`:                     {"aws_db_*", "aws_*.one"},
+		`module.shop[0].aws_db_instance.one`:      {"aws_db_*", "*_db_instance"},
+	} {
+		kind := "a"
+		if strings.Contains(address, "aws_db_instance") {
+			kind = "aws_db_instance"
+		}
+		for _, entry := range entries {
+			p := planned{plan: &tfjson.Plan{ResourceChanges: []*tfjson.ResourceChange{{Address: address, Type: kind, Change: &tfjson.Change{Actions: tfjson.Actions{tfjson.ActionDelete}}}}}}
+			if err := guarding(t, entry).spare(p); err == nil {
+				t.Errorf("%s does not protect %s", entry, address)
+			}
+			if err := guarding(t, "module.other."+entry).spare(p); err != nil {
+				t.Errorf("%s in another module: %v", entry, err)
+			}
+		}
+	}
+	for entry, want := range map[string]string{
+		"a.one": "move a.one to a.two", "b": "move module.m.b.one to a.three", "a": "", "a.*": "", "*.two": "",
+	} {
+		moved := &tfjson.Change{Actions: tfjson.Actions{tfjson.ActionNoop}}
+		p := planned{plan: &tfjson.Plan{ResourceChanges: []*tfjson.ResourceChange{
+			{Address: "a.two", PreviousAddress: "a.one", Type: "a", Change: moved},
+			{Address: "a.three", PreviousAddress: "module.m.b.one", Type: "a", Change: moved},
+		}}}
+		err := guarding(t, entry).spare(p)
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want+":") {
+			t.Errorf("%s: %v, want %q", entry, err, want)
+		}
+	}
+}
+
 func TestWhatIsLeftOfAChangeIsAPartOfIt(t *testing.T) {
 	d := guarding(t, "kept")
 	leave := leaveOf("e", "d", "t", parsed(t, shown))

@@ -15,72 +15,107 @@ import (
 // errProtected says that a plan takes away what the configuration protects.
 var errProtected = errors.New("protected")
 
-// guard is one entry of what is protected: a type, or a pattern of addresses.
+// guard is one entry of what is protected: a pattern of types, or of addresses.
 type guard struct {
-	kind    string
-	address *regexp.Regexp
+	kind, address *regexp.Regexp
 }
 
-var typeName = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+var typeName = regexp.MustCompile(`^[a-z*][a-z0-9_*-]*$`)
+
+// anyKey is the key of an instance, of a resource or of a module, or none.
+const anyKey = `(?:\[(?:[0-9]+|"(?:[^"\\]|\\.)*")\])?`
 
 // guards reads what is protected. The error names every entry that would protect nothing.
 func guards(entries []string) ([]guard, error) {
 	var all []guard
 	var problems []error
 	for i, entry := range entries {
-		switch {
-		case typeName.MatchString(entry):
-			all = append(all, guard{kind: entry})
-		case strings.ContainsAny(entry, ".*") && !strings.ContainsAny(entry, " \t\n"):
-			// A star is anything; all else, brackets and quotes of keys among it, is itself.
-			parts := strings.Split(entry, "*")
-			for j, p := range parts {
-				parts[j] = regexp.QuoteMeta(p)
-			}
-			all = append(all, guard{address: regexp.MustCompile("^(?s:" + strings.Join(parts, ".*") + ")$")})
-		default:
-			problems = append(problems, fmt.Errorf("protect[%d]: %q is neither a type nor an address", i, entry))
+		var g guard
+		if typeName.MatchString(entry) {
+			g.kind = pattern(entry, "")
 		}
+		if strings.ContainsAny(entry, ".*") && !strings.ContainsAny(entry, " \t\n") {
+			g.address = pattern(entry, anyKey)
+		}
+		if g.kind == nil && g.address == nil {
+			problems = append(problems, fmt.Errorf("protect[%d]: %q is neither a type nor an address", i, entry))
+			continue
+		}
+		all = append(all, g)
 	}
 	return all, errors.Join(problems...)
 }
 
-// guarded says whether a resource is protected, by what it is called now or was before. An
-// address without a key protects every instance.
-func (d *Driver) guarded(c *tfjson.ResourceChange) bool {
+// pattern reads an entry: a star is anything, and all else, brackets and quotes of keys among it,
+// is itself. Where it names no key, of a module in the middle as of the resource at the end,
+// there may be what key says.
+func pattern(entry, key string) *regexp.Regexp {
+	var out strings.Builder
+	inside, quoted, escaped := false, false, false
+	for i := range len(entry) {
+		c := entry[i]
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\' && quoted:
+			escaped = true
+		case c == '"' && inside:
+			quoted = !quoted
+		case c == '[' && !quoted:
+			inside = true
+		case c == ']' && !quoted:
+			inside = false
+		case c == '.' && !inside && i > 0 && entry[i-1] != ']':
+			out.WriteString(key)
+		}
+		if c == '*' {
+			out.WriteString(".*")
+			continue
+		}
+		out.WriteString(regexp.QuoteMeta(entry[i : i+1]))
+	}
+	if !strings.HasSuffix(entry, "]") {
+		out.WriteString(key)
+	}
+	return regexp.MustCompile("^(?s:" + out.String() + ")$")
+}
+
+var keys = regexp.MustCompile(anyKey)
+
+// kindIn is the type of the resource at an address: what is before its name.
+func kindIn(address string) string {
+	parts := strings.Split(keys.ReplaceAllString(address, ""), ".")
+	return parts[max(0, len(parts)-2)]
+}
+
+// covers says whether what lies at an address is protected.
+func (d *Driver) covers(kind, address string) bool {
 	return slices.ContainsFunc(d.protect, func(g guard) bool {
-		if g.kind != "" {
-			return g.kind == c.Type
-		}
-		for _, address := range []string{c.Address, c.PreviousAddress} {
-			bare, _, _ := cutKey(address)
-			if address != "" && (g.address.MatchString(address) || g.address.MatchString(bare)) {
-				return true
-			}
-		}
-		return false
+		return g.kind != nil && g.kind.MatchString(kind) || g.address != nil && g.address.MatchString(address)
 	})
 }
 
-// cutKey takes the key of its last instance from an address.
-func cutKey(address string) (bare, key string, found bool) {
-	if !strings.HasSuffix(address, "]") {
-		return address, "", false
-	}
-	i := strings.LastIndex(address, "[")
-	if i < 0 {
-		return address, "", false
-	}
-	return address[:i], address[i:], true
+// guarded says whether a resource is protected, by what it is called now or was before.
+func (d *Driver) guarded(c *tfjson.ResourceChange) bool {
+	return d.covers(c.Type, c.Address) || d.was(c)
 }
 
-// spare refuses a plan that destroys, replaces or lets go of what is protected.
+// was says whether a resource that has moved was protected where it was.
+func (d *Driver) was(c *tfjson.ResourceChange) bool {
+	return c.PreviousAddress != "" && d.covers(kindIn(c.PreviousAddress), c.PreviousAddress)
+}
+
+// spare refuses a plan that destroys, replaces or lets go of what is protected, or moves it to
+// where the next plan could.
 func (d *Driver) spare(p planned) error {
 	var taken []string
 	for _, c := range sorted(p.plan.ResourceChanges) {
 		action := actionOf(c.Change.Actions)
 		switch action {
 		case noop, create, read, update:
+			if d.was(c) && !d.covers(c.Type, c.Address) {
+				taken = append(taken, "move "+c.PreviousAddress+" to "+c.Address)
+			}
 			continue
 		}
 		// What is not known may be anything.
