@@ -152,7 +152,7 @@ func (d *Driver) carry(ctx context.Context, held fence.Held, record fence.Record
 		return driver.Result{}, err
 	}
 	d.at(PointPlanned)
-	if err := d.judge(c, p); err != nil {
+	if err := d.judge(c, p, record.Pending); err != nil {
 		return driver.Result{}, err
 	}
 	if left, ok := driver.Left(ctx, time.Now()); ok && left <= 2*d.grace {
@@ -182,6 +182,8 @@ func (d *Driver) carry(ctx context.Context, held fence.Held, record fence.Record
 		return result, err
 	}
 	d.at(PointDone)
+	// What it might do it has done: nobody may do it again without asking.
+	_ = os.Remove(d.leavePath(c.key.Effect()))
 	d.prune(c)
 	text := strings.TrimSpace(p.text(d))
 	result.Message = "carries " + c.digest + ": " + text[strings.LastIndexByte(text, '\n')+1:]
@@ -189,8 +191,9 @@ func (d *Driver) carry(ctx context.Context, held fence.Held, record fence.Record
 }
 
 // judge refuses a plan that is not what people approved, or takes away what is protected, and
-// keeps what the change may do before it is begun.
-func (d *Driver) judge(c change, p planned) error {
+// keeps what the change may do before it is begun. Only while a change is pending is a part of
+// what was approved enough; after it, and before, it is all of it or nothing.
+func (d *Driver) judge(c change, p planned, pending bool) error {
 	if err := d.spare(p); err != nil {
 		return err
 	}
@@ -203,7 +206,7 @@ func (d *Driver) judge(c change, p planned) error {
 	}
 	text := driver.Diff{Asked: true, Text: string(argv.Cut([]byte(p.text(d))).Text)}.Digest()
 	switch {
-	case begun && before.Digest == c.digest:
+	case pending && begun && before.Digest == c.digest && (c.plan.Approved == "" || c.plan.Approved == before.Text):
 		return before.within(d, p)
 	case c.plan.Approved != "" && c.plan.Approved != text:
 		return fmt.Errorf("the plan is %s, and people approved %s: %w", text, c.plan.Approved, driver.ErrConflict)

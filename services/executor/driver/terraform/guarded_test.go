@@ -40,6 +40,24 @@ func TestAnotherPlanThanWasApprovedIsNotApplied(t *testing.T) {
 	}
 }
 
+// TestWhatWasApprovedIsDoneOnce: who comes again when others have been there asks again.
+func TestWhatWasApprovedIsDoneOnce(t *testing.T) {
+	folder := t.TempDir()
+	d := open(t, config(folder), options(nil))
+	must(t, d, 1, plan(1, two("a", false)))
+	second, third := plan(2, two("b", false)), plan(3, two("c", false))
+	second.Approved = diff(t, d, second).Digest()
+	must(t, d, 2, second)
+	must(t, d, 3, third)
+	_, err := d.Apply(t.Context(), driver.ApplyKey("shop-2", 0, 2), at(40), second)
+	if !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "and people approved "+second.Approved) {
+		t.Errorf("got %v", err)
+	}
+	if got := stateOf(t, folder).Resources[0].Instances[0].Attributes["input"]; fmt.Sprint(got) != "map[type:string value:c]" {
+		t.Errorf("the state has %v", got)
+	}
+}
+
 // killed makes a call in an executor that is killed while Terraform applies.
 func killed(t *testing.T, folder string, text string) {
 	t.Helper()
