@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,7 @@ type store struct {
 	state  []byte
 	lock   []byte
 	forced int
+	full   bool
 }
 
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -44,6 +46,10 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.lock = nil
 	case http.MethodPost:
+		if s.full {
+			w.WriteHeader(http.StatusInsufficientStorage)
+			return
+		}
 		s.state = body
 	case http.MethodGet:
 		if s.state == nil {
@@ -112,3 +118,48 @@ func TestAStateInABackendIsPlannedAndAppliedUnderItsLock(t *testing.T) {
 	}
 	s.mu.Unlock()
 }
+
+// TestAStateThatCouldNotBeWrittenIsKeptAndStopsEverything: what Terraform did is in it and nowhere
+// else, and the next plan would do it again.
+func TestAStateThatCouldNotBeWrittenIsKeptAndStopsEverything(t *testing.T) {
+	s := &store{full: true}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	folder := t.TempDir()
+	c := config(folder)
+	c.Backend = &configv1.TerraformBackend{Type: "http", Settings: map[string]string{
+		"address": server.URL, "lock_address": server.URL, "unlock_address": server.URL, "retry_max": "0",
+	}}
+	d := open(t, c, options(nil))
+	p := plan(1, two("a", false))
+	_, err := release(t, d, 1, p)
+	if err == nil {
+		t.Error("it was applied")
+	}
+	kept, unread := os.ReadFile(filepath.Join(folder, "shop", "errored.tfstate"))
+	if unread != nil || !strings.Contains(string(kept), `"terraform_data"`) {
+		t.Errorf("after %v there is %q, %v", err, kept, unread)
+	}
+	s.mu.Lock()
+	s.full = false
+	s.mu.Unlock()
+	const want = "the state could not be written where it belongs"
+	for what, err := range map[string]error{"the first": err, "a repetition": failure(release(t, d, 1, p)), "the next": failure(release(t, d, 2, plan(2, two("b", false))))} {
+		if !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if got := diff(t, d, p); !strings.Contains(got.Failed, want) {
+		t.Errorf("diff: %+v", got)
+	}
+	// People push it.
+	s.mu.Lock()
+	s.state = kept
+	s.mu.Unlock()
+	if err := os.Remove(filepath.Join(folder, "shop", "errored.tfstate")); err != nil {
+		t.Fatal(err)
+	}
+	must(t, d, 3, plan(3, two("c", false)))
+}
+
+func failure(_ driver.Result, err error) error { return err }

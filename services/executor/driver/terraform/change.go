@@ -227,6 +227,9 @@ func (r *run) apply(ctx context.Context, p planned) (argv.Output, error) {
 	err = r.do(ctx, "apply", printed, func(ctx context.Context) error {
 		return r.tf.Apply(ctx, tfexec.DirOrPlan(p.path), tfexec.LockTimeout(r.wait.String()))
 	}, append(append(r.config.GetPlanCredentials()[:0:0], r.config.GetPlanCredentials()...), r.config.GetApplyCredentials()...)...)
+	if err != nil {
+		err = r.rescue(err)
+	}
 	return printed.Output(), err
 }
 

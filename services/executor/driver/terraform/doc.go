@@ -8,6 +8,7 @@
 //	placed/<digest>.json        its version
 //	approved/<effect>.json      what a change that was begun may do, for whoever goes on with it
 //	state/terraform.tfstate     the state, where no backend is configured
+//	errored.tfstate             a state that could not be written: nothing is done until people push it
 //	work/                       where Terraform runs, emptied after each run
 //
 // Apply and Rollback go through the same stages:

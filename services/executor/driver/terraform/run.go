@@ -52,7 +52,7 @@ type run struct {
 // open unpacks a configuration into a folder of its own, and puts the target's settings beside
 // it. The caller closes it.
 func (d *Driver) open(ctx context.Context, content func(ctx context.Context) (*os.File, error), digest, version string) (r *run, err error) {
-	if err := d.tool.check(ctx); err != nil {
+	if err := errors.Join(d.tool.check(ctx), d.written()); err != nil {
 		return nil, err
 	}
 	// States and plans have secrets in them, and Terraform writes them for everybody to read.
