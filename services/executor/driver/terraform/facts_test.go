@@ -432,3 +432,13 @@ resource "terraform_data" "three" {
 		}
 	}
 }
+
+// TestAPlanOfWhichSomethingCannotBeShownIsNotApproved: what looks like a private key is left out
+// with all that comes after it.
+func TestAPlanOfWhichSomethingCannotBeShownIsNotApproved(t *testing.T) {
+	d := open(t, config(t.TempDir()), options(nil))
+	text := "resource \"terraform_data\" \"one\" { for_each = toset([\"-----BEGIN PRIVATE KEY-----\"]) }\nresource \"terraform_data\" \"two\" {}\n"
+	if got := diff(t, d, plan(1, text)); got.Digest() != "" || !strings.Contains(got.Failed, "looks like a private key") {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -76,6 +76,17 @@ update: output out
 	}
 }
 
+func TestWhatAPlanDoesBesidesIsShown(t *testing.T) {
+	text := strings.Replace(shown, `"resource_changes":[`, `"action_invocations":[{"address":"action.x.two"},{"address":"action.x.one"}],
+"resource_changes":[{"address":"c.three","mode":"managed","type":"c","name":"three","change":{"actions":["no-op"],"importing":{"id":"hush"}}},`, 1)
+	got := parsed(t, text).text(guarding(t))
+	for _, want := range []string{"\nimport: c.three\n", "\nrun: action.x.one\nrun: action.x.two\n"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it does not say %q:\n%s", want, got)
+		}
+	}
+}
+
 func TestWhatIsProtected(t *testing.T) {
 	p := parsed(t, shown)
 	for entry, want := range map[string]string{

@@ -263,6 +263,7 @@ func (p planned) text(d *Driver) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "version: %s\nstate:   %s\n", d.tool.version, p.state)
 	counts := map[string]int{}
+	var runs []string
 	for _, c := range sorted(p.plan.ResourceDrift) {
 		fmt.Fprintf(&out, "found changed: %s%s\n", c.Address, attributes(c.Change))
 	}
@@ -272,13 +273,13 @@ func (p planned) text(d *Driver) string {
 			action += " deposed"
 		}
 		counts[actionOf(c.Change.Actions)]++
+		if c.Change.Importing != nil {
+			fmt.Fprintf(&out, "import: %s\n", c.Address)
+		}
 		if action == noop {
 			continue
 		}
 		fmt.Fprintf(&out, "%s: %s%s\n", action, c.Address, attributes(c.Change))
-		if c.Change.Importing != nil {
-			fmt.Fprintf(&out, "import: %s\n", c.Address)
-		}
 		if action == create && d.guarded(c) {
 			fmt.Fprintf(&out, "no way back: %s is protected, so that nobody takes it away again\n", c.Address)
 		}
@@ -287,6 +288,14 @@ func (p planned) text(d *Driver) string {
 		if c.PreviousAddress != "" {
 			fmt.Fprintf(&out, "move: %s -> %s\n", c.PreviousAddress, c.Address)
 		}
+	}
+	for _, a := range p.plan.ActionInvocations {
+		if a != nil {
+			runs = append(runs, a.Address)
+		}
+	}
+	for _, address := range slices.Sorted(slices.Values(runs)) {
+		fmt.Fprintf(&out, "run: %s\n", address)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.plan.OutputChanges)) {
 		if action := actionOf(p.plan.OutputChanges[name].Actions); action != noop {

@@ -27,6 +27,10 @@ func (d *Driver) Diff(ctx context.Context, plan driver.Plan) (driver.Diff, error
 		return driver.Diff{Asked: true, Failed: err.Error()}, nil //nolint:nilerr // It is the answer.
 	}
 	said := argv.Cut([]byte(text))
+	if strings.Contains(string(said.Text), "[redacted private key]") {
+		// Whatever comes after it would be left out as well, and not be a part of the digest.
+		return driver.Diff{Asked: true, Failed: "an address has what looks like a private key in it, so that the plan cannot be shown"}, nil
+	}
 	return driver.Diff{Asked: true, Text: string(said.Text), Last: said.LastLine(), LeftOut: said.Total > argv.MaxOutput}, nil
 }
 
