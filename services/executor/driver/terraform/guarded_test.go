@@ -178,6 +178,7 @@ func TestTheArgumentVectorIsExact(t *testing.T) {
 		got[i] = line
 	}
 	want := []string{
+		"get -no-color -update=false",
 		"init -no-color -input=false -backend=true -get=true -upgrade=false",
 		"plan -no-color -input=false -detailed-exitcode -lock-timeout=2s -out=RUN/shipwarden.tfplan -lock=true -parallelism=10 -refresh=true",
 		"show -json -no-color RUN/shipwarden.tfplan",
@@ -222,7 +223,7 @@ func TestTheEnvironmentIsWhatTheConfigurationSaysAndSecretsComeWhenTheyAreNeeded
 	p := plan(1, two("a", false))
 	diff(t, d, p)
 	must(t, d, 1, p)
-	for command, secret := range map[string]string{"validate": "", "init": "may read", "plan": "may read", "show": "may read", "apply": "may write"} {
+	for command, secret := range map[string]string{"get": "", "validate": "", "init": "may read", "plan": "may read", "show": "may read", "apply": "may write"} {
 		text, err := os.ReadFile(filepath.Join(folder, "env-"+command))
 		if err != nil {
 			t.Fatal(err)
@@ -232,7 +233,7 @@ func TestTheEnvironmentIsWhatTheConfigurationSaysAndSecretsComeWhenTheyAreNeeded
 			t.Errorf("%s: secret %q: %t", command, secret, has)
 		}
 		for what, want := range map[string]bool{
-			"SHOP_REGION='eu-1'": true, "TF_CLI_CONFIG_FILE='" + folder: true, "TF_IN_AUTOMATION='1'": true, "CHECKPOINT_DISABLE='1'": true,
+			"SHOP_REGION='eu-1'": true, "TF_CLI_CONFIG_FILE='" + folder: true, "TF_IN_AUTOMATION='1'": true, "CHECKPOINT_DISABLE='1'": true, "HTTPS_PROXY='http://127.0.0.1:9'": command == "get", "http_proxy='http://127.0.0.1:9'": command == "get",
 			"inherited": false, "trace": false, "HOME": false,
 		} {
 			if strings.Contains(env, what) != want {

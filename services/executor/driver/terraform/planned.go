@@ -101,6 +101,17 @@ func (r *run) init(ctx context.Context) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("init: %w", err)
 	}
+	// Modules by themselves and first: nothing was approved yet, and OpenTofu lets an artifact
+	// compute where it asks for one, from whatever it can read.
+	r.shut = true
+	err = r.do(ctx, "init", io.Discard, func(ctx context.Context) error { return r.tf.Get(ctx) })
+	r.shut = false
+	if err == nil {
+		err = r.modules()
+	}
+	if err != nil {
+		return err
+	}
 	err = r.do(ctx, "init", io.Discard, func(ctx context.Context) error {
 		return r.tf.Init(ctx, tfexec.Upgrade(false))
 	}, r.config.GetPlanCredentials()...)

@@ -35,7 +35,12 @@ const (
 	variablesName = "zz_shipwarden.auto.tfvars.json"
 	planName      = "shipwarden.tfplan"
 
-	// maxSecret bounds a credential, and maxPlan the JSON form of a plan.
+	// nowhere is a proxy that is not there: the port is that of discard.
+	nowhere = "http://127.0.0.1:9"
+
+	// maxSecret bounds a credential, and maxPlan the JSON form of a plan. What is shorter than
+	// minSecret is a word of any text, and is not looked for in one.
+	minSecret = 6
 	maxSecret = 64 << 10
 	maxPlan   = 64 << 20
 )
@@ -47,6 +52,8 @@ type run struct {
 	tf           *tfexec.Terraform
 	// locked says that the caller holds the lock of the target.
 	locked bool
+	// shut says that the program is to have no way out.
+	shut bool
 }
 
 // open unpacks a configuration into a folder of its own, and puts the target's settings beside
@@ -217,6 +224,12 @@ func (r *run) environ(credentials ...*configv1.TerraformCredential) (map[string]
 	env["TF_DATA_DIR"] = r.data()
 	if r.locked {
 		env[markLocked] = r.folder
+	}
+	if r.shut {
+		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+			env[name] = nowhere
+		}
+		env["NO_PROXY"], env["no_proxy"] = "", ""
 	}
 	return env, nil
 }
