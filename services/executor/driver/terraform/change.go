@@ -224,7 +224,7 @@ func (r *run) apply(ctx context.Context, p planned) (argv.Output, error) {
 		return argv.Output{}, fmt.Errorf("apply: %w", err)
 	}
 	printed := argv.NewCollector()
-	err = r.do(ctx, "apply", printed, func(ctx context.Context) error {
+	err = r.do(ctx, "apply", progress{printed}, func(ctx context.Context) error {
 		return r.tf.Apply(ctx, tfexec.DirOrPlan(p.path), tfexec.LockTimeout(r.wait.String()))
 	}, append(append(r.config.GetPlanCredentials()[:0:0], r.config.GetPlanCredentials()...), r.config.GetApplyCredentials()...)...)
 	if err != nil {

@@ -387,7 +387,11 @@ variable "hidden" {
   default   = %q
 }
 resource "terraform_data" "one" { input = var.hidden }
-resource "terraform_data" "two" { input = { name = %q } }
+resource "terraform_data" "two" {
+  input = { name = %q }
+  provisioner "local-exec" { command = "echo ${self.input.name}" }
+}
+output "plain" { value = terraform_data.two.input.name }
 output "hidden" { 
   value     = var.hidden
   sensitive = true
@@ -396,6 +400,9 @@ output "hidden" {
 	}
 	first := plan(1, text("correct-horse-1", "plainly-1"))
 	result := must(t, d, 1, first)
+	if said := string(result.Output); !strings.Contains(said, "terraform_data.two: Creation complete after") || !strings.Contains(said, "Apply complete! Resources: 2 added") || strings.Contains(said, "id=") {
+		t.Errorf("of what was done is said:\n%s", said)
+	}
 	second := plan(2, text("correct-horse-2", "plainly-2"))
 	second.Previous = first.Artifact.Digest
 	said := diff(t, d, second)

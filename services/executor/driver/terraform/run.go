@@ -272,7 +272,14 @@ func (r *run) do(ctx context.Context, what string, printed io.Writer, call func(
 	case inner.Err() != nil:
 		return fmt.Errorf("%s: interrupted: %w", what, context.Cause(inner))
 	}
-	return say(what, string(complained.Output().Text)+"\n"+err.Error())
+	// A provider may quote anything in a title, a credential or what looks like one among it.
+	text := string(complained.Output().Text) + "\n" + string(argv.Cut([]byte(err.Error())).Text)
+	for _, c := range credentials {
+		if secret := env[c.GetEnv()]; len(secret) >= minSecret {
+			text = strings.ReplaceAll(text, secret, "[credential "+c.GetEnv()+"]")
+		}
+	}
+	return say(what, text)
 }
 
 // watch kills what is left of a run when its time and its grace are over. Terraform alone would

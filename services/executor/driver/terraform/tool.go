@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -133,7 +134,7 @@ func summary(text string) string {
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(line), "│╷╵ "))
 		title, ok := strings.CutPrefix(line, "Error: ")
-		if !ok || size+len(title) > maxSummary {
+		if !ok || size+len(title) > maxSummary || slices.Contains(titles, title) {
 			continue
 		}
 		size += len(title)
