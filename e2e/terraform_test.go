@@ -74,7 +74,7 @@ func program(t *testing.T) (path, version string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return path, regexp.MustCompile(`v([0-9.]+)`).FindStringSubmatch(string(said))[1]
+	return path, regexp.MustCompile(`v([0-9]\S+)`).FindStringSubmatch(string(said))[1]
 }
 
 // TestAConfigurationOfTerraformIsReleasedAndABadOneIsTakenBack: two targets, each with a state of

@@ -97,7 +97,7 @@ var said = sync.OnceValue(func() string {
 })
 
 func version() string {
-	return regexp.MustCompile(`v([0-9.]+)`).FindStringSubmatch(said())[1]
+	return regexp.MustCompile(`v([0-9]\S+)`).FindStringSubmatch(said())[1]
 }
 
 func options(at func(string)) terraform.Options {
