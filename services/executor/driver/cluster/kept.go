@@ -112,6 +112,9 @@ func (n *Namespace) Find(ctx context.Context, c *Server, k Kept) (Kept, error) {
 		if err != nil {
 			return false, err
 		}
+		if owner := found.GetLabels()[LabelTarget]; owner != "" && owner != n.Target {
+			return false, fmt.Errorf("%s in ConfigMap %s were placed by target %s: %w", k.What, name, owner, driver.ErrNoWayBack)
+		}
 		k.Text, err = unkeep(found, k)
 		k.Version = found.GetAnnotations()[markVersion]
 		return err == nil, err

@@ -106,6 +106,9 @@ func (n *Namespace) Load(ctx context.Context, c *Server) (Record, error) {
 		if err != nil {
 			return false, err
 		}
+		if owner := found.GetLabels()[LabelTarget]; owner != "" && owner != n.Target {
+			return false, fmt.Errorf("%w: ConfigMap %s was placed by target %s, and is no record", driver.ErrConflict, found.GetName(), owner)
+		}
 		if r, err = decodeRecord(found); err == nil && r.Installation != "" && r.Installation != n.installation {
 			err = fmt.Errorf("%w: the target is that of installation %q of Shipwarden, and this is %q", driver.ErrConflict, r.Installation, n.installation)
 		}
