@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -64,7 +65,8 @@ func packed(ctx context.Context, plan driver.Plan) ([]byte, error) {
 // load reads a chart from its archive, after everything has been looked at that Helm's own reader
 // takes as it comes. Errors wrap driver.ErrInvalid, driver.ErrUnsupported or artifact.ErrArchive.
 func load(text []byte) (*chart.Chart, error) {
-	if err := vet(text, 0); err != nil {
+	left := artifact.Limits{Bytes: maxChart, Entries: maxFiles, Ratio: artifact.DefaultLimits.Ratio}
+	if err := vet(text, 0, &left); err != nil {
 		return nil, fmt.Errorf("chart: %w", err)
 	}
 	files, err := archive.LoadArchiveFiles(bytes.NewReader(text))
@@ -81,8 +83,9 @@ func load(text []byte) (*chart.Chart, error) {
 	return c, admissible(c)
 }
 
-// vet unpacks an archive within the limits of a release, and the archives in it. Nothing is left of it.
-func vet(text []byte, depth int) error {
+// vet unpacks an archive within what is left of the limits of a release, and the archives in it: all of
+// them together are within them, for Helm has all of them in memory. Nothing is left of it on disk.
+func vet(text []byte, depth int, left *artifact.Limits) error {
 	if depth > maxNested {
 		return fmt.Errorf("charts lie in charts more than %d deep: %w", maxNested, driver.ErrUnsupported)
 	}
@@ -92,8 +95,7 @@ func vet(text []byte, depth int) error {
 	}
 	defer func() { _ = os.RemoveAll(outer) }()
 	inner := filepath.Join(outer, "content")
-	limits := artifact.Limits{Bytes: maxChart, Entries: maxFiles, Ratio: artifact.DefaultLimits.Ratio}
-	if err := artifact.Extract(bytes.NewReader(text), inner, limits); err != nil {
+	if err := artifact.Extract(bytes.NewReader(text), inner, *left); err != nil {
 		return err
 	}
 	root, err := os.OpenRoot(inner)
@@ -109,6 +111,16 @@ func vet(text []byte, depth int) error {
 			return fmt.Errorf("%s is no file: links are not taken: %w", name, driver.ErrUnsupported)
 		case strings.Contains(name, "\\"):
 			return fmt.Errorf("%q is no name of a file: %w", name, driver.ErrInvalid)
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		left.Entries--
+		left.Bytes -= info.Size()
+		switch {
+		case left.Entries < 0 || left.Bytes < 0:
+			return fmt.Errorf("the charts in it measure more than %d bytes or have more than %d files: %w", maxChart, maxFiles, driver.ErrUnsupported)
 		case path.Ext(name) != ".tgz" || path.Base(path.Dir(name)) != "charts":
 			return nil
 		}
@@ -116,7 +128,7 @@ func vet(text []byte, depth int) error {
 		if err != nil {
 			return err
 		}
-		if err := vet(nested, depth+1); err != nil {
+		if err := vet(nested, depth+1, left); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		return nil
@@ -195,6 +207,9 @@ func schemas(c *chart.Chart) error {
 	return errors.Join(problems...)
 }
 
+// ofSchemas is the address of a schema of schemas.
+var ofSchemas = regexp.MustCompile(`^https?://json-schema\.org/`)
+
 func inward(schema any) error {
 	switch s := schema.(type) {
 	case map[string]any:
@@ -203,7 +218,7 @@ func inward(schema any) error {
 			if ok && (name == "$ref" || name == "$dynamicRef" || name == "$recursiveRef") && !strings.HasPrefix(text, "#") {
 				return fmt.Errorf("%s leads to %q, and only what is in the schema itself is looked at: %w", name, text, driver.ErrUnsupported)
 			}
-			if ok && name == "$schema" && !strings.Contains(text, "json-schema.org/") {
+			if ok && name == "$schema" && !ofSchemas.MatchString(text) {
 				return fmt.Errorf("$schema is %q, and none of json-schema.org: %w", text, driver.ErrUnsupported)
 			}
 			if err := inward(value); err != nil {

@@ -85,7 +85,14 @@ func TestAChartThatIsABombOrLeadsOutIsRefusedBeforeHelmReadsIt(t *testing.T) {
 	for range 6 {
 		deep = chart(t, with(files{"charts/shop-1.0.0.tgz": string(deep)}))
 	}
+	crowd := with(nil)
+	for i := range 30 {
+		crowd[fmt.Sprintf("shop/charts/inner%d-1.0.0.tgz", i)] = string(chart(t, files{
+			"inner/Chart.yaml": fmt.Sprintf("apiVersion: v2\nname: inner%d\nversion: 1.0.0\n", i), "inner/a": zeros[:900<<10],
+		}))
+	}
 	for name, content := range map[string][]byte{
+		"a bomb of many charts":         chart(t, crowd),
 		"a bomb by its ratio":           chart(t, with(files{"templates/zeros.yaml": zeros})),
 		"a bomb by its size":            chart(t, with(files{"a": zeros, "b": zeros, "c": zeros})),
 		"a bomb in a chart of a chart":  chart(t, with(files{"charts/inner-1.0.0.tgz": string(chart(t, files{"inner/Chart.yaml": zeros}))})),
@@ -107,6 +114,7 @@ func TestAChartThatIsABombOrLeadsOutIsRefusedBeforeHelmReadsIt(t *testing.T) {
 		"kinds of its own":              chart(t, with(files{"crds/a.yaml": "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b.c}\n"})),
 		"a chart that is not there":     chart(t, with(files{"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\ndependencies: [{name: other, version: 1.0.0}]\n"})),
 		"a schema that leads elsewhere": chart(t, with(files{"values.schema.json": `{"$ref": "http://169.254.169.254/latest"}`})),
+		"a schema of one elsewhere":     chart(t, with(files{"values.schema.json": `{"$schema": "http://169.254.169.254/json-schema.org/"}`})),
 		"a schema in a file elsewhere":  chart(t, with(files{"values.schema.json": `{"properties": {"a": {"$ref": "file:///etc/passwd"}}}`})),
 	} {
 		t.Run(name, func(t *testing.T) {
