@@ -106,6 +106,11 @@ func owned(path string, fields map[string]any) []string {
 	return out
 }
 
+// Shown is all of an object, as Differences has that which is to be created.
+func (e Eyes) Shown(o *unstructured.Unstructured) string {
+	return differences(nil, strip(o), e.hides(RefOf(o)))
+}
+
 // Differences has the server say what each object would be (a dry run), and says what differs from
 // what is there: in a line each, of what looks like a secret by digests. It changes nothing.
 func (n *Namespace) Differences(ctx context.Context, objects Set, eyes Eyes) (string, error) {

@@ -69,6 +69,8 @@ type Placed struct {
 	Revision int `json:"revision,omitempty"`
 	// Mark is one that the revision bears.
 	Mark string `json:"mark,omitempty"`
+	// Over says that the newest change before it of the same digest had another part.
+	Over bool `json:"over,omitempty"`
 	// Count grows with each change, so that the oldest is known.
 	Count uint64 `json:"count,omitempty"`
 }

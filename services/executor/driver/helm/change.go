@@ -22,7 +22,11 @@ import (
 // grace is how long a call may take beyond what a release may: to try, to write and to prune.
 const grace = 2 * time.Minute
 
-var errSlow = errors.New("not through in time")
+var (
+	errSlow = errors.New("not through in time")
+	// errValues is that what was there before is not known by its digest.
+	errValues = fmt.Errorf("the release changes the values of the same chart, and what was there before is known by the digest of its chart alone: give the chart another version: %w", driver.ErrNoWayBack)
+)
 
 // change is one call of Apply or Rollback.
 type change struct {
@@ -55,7 +59,7 @@ func (d *Driver) apply(ctx context.Context, key driver.Key, f driver.Fence, plan
 		return driver.Result{}, err
 	}
 	c := &change{driver: d, material: m, Change: cluster.Change{
-		Namespace: d.Namespace, Server: server, Key: key, Fence: f, Digest: plan.Artifact.Digest, Stays: stays,
+		Namespace: d.Namespace, Server: server, Key: key, Fence: f, Digest: plan.Artifact.Digest,
 	}}
 	return c.do(ctx, plan)
 }
@@ -92,8 +96,13 @@ func (d *Driver) rollback(ctx context.Context, key driver.Key, f driver.Fence, p
 	if err != nil {
 		return driver.Result{}, fmt.Errorf("%s: %w", plan.Previous, err)
 	}
+	// The way forth of the same wave.
+	forth := driver.Key(key.Wave() + "/1")
+	if p := r.Placed[plan.Previous]; plan.Previous == plan.Artifact.Digest && p.Over && p.Mark == effectOf(forth, plan.Previous, p.Part) {
+		return driver.Result{}, fmt.Errorf("%s: %w", plan.Previous, errValues)
+	}
 	c := &change{driver: d, material: m, Change: cluster.Change{
-		Namespace: d.Namespace, Server: server, Key: key, Fence: f, Back: true, Digest: plan.Previous, Other: plan.Artifact.Digest, Stays: stays,
+		Namespace: d.Namespace, Server: server, Key: key, Fence: f, Back: true, Digest: plan.Previous, Other: plan.Artifact.Digest,
 	}}
 	return c.do(ctx, plan)
 }
@@ -131,20 +140,20 @@ func (c *change) do(ctx context.Context, plan driver.Plan) (driver.Result, error
 	if err != nil {
 		return driver.Result{}, err
 	}
-	c.Objects = c.content.all()
-	r, err := c.Begin(ctx, c.Objects.Refs())
+	r, err := c.begin(ctx)
 	if err != nil {
 		return driver.Result{}, err
 	}
 	c.driver.at(PointBegun)
 	g := &gate{
 		server: c.Server, hidden: c.hidden, change: &c.Change, stamp: r.Stamp(), effect: effectOf(c.Key, c.Digest, c.part),
-		known: before.HasPlaced,
+		known: before.HasPlaced, content: c.content,
 	}
 	number, err := c.run(ctx, g)
 	if err != nil && c.stuck != nil && c.freed(ctx) {
 		c.repaired = append(c.repaired, "what had failed before still looked like it, and Helm was asked again")
-		if c.history, err = c.driver.revisions(ctx, c.Server); err == nil {
+		if r, err = c.anew(ctx); err == nil {
+			g.content = c.content
 			number, err = c.run(ctx, g)
 		}
 	}
@@ -170,6 +179,23 @@ func (c *change) do(ctx context.Context, plan driver.Plan) (driver.Result, error
 	result.Message = fmt.Sprintf("carries %s: release %s is at revision %d, %d objects are ready, %d deleted%s",
 		c.Digest, c.driver.release, number, len(c.content.objects), pruned, c.short())
 	return result, nil
+}
+
+// begin keeps what the change may place.
+func (c *change) begin(ctx context.Context) (cluster.Record, error) {
+	c.Objects, c.Stays = c.content.all(), c.content.stays
+	return c.Begin(ctx, c.Objects.Refs())
+}
+
+// anew begins once more, with the revision after the one that failed.
+func (c *change) anew(ctx context.Context) (r cluster.Record, err error) {
+	if c.history, err = c.driver.revisions(ctx, c.Server); err != nil {
+		return r, err
+	}
+	if c.content, c.hidden, err = c.driver.contentFor(ctx, c.Server, c.material, c.history, c.target); err != nil {
+		return r, err
+	}
+	return c.begin(ctx)
 }
 
 // prepare finds out what is there, what is to be, and what the server would refuse.
@@ -241,7 +267,7 @@ func (d *Driver) revisionOf(all []revision, r cluster.Record, digest string) int
 // contentFor is what the material, or the revision that is gone back to, has the server carry.
 func (d *Driver) contentFor(ctx context.Context, s *cluster.Server, m material, all []revision, target int) (content, []string, error) {
 	if target == 0 {
-		return d.render(ctx, s, m, len(all) > 0)
+		return d.render(ctx, s, m, all)
 	}
 	_, hidden, err := d.values.reveal(m.Values)
 	if err != nil {
@@ -283,7 +309,7 @@ func (c *change) run(ctx context.Context, g *gate) (number int, err error) {
 	if err := c.repair(helm); err != nil {
 		return 0, errors.Join(err, g.failed())
 	}
-	if n := len(c.history); n > 0 && c.history[n-1].status == string(common.StatusDeployed) && c.history[n-1].labels[labelEffect] == g.effect {
+	if n := len(c.history); n > 0 && c.history[n-1].status == string(common.StatusDeployed) && c.history[n-1].key != "" && c.history[n-1].labels[labelEffect] == g.effect {
 		// Whoever was lost was lost after that; what has hooks does not run them again.
 		c.repaired = append(c.repaired, fmt.Sprintf("revision %d was through when a run of it was lost", c.history[n-1].number))
 		return c.history[n-1].number, nil
@@ -409,8 +435,10 @@ func (c *change) remember(number int) func(*cluster.Record) {
 		for digest, p := range r.Placed {
 			placed[digest], count = p, max(count, p.Count)
 		}
+		old, mark := placed[c.Digest], effectOf(c.Key, c.Digest, c.part)
 		placed[c.Digest] = cluster.Placed{
-			Part: c.part, Revision: number, Mark: effectOf(c.Key, c.Digest, c.part), Count: count + 1,
+			Part: c.part, Revision: number, Mark: mark, Count: count + 1,
+			Over: old.Part != "" && (old.Part != c.part || old.Mark == mark && old.Over),
 		}
 		for len(placed) > maxHistory {
 			oldest := c.Digest

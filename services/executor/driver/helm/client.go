@@ -71,6 +71,9 @@ type revision struct {
 	number int
 	status string
 	labels map[string]string
+	// key is that of the attempt that made it; "" where somebody else did, or has written to it since:
+	// whichever Helm does so hands on the labels, and not this.
+	key string
 }
 
 func (r revision) pending() bool {
@@ -98,7 +101,7 @@ func (d *Driver) revisions(ctx context.Context, s *cluster.Server) ([]revision, 
 			if labels[cluster.LabelTarget] != d.Target {
 				return false, fmt.Errorf("%w: release %s is there already, and its revision %d was not made by this target", driver.ErrConflict, d.release, number)
 			}
-			all = append(all, revision{number: number, status: labels["status"], labels: labels})
+			all = append(all, revision{number: number, status: labels["status"], labels: labels, key: o.GetAnnotations()[annotationKey]})
 		}
 		return true, nil
 	})

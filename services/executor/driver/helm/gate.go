@@ -47,6 +47,8 @@ type gate struct {
 	stamp  string
 	effect string
 	known  func(cluster.Ref) bool
+	// content is what the server was asked to take: nothing else is written.
+	content content
 
 	mu      sync.Mutex
 	written []cluster.Ref
@@ -152,6 +154,9 @@ func (g *gate) apply(r *http.Request, of schema.GroupVersionResource, name strin
 		return nil, fmt.Errorf("%s %s: %w: %w", of.Resource, name, driver.ErrInvalid, err)
 	}
 	ref := cluster.RefOf(o)
+	if !cluster.Has(g.content.all().Refs(), ref) {
+		return nil, fmt.Errorf("%s: the chart did not make it when the server was asked what it would take: %w", ref, driver.ErrUnsupported)
+	}
 	objects := g.At(g.server, of)
 	answer, err := g.again(r, ref.String(), func(ctx context.Context) (*http.Request, error) {
 		found, err := objects.Get(ctx, name, metav1.GetOptions{})
@@ -198,7 +203,11 @@ func (g *gate) wroteTo(ref cluster.Ref, err error) {
 	}
 }
 
-// remove deletes an object that is ours, as it is.
+// errTheirs is that an object has the name of one of ours and is none.
+var errTheirs = fmt.Errorf("it was made by somebody else since: %w", driver.ErrConflict)
+
+// remove deletes an object that is ours, as it is. What somebody else has made by its name is not there
+// for Helm.
 func (g *gate) remove(r *http.Request, of schema.GroupVersionResource, name string, body []byte) (*http.Response, error) {
 	options := metav1.DeleteOptions{}
 	if len(body) > 0 {
@@ -207,7 +216,7 @@ func (g *gate) remove(r *http.Request, of schema.GroupVersionResource, name stri
 		}
 	}
 	objects := g.At(g.server, of)
-	return g.again(r, of.Resource+" "+name, func(ctx context.Context) (*http.Request, error) {
+	answer, err := g.again(r, of.Resource+" "+name, func(ctx context.Context) (*http.Request, error) {
 		found, err := objects.Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			// The server says so; and if somebody makes one meanwhile, it is not the one that is meant.
@@ -222,16 +231,36 @@ func (g *gate) remove(r *http.Request, of schema.GroupVersionResource, name stri
 		if err := g.change.Holds(ctx); err != nil {
 			return nil, err
 		}
-		if ref := cluster.RefOf(found); !g.revision(found) {
-			if err := g.Ours(found, g.known(ref)); err != nil {
-				return nil, err
-			}
+		switch ours := g.Ours(found, false); {
+		case g.revision(found) || ours == nil:
+		case cluster.Has(g.content.hooks.Refs(), cluster.RefOf(found)):
+			return nil, ours // Helm would wait until it is gone.
+		default:
+			return nil, errTheirs
 		}
 		uid, version := found.GetUID(), found.GetResourceVersion()
 		options.Preconditions = &metav1.Preconditions{UID: &uid, ResourceVersion: &version}
 		options.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "DeleteOptions"}
 		return with(r, options)
 	})
+	if errors.Is(err, errTheirs) {
+		return absent(r, of, name)
+	}
+	return answer, err
+}
+
+// absent is the answer to who asks for what is not there.
+func absent(r *http.Request, of schema.GroupVersionResource, name string) (*http.Response, error) {
+	said := apierrors.NewNotFound(of.GroupResource(), name).Status()
+	said.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+	text, err := json.Marshal(said)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{
+		Status: "404 Not Found", StatusCode: http.StatusNotFound, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(text)), ContentLength: int64(len(text)),
+	}, nil
 }
 
 // revision reports whether a Secret is one of Helm's history of the release.

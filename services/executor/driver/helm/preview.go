@@ -94,6 +94,20 @@ func (d *Driver) dryRun(ctx context.Context, s *cluster.Server, r cluster.Record
 		out.Reason = "nothing was placed before: there is nothing to go back to"
 		return out, ctx.Err()
 	}
+	if plan.Previous == plan.Artifact.Digest {
+		wanted, err := d.values.plain(plan.Parameters)
+		if err != nil {
+			return out, err
+		}
+		part, err := sum(wanted)
+		if placed, ok := r.Placed[plan.Previous]; err == nil && ok && part != placed.Part {
+			err = errValues
+		}
+		if err != nil {
+			out.Reason = fmt.Sprintf("%s cannot be placed again: %v", plan.Previous, err)
+			return out, ctx.Err()
+		}
+	}
 	steps, reason, err := d.wayBack(ctx, s, r, plan.Previous)
 	switch {
 	case ctx.Err() != nil:
@@ -124,7 +138,7 @@ func (d *Driver) wayBack(ctx context.Context, s *cluster.Server, r cluster.Recor
 	}
 	overrules, err := d.try(ctx, s, c, true)
 	if err == nil {
-		err = d.TryDeletes(ctx, s, r, c.all(), stays)
+		err = d.TryDeletes(ctx, s, r, c.all(), c.stays)
 	}
 	if err != nil {
 		return "", "", scrubbed{err, hidden}
@@ -143,7 +157,7 @@ func (d *Driver) wayBack(ctx context.Context, s *cluster.Server, r cluster.Recor
 		fmt.Fprintf(&out, "run:     %s (%s)\n", o, c.events[i])
 	}
 	for _, old := range r.Objects {
-		if !cluster.Has(c.all().Refs(), old) {
+		if !cluster.Has(cluster.Union(c.all().Refs(), c.others), old) {
 			fmt.Fprintf(&out, "delete:  %s\n", old)
 		}
 	}
@@ -190,11 +204,11 @@ func (d *Driver) differences(ctx context.Context, m material) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c, hidden, err := d.render(ctx, s, m, len(all) > 0)
+	c, hidden, err := d.render(ctx, s, m, all)
 	if err != nil {
 		return "", err
 	}
-	again, _, err := d.render(ctx, s, m, len(all) > 0)
+	again, _, err := d.render(ctx, s, m, all)
 	if err != nil {
 		return "", err
 	}
@@ -207,12 +221,13 @@ func (d *Driver) differences(ctx context.Context, m material) (string, error) {
 		}
 	}
 	var out strings.Builder
-	text, err := d.Differences(ctx, c.objects, cluster.Eyes{
+	eyes := cluster.Eyes{
 		Secrets: hidden, Others: true,
 		Stays: func(o *unstructured.Unstructured) bool {
-			return stays(o) || cluster.Has(c.hooks.Refs(), cluster.RefOf(o))
+			return c.stays(o) || cluster.Has(c.hooks.Refs(), cluster.RefOf(o))
 		},
-	})
+	}
+	text, err := d.Differences(ctx, c.objects, eyes)
 	if err != nil {
 		return "", scrubbed{err, hidden}
 	}
@@ -224,8 +239,8 @@ func (d *Driver) differences(ctx context.Context, m material) (string, error) {
 			fmt.Fprintf(&out, "repair revision %d, which was left %s by a run that was lost\n", one.number, one.status)
 		}
 	}
-	for i, o := range c.hooks.Refs() {
-		fmt.Fprintf(&out, "run %s (%s)\n", o, c.events[i])
+	for i, o := range c.hooks {
+		fmt.Fprintf(&out, "run %s (%s)\n%s", cluster.RefOf(o), c.events[i], eyes.Shown(o))
 	}
 	out.WriteString(rest)
 	return scrub(out.String(), hidden), nil

@@ -9,7 +9,11 @@ import (
 	"strings"
 
 	"helm.sh/helm/v4/pkg/action"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/release/common"
 	release "helm.sh/helm/v4/pkg/release/v1"
+	"helm.sh/helm/v4/pkg/storage"
+	memory "helm.sh/helm/v4/pkg/storage/driver"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -63,14 +67,18 @@ type content struct {
 	// objects are those that stay, hooks those that are made in passing and when.
 	objects, hooks cluster.Set
 	events         []string
+	// others are what the chart makes in passing at other times, as at its installation: Helm leaves
+	// them, and so does this.
+	others []cluster.Ref
 	// text is what Helm has made of the chart.
 	text string
 }
 
 func (c content) all() cluster.Set { return slices.Concat(c.objects, c.hooks) }
 
-// render has Helm make the objects of a chart, with what the server is able to do; nothing is changed.
-func (d *Driver) render(ctx context.Context, s *cluster.Server, m material, upgrade bool) (content, []string, error) {
+// render has Helm make the objects of a chart, with what the server is able to do, as its next revision
+// would be; nothing is changed.
+func (d *Driver) render(ctx context.Context, s *cluster.Server, m material, history []revision) (content, []string, error) {
 	all, hidden, err := d.values.reveal(m.Values)
 	if err != nil {
 		return content{}, nil, err
@@ -83,10 +91,7 @@ func (d *Driver) render(ctx context.Context, s *cluster.Server, m material, upgr
 	if err != nil {
 		return content{}, hidden, err
 	}
-	install := action.NewInstall(helm)
-	install.DryRunStrategy, install.SkipCRDs, install.IsUpgrade = action.DryRunServer, true, upgrade
-	install.ReleaseName, install.Namespace, install.ServerSideApply = d.release, d.Name, true
-	made, err := install.RunWithContext(ctx, chart, all)
+	made, err := d.rehearse(ctx, helm, chart, all, history)
 	if err != nil {
 		return content{}, hidden, scrubbed{fmt.Errorf("render the chart: %w", err), hidden}
 	}
@@ -95,7 +100,7 @@ func (d *Driver) render(ctx context.Context, s *cluster.Server, m material, upgr
 		return content{}, hidden, fmt.Errorf("render the chart: %w", driver.ErrUnsupported)
 	}
 	events := []release.HookEvent{release.HookPreInstall, release.HookPostInstall}
-	if upgrade {
+	if len(history) > 0 {
 		events = []release.HookEvent{release.HookPreUpgrade, release.HookPostUpgrade}
 	}
 	c, err := d.contentOf(r, events)
@@ -103,6 +108,32 @@ func (d *Driver) render(ctx context.Context, s *cluster.Server, m material, upgr
 		err = scrubbed{err, hidden}
 	}
 	return c, hidden, err
+}
+
+// rehearse has Helm make a release of which nothing is placed: an installation, or the revision after the
+// newest. What a chart makes may depend on which of these it is, and on its number.
+func (d *Driver) rehearse(ctx context.Context, helm *action.Configuration, c *chart.Chart, values map[string]any, history []revision) (any, error) {
+	if len(history) == 0 {
+		install := action.NewInstall(helm)
+		install.DryRunStrategy, install.SkipCRDs = action.DryRunServer, true
+		install.ReleaseName, install.Namespace, install.ServerSideApply = d.release, d.Name, true
+		return install.RunWithContext(ctx, c, values)
+	}
+	// A history that has nothing but the number: the newest one may be pending, by which a rehearsal ends.
+	short := memory.NewMemory()
+	short.SetNamespace(d.Name)
+	helm.Releases = storage.Init(short)
+	if err := helm.Releases.Create(&release.Release{
+		Name: d.release, Namespace: d.Name, Version: history[len(history)-1].number, Chart: c,
+		Info: &release.Info{Status: common.StatusDeployed}, ApplyMethod: string(release.ApplyMethodServerSideApply),
+	}); err != nil {
+		return nil, err
+	}
+	upgrade := action.NewUpgrade(helm)
+	upgrade.DryRunStrategy, upgrade.SkipCRDs, upgrade.Namespace = action.DryRunServer, true, d.Name
+	// Whose the objects are that are there is asked by us.
+	upgrade.ResetValues, upgrade.ServerSideApply, upgrade.TakeOwnership = true, "true", true
+	return upgrade.RunWithContext(ctx, d.release, c, values)
 }
 
 // contentOf reads what Helm has made, and refuses what does not belong into the namespace.
@@ -121,14 +152,17 @@ func (d *Driver) contentOf(r *release.Release, events []release.HookEvent) (cont
 				when = append(when, e.String())
 			}
 		}
-		if len(when) == 0 {
-			continue // A test for instance, which nobody runs here.
-		}
-		c.text += h.Manifest
 		hook, err := d.Parse([][]byte{[]byte(h.Manifest)}, rules)
-		if err != nil {
+		switch {
+		case len(when) == 0 && err != nil:
+			continue // A test for instance, which nobody runs here.
+		case len(when) == 0:
+			c.others = append(c.others, hook.Refs()...)
+			continue
+		case err != nil:
 			return c, fmt.Errorf("hook %s of the chart: %w", h.Path, err)
 		}
+		c.text += h.Manifest
 		for range hook {
 			c.events = append(c.events, strings.Join(when, ", "))
 		}
@@ -151,6 +185,11 @@ func (d *Driver) contentOf(r *release.Release, events []release.HookEvent) (cont
 		o.SetAnnotations(annotations)
 	}
 	return c, nil
+}
+
+// stays reports whether what is not wanted any more is left alone.
+func (c content) stays(o *unstructured.Unstructured) bool {
+	return stays(o) || cluster.Has(c.others, cluster.RefOf(o))
 }
 
 // stays reports whether a chart has said of an object that it is never to be deleted.
@@ -187,16 +226,13 @@ func owned(err error) bool {
 // tryHook tries a hook that is not there: one that is will be deleted before, as a rule.
 func (d *Driver) tryHook(ctx context.Context, s *cluster.Server, o *unstructured.Unstructured) error {
 	r := cluster.RefOf(o)
-	remembered, err := d.Load(ctx, s)
-	if err != nil {
-		return err
-	}
 	return cluster.Again(ctx, func() (bool, error) {
 		found, objects, err := d.Live(ctx, s, r)
 		if err != nil {
 			return false, err
 		}
-		if err := d.Ours(found, remembered.HasPlaced(r)); err != nil || found != nil {
+		// One that was made by somebody else since would be deleted as well.
+		if err := d.Ours(found, false); err != nil || found != nil {
 			return err == nil, err
 		}
 		_, err = objects.Apply(ctx, r.Name, o, metav1.ApplyOptions{FieldManager: cluster.Manager, DryRun: []string{metav1.DryRunAll}})

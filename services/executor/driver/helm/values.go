@@ -141,6 +141,10 @@ func (v values) reveal(plain map[string]any) (all map[string]any, hidden []strin
 			return nil, nil, fmt.Errorf("secrets[%d]: %w", i, err)
 		}
 		hidden = append(hidden, secret)
+		// A chart may trim it.
+		if trimmed := strings.TrimSpace(secret); trimmed != secret && len(trimmed) >= minSecret {
+			hidden = append(hidden, trimmed)
+		}
 	}
 	return all, hidden, nil
 }

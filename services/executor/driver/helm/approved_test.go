@@ -1,0 +1,169 @@
+//go:build kubernetes
+
+package helm_test
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/blackdice/shipwarden/internal/kubetest"
+	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/helm"
+)
+
+// note is a template of a ConfigMap, with annotations that make a hook of it.
+func note(name, annotations, text string) files {
+	return files{"templates/note.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \"" + name + "\", annotations: {" + annotations + "}}\ndata: {step: \"" + text + "\"}\n"}
+}
+
+// A chart may name what it makes after the number of its revision: the next one is what approvers see.
+func TestApproversSeeTheRevisionThatIsPlaced(t *testing.T) {
+	w := open(t)
+	d := w.driver(t, config(w.folder), helm.Options{})
+	more := note("run-{{ .Release.Revision }}", "", "{{ .Release.IsUpgrade }}")
+	one, two := web(1, "1.0.0", more), web(2, "2.0.0", more)
+	r, err := place(t, d, 1, one, driver.Plan{})
+	must(t, r, err)
+	asked, err := d.Diff(t.Context(), two)
+	if err != nil || !strings.Contains(asked.Text, "create ConfigMap run-2\n") || !strings.Contains(asked.Text, "delete ConfigMap run-1\n") {
+		t.Errorf("approvers are told %+v, %v", asked, err)
+	}
+	r, err = place(t, d, 2, two, one)
+	must(t, r, err)
+	if w.object(t, "configmaps/run-2") == nil || w.object(t, "configmaps/run-1") != nil {
+		t.Error("it is not what approvers were told")
+	}
+	asked, err = d.Diff(t.Context(), web(3, "3.0.0", nil))
+	if err != nil || !strings.Contains(asked.Text, "delete ConfigMap run-2\n") {
+		t.Errorf("the record does not know what was placed: %+v, %v", asked, err)
+	}
+}
+
+// What a hook does is approved as well, and not its name alone.
+func TestApproversSeeWhatAHookIs(t *testing.T) {
+	w := open(t)
+	d := w.driver(t, config(w.folder), helm.Options{})
+	asked, err := d.Diff(t.Context(), web(1, "1.0.0", note("step", "helm.sh/hook: pre-install", "drop nothing")))
+	if err != nil || !strings.Contains(asked.Text, "run ConfigMap step (pre-install)\n") || !strings.Contains(asked.Text, `data.step: "drop nothing"`) {
+		t.Errorf("approvers are told %+v, %v", asked, err)
+	}
+}
+
+// Helm leaves what a hook of the installation has made, and what runs may need it.
+func TestWhatAHookOfTheInstallationHasMadeStays(t *testing.T) {
+	w := open(t)
+	d := w.driver(t, config(w.folder), helm.Options{})
+	more := note("first", "helm.sh/hook: pre-install", "x")
+	one, two := web(1, "1.0.0", more), web(2, "2.0.0", more)
+	r, err := place(t, d, 1, one, driver.Plan{})
+	must(t, r, err)
+	asked, err := d.Diff(t.Context(), two)
+	if err != nil || asked.Failed != "" || strings.Contains(asked.Text, "delete ConfigMap first") {
+		t.Errorf("approvers are told %+v, %v", asked, err)
+	}
+	r, err = place(t, d, 2, two, one)
+	must(t, r, err)
+	if w.object(t, "configmaps/first") == nil {
+		t.Error("it was deleted")
+	}
+}
+
+// What somebody has made by the name of what was placed is not deleted by Helm either: no preview says
+// that it would be.
+func TestWhatSomebodyMadeByANameOfOursIsNotDeleted(t *testing.T) {
+	w := open(t)
+	d := w.driver(t, config(w.folder), helm.Options{})
+	r, err := place(t, d, 1, plan(1), driver.Plan{})
+	must(t, r, err)
+	w.admin.Must(t, http.MethodDelete, w.path("services/shop-1"), nil)
+	w.admin.Must(t, http.MethodPost, w.path("services"), map[string]any{
+		"metadata": map[string]any{"name": "shop-1"}, "spec": map[string]any{"ports": []any{map[string]any{"port": 81}}},
+	})
+	asked, err := d.Diff(t.Context(), plan(2))
+	if err != nil || asked.Failed != "" || strings.Contains(asked.Text, "delete Service") {
+		t.Errorf("approvers are told %+v, %v", asked, err)
+	}
+	r, err = place(t, d, 2, plan(2), plan(1))
+	must(t, r, err)
+	if w.object(t, "services/shop-1") == nil {
+		t.Error("it was deleted")
+	}
+}
+
+// The digest is that of the chart: a change of its values alone has no way back, and never says that it
+// has gone back.
+func TestAChangeOfTheValuesAloneHasNoWayBackAndSaysSo(t *testing.T) {
+	w := open(t)
+	c := config(w.folder)
+	c.Parameters = []*configv1.HelmParameter{{Parameter: "replicas", Value: "replicas", Integer: true}}
+	d := w.driver(t, c, helm.Options{})
+	one, two := web(1, "1.0.0", nil), web(1, "1.0.0", nil)
+	one.Parameters, two.Parameters = map[string]string{"replicas": "1"}, map[string]string{"replicas": "2"}
+	r, err := place(t, d, 1, one, driver.Plan{})
+	must(t, r, err)
+	for _, test := range []struct {
+		plan     driver.Plan
+		possible bool
+	}{{one, true}, {two, false}} {
+		p := test.plan
+		p.Previous = one.Artifact.Digest
+		if asked, err := d.DryRunRollback(t.Context(), p); err != nil || asked.Possible != test.possible {
+			t.Errorf("replicas %s: approvers are told %+v, %v", p.Parameters["replicas"], asked, err)
+		}
+	}
+	r, err = place(t, d, 2, two, one)
+	must(t, r, err)
+	if r, err := back(t, d, 2, two, one); !errors.Is(err, driver.ErrNoWayBack) {
+		t.Errorf("it says that it went back: %+v, %v", r, err)
+	}
+	// What changes nothing has nothing to take back.
+	r, err = place(t, d, 3, two, two)
+	must(t, r, err)
+	r, err = back(t, d, 3, two, two)
+	must(t, r, err)
+}
+
+// A secret may have spaces around it that a chart takes away.
+func TestASecretThatAChartTrimsIsNotShown(t *testing.T) {
+	w := open(t)
+	c := config(w.folder)
+	file := filepath.Join(w.folder, "word")
+	if err := os.WriteFile(file, []byte("correct-horse-battery\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Secrets = []*configv1.HelmSecret{{Value: "word", File: file}}
+	asked, err := w.driver(t, c, helm.Options{}).Diff(t.Context(), web(1, "1.0.0", note("greeting", "", "{{ .Values.word | trim }}")))
+	if err != nil || asked.Failed != "" || !strings.Contains(asked.Text, "create ConfigMap greeting") || strings.Contains(asked.Text, "correct-horse") {
+		t.Errorf("approvers see %+v, %v", asked, err)
+	}
+}
+
+// Whoever upgrades by hand hands on the labels of the revision before: theirs is not what was to be placed.
+func TestARevisionThatSomebodyMadeByHandIsNotTakenForOurs(t *testing.T) {
+	w := open(t)
+	d := w.driver(t, config(w.folder), helm.Options{})
+	good, bad := web(1, "1.0.0", nil), web(2, "bad-pull1", nil)
+	r, err := place(t, d, 1, good, driver.Plan{})
+	must(t, r, err)
+	if _, err := place(t, d, 2, bad, good); err == nil {
+		t.Fatal("what is never ready was taken")
+	}
+	for _, item := range w.items(t, "secrets") {
+		if kubetest.Field(item, "metadata", "labels", "version") == "2" {
+			meta, _ := item["metadata"].(map[string]any)
+			labels, _ := meta["labels"].(map[string]any)
+			labels["status"] = "deployed"
+			delete(meta, "annotations")
+			name, _ := meta["name"].(string)
+			w.admin.Must(t, http.MethodPut, w.path("secrets/"+name), item)
+		}
+	}
+	if r, err := place(t, d, 2, bad, good); err == nil {
+		t.Errorf("it says that it was placed: %+v", r)
+	}
+}
