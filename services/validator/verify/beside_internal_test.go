@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/blackdice/shipwarden/internal/envelope"
-	"github.com/blackdice/shipwarden/services/validator/check"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/validator/check"
 )
 
 // TestAControlOfSecurityIsNotLookedForElsewhere: the images of others are not those of the
@@ -45,27 +45,6 @@ func TestWhatWasSeenBesideLeavesRoomForTheEndOfTheStep(t *testing.T) {
 	}
 	if fits(&releasev1.Verification{Results: large}, &releasev1.Beside{Results: small}) {
 		t.Error("it takes the room of the end of the step")
-	}
-}
-
-// TestAControlOfSecurityIsNotLookedForElsewhere: the images of others are not those of the
-// release, and a hole that others have as well is no reason to leave this one open.
-func TestAControlOfSecurityIsNotLookedForElsewhere(t *testing.T) {
-	healthy := &releasev1.Check{Name: "healthy", Probe: &releasev1.Check_Http{Http: &releasev1.HttpProbe{Path: "/healthz"}}}
-	images := &releasev1.Check{Name: "security.image_digests", Probe: &releasev1.Check_KubernetesSecurity{KubernetesSecurity: &releasev1.KubernetesSecurityProbe{}}}
-	failed := func(names ...string) *releasev1.Verification {
-		v := &releasev1.Verification{}
-		for _, name := range names {
-			v.Results = append(v.Results, &releasev1.CheckResult{Check: name, Target: "eu1", Verdict: releasev1.CheckResult_VERDICT_FAIL})
-		}
-		return v
-	}
-	all := []*releasev1.Check{healthy, images}
-	if got := besideChecks(all, failed("healthy")); len(got) != 1 || got[0].GetName() != "healthy" {
-		t.Errorf("looked for elsewhere is %v", got)
-	}
-	if got := besideChecks(all, failed("healthy", "security.image_digests")); got != nil {
-		t.Errorf("looked for elsewhere is %v", got)
 	}
 }
 
