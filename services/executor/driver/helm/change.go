@@ -10,9 +10,6 @@ import (
 
 	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"github.com/google/uuid"
-	"helm.sh/helm/v4/pkg/action"
-	"helm.sh/helm/v4/pkg/kube"
-	"helm.sh/helm/v4/pkg/release/common"
 	release "helm.sh/helm/v4/pkg/release/v1"
 
 	"github.com/blackdice/shipwarden/services/executor/driver"
@@ -298,120 +295,6 @@ func textAt(in map[string]any, path string) string {
 	}
 	text, _ := in[names[len(names)-1]].(string)
 	return text
-}
-
-// run has Helm do it, and says which revision is ready by then.
-func (c *change) run(ctx context.Context, g *gate) (number int, err error) {
-	helm, err := c.driver.through(ctx, g)
-	if err != nil {
-		return 0, err
-	}
-	if err := c.repair(helm); err != nil {
-		return 0, errors.Join(err, g.failed())
-	}
-	if n := len(c.history); n > 0 && c.history[n-1].status == string(common.StatusDeployed) && c.history[n-1].key != "" && c.history[n-1].labels[labelEffect] == g.effect {
-		// Whoever was lost was lost after that; what has hooks does not run them again.
-		c.repaired = append(c.repaired, fmt.Sprintf("revision %d was through when a run of it was lost", c.history[n-1].number))
-		return c.history[n-1].number, nil
-	}
-	// Helm leaves its own work running when its context ends. The gate ends it instead, so that nothing
-	// is left behind when this returns.
-	whole := context.WithoutCancel(ctx)
-	wait := []kube.WaitOption{kube.WithWaitContext(ctx)}
-	switch {
-	case c.target != 0:
-		err = c.goBack(helm, wait)
-	case len(c.history) == 0:
-		err = c.install(whole, helm, wait)
-	default:
-		err = c.upgrade(whole, helm, wait)
-	}
-	if err != nil {
-		return 0, errors.Join(err, g.failed())
-	}
-	if err := g.failed(); err != nil {
-		return 0, err
-	}
-	after, err := c.driver.revisions(ctx, c.Server)
-	if err != nil {
-		return 0, err
-	}
-	if len(after) == 0 || after[len(after)-1].status != string(common.StatusDeployed) {
-		return 0, fmt.Errorf("after Helm was through its history does not say so: %w", driver.ErrConflict)
-	}
-	return after[len(after)-1].number, nil
-}
-
-// description is what Helm's history says of a revision, for whoever looks at it.
-func (c *change) description() string { return "shipwarden " + string(c.Key) }
-
-func (c *change) install(ctx context.Context, helm *action.Configuration, wait []kube.WaitOption) error {
-	chart, values, err := c.fresh()
-	if err != nil {
-		return err
-	}
-	i := action.NewInstall(helm)
-	i.ReleaseName, i.Namespace, i.CreateNamespace, i.SkipCRDs = c.driver.release, c.Name, false, true
-	i.WaitStrategy, i.WaitOptions, i.WaitForJobs, i.Timeout = kube.StatusWatcherStrategy, wait, true, c.driver.timeout
-	i.RollbackOnFailure, i.ServerSideApply, i.Description = false, true, c.description()
-	_, err = i.RunWithContext(ctx, chart, values)
-	return err
-}
-
-func (c *change) upgrade(ctx context.Context, helm *action.Configuration, wait []kube.WaitOption) error {
-	chart, values, err := c.fresh()
-	if err != nil {
-		return err
-	}
-	u := action.NewUpgrade(helm)
-	u.Namespace, u.SkipCRDs, u.MaxHistory, u.ResetValues = c.Name, true, maxHistory, true
-	u.WaitStrategy, u.WaitOptions, u.WaitForJobs, u.Timeout = kube.StatusWatcherStrategy, wait, true, c.driver.timeout
-	u.RollbackOnFailure, u.CleanupOnFail, u.ServerSideApply, u.Description = false, false, "true", c.description()
-	// On the way back alone, and said in the result.
-	u.ForceConflicts = c.Back && len(c.overrules) > 0
-	_, err = u.RunWithContext(ctx, c.driver.release, chart, values)
-	return err
-}
-
-// goBack goes back to a revision by the number that the record has: of what Helm calls superseded, some
-// was never ready.
-func (c *change) goBack(helm *action.Configuration, wait []kube.WaitOption) error {
-	r := action.NewRollback(helm)
-	r.Version, r.MaxHistory = c.target, maxHistory
-	r.WaitStrategy, r.WaitOptions, r.WaitForJobs, r.Timeout = kube.StatusWatcherStrategy, wait, true, c.driver.timeout
-	r.CleanupOnFail, r.ServerSideApply, r.Description = false, "true", c.description()
-	r.ForceConflicts = len(c.overrules) > 0
-	return r.Run(c.driver.release)
-}
-
-// fresh is the chart with its values; Helm writes into what it is given.
-func (c *change) fresh() (chart any, values map[string]any, err error) {
-	values, _, err = c.driver.values.reveal(c.Values)
-	if err != nil {
-		return nil, nil, err
-	}
-	chart, err = load(c.Chart)
-	return chart, values, err
-}
-
-// repair marks as failed what a killed run left pending in Helm's history, for that is Helm's lock.
-func (c *change) repair(helm *action.Configuration) error {
-	for i, one := range c.history {
-		if !one.pending() {
-			continue
-		}
-		r, err := of(helm, c.driver.release, one.number)
-		if err != nil {
-			return err
-		}
-		r.SetStatus(common.StatusFailed, "shipwarden: its run was lost; marked by "+string(c.Key))
-		if err := helm.Releases.Update(r); err != nil {
-			return fmt.Errorf("mark revision %d, which was left %s: %w", one.number, one.status, err)
-		}
-		c.repaired = append(c.repaired, fmt.Sprintf("revision %d was left %s by a run that was lost, and is marked as failed", one.number, one.status))
-		c.history[i].status = string(common.StatusFailed)
-	}
-	return nil
 }
 
 // settle sees to it that every object that anybody may have placed is another one than a stale executor
