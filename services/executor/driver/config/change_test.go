@@ -217,6 +217,7 @@ func TestABucketThatWasMadeAnewLetsNobodyIn(t *testing.T) {
 		for name, copied := range map[string]bool{"with a document that was written by hand": false, "with what was copied": true} {
 			w := newWorld(t, n, 8)
 			release(t, w, 2, "")
+			w.Synced(t, "KV_"+w.Bucket)
 			old, err := w.kv.Get(t.Context(), key)
 			if err != nil {
 				t.Fatal(err)
