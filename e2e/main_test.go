@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/e2e/rig"
+	"github.com/blackdice/shipwarden/e2e/rig/inprocess"
 	"github.com/blackdice/shipwarden/e2e/shop"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
@@ -80,7 +81,7 @@ func launchers(t *testing.T) map[string]rig.Launcher {
 	t.Helper()
 	both := map[string]rig.Launcher{"as processes": processes(t)}
 	if !*asProcesses {
-		both["in one process"] = rig.InProcess
+		both["in one process"] = inprocess.Launch
 	}
 	return both
 }
@@ -104,12 +105,15 @@ func binaries(t *testing.T) string {
 	return built
 }
 
+// bare has programs linked without what a debugger reads: that takes as long as all the rest.
+const bare = "-s -w"
+
 var buildAll = sync.OnceValue(func() error {
 	packages := []string{"./cmd/shipwarden"}
 	for _, name := range []string{"approval", "validator", "executor", "recorder"} {
 		packages = append(packages, "github.com/blackdice/shipwarden/services/"+name+"/cmd/shipwarden-"+name)
 	}
-	cmd := exec.CommandContext(context.Background(), "go", append([]string{"build", "-o", built + "/"}, packages...)...)
+	cmd := exec.CommandContext(context.Background(), "go", append([]string{"build", "-ldflags", bare, "-o", built + "/"}, packages...)...)
 	cmd.Dir = ".."
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the binaries: %w\n%s", err, out)
@@ -132,8 +136,12 @@ func turn(t *testing.T) {
 func open(t *testing.T, p plan) *yard {
 	t.Helper()
 	turn(t)
-	if p.launch == nil && *asProcesses {
+	switch {
+	case p.launch != nil:
+	case *asProcesses:
 		p.launch = processes(t)
+	default:
+		p.launch = inprocess.Launch
 	}
 	dir := scratch(t)
 	world, err := shop.New(filepath.Join(dir, "world"), "../examples/shop")

@@ -17,6 +17,7 @@ import (
 	"github.com/blackdice/shipwarden/cli/settings"
 	"github.com/blackdice/shipwarden/cli/terminal"
 	"github.com/blackdice/shipwarden/e2e/rig"
+	"github.com/blackdice/shipwarden/e2e/rig/inprocess"
 	"github.com/blackdice/shipwarden/e2e/shop"
 	"github.com/blackdice/shipwarden/internal/policy"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
@@ -219,7 +220,7 @@ func exists(path string) bool {
 
 // rig is the configuration of what dev runs in its folder.
 func (o devOptions) rig(dir string) rig.Config {
-	cfg := rig.Config{Dir: filepath.Join(dir, "state"), LogLevel: configv1.Log_LEVEL_WARN}
+	cfg := rig.Config{Dir: filepath.Join(dir, "state"), Launch: inprocess.Launch, LogLevel: configv1.Log_LEVEL_WARN}
 	if o.issuer != "" {
 		cfg.OIDC, cfg.ReaderGroups = &configv1.Oidc{Issuer: o.issuer, Audience: o.audience}, o.readers
 	}

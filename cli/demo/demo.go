@@ -13,6 +13,7 @@ import (
 	"github.com/blackdice/shipwarden/cli/ground"
 	"github.com/blackdice/shipwarden/cli/terminal"
 	"github.com/blackdice/shipwarden/e2e/rig"
+	"github.com/blackdice/shipwarden/e2e/rig/inprocess"
 	"github.com/blackdice/shipwarden/e2e/shop"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
@@ -149,7 +150,7 @@ func (s *story) prepare(ctx context.Context) ([]shop.Artifact, error) {
 		return nil, err
 	}
 	world.Rules.Notice = true
-	cfg := rig.Config{Dir: filepath.Join(s.Dir, "state"), LogLevel: configv1.Log_LEVEL_ERROR}
+	cfg := rig.Config{Dir: filepath.Join(s.Dir, "state"), Launch: inprocess.Launch, LogLevel: configv1.Log_LEVEL_ERROR}
 	if err := world.Listen(&cfg, s.board); err != nil {
 		return nil, err
 	}

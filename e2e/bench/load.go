@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/blackdice/shipwarden/e2e/rig"
+	"github.com/blackdice/shipwarden/e2e/rig/inprocess"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
 
@@ -36,7 +37,7 @@ func measureLoad(ctx context.Context, cfg Config, dir string, t *table) error {
 		return err
 	}
 	set, err := w.configure(rig.Config{
-		BusProgram: bus, Dir: filepath.Join(dir, "state"), LogLevel: configv1.Log_LEVEL_ERROR, Workers: uint32(cfg.Workers), //nolint:gosec // A few hundred.
+		BusProgram: bus, Dir: filepath.Join(dir, "state"), Launch: inprocess.Launch, LogLevel: configv1.Log_LEVEL_ERROR, Workers: uint32(cfg.Workers), //nolint:gosec // A few hundred.
 	})
 	if err != nil {
 		return err

@@ -68,7 +68,7 @@ func buildBus(ctx context.Context, source, folder string) (string, error) {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", folder+"/", "./e2e/natsd") //nolint:gosec // Our own source.
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", folder+"/", "./e2e/natsd") //nolint:gosec // Our own source.
 	cmd.Dir = source
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the bus: %w\n%s", err, out)
@@ -78,7 +78,7 @@ func buildBus(ctx context.Context, source, folder string) (string, error) {
 
 func buildServices(ctx context.Context, source, folder string) error {
 	for _, service := range []string{"approval", "validator", "executor", "recorder"} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-o", folder+"/", "github.com/blackdice/shipwarden/services/"+service+"/cmd/shipwarden-"+service) //nolint:gosec // Our own source.
+		cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", folder+"/", "github.com/blackdice/shipwarden/services/"+service+"/cmd/shipwarden-"+service) //nolint:gosec // Our own source.
 		cmd.Dir = source
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", service, err, out)

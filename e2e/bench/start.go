@@ -25,7 +25,7 @@ func measureStart(ctx context.Context, cfg Config, dir string, t *table) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/shipwarden") //nolint:gosec // Our own source.
+	build := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", binary, "./cmd/shipwarden") //nolint:gosec // Our own source.
 	build.Dir = source
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build shipwarden: %w\n%s", err, out)

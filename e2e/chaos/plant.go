@@ -60,7 +60,7 @@ func build(ctx context.Context, root, bin, overlay string) error {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
 	}
-	args := []string{"build", "-tags", "failpoints", "-o", bin + string(filepath.Separator)}
+	args := []string{"build", "-tags", "failpoints", "-ldflags", "-s -w", "-o", bin + string(filepath.Separator)}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}

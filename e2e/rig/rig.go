@@ -40,7 +40,7 @@ type Config struct {
 	// ReaderGroups those of its groups that read the record.
 	OIDC         *configv1.Oidc
 	ReaderGroups []string
-	// Launch runs the services; nil means InProcess.
+	// Launch runs the services: inprocess.Launch, or Processes.
 	Launch Launcher
 	// BusProgram is the program that runs the bus as a process of its own (e2e/natsd);
 	// empty means that it runs in this process.
@@ -87,9 +87,6 @@ type running struct {
 // Start sets everything up and returns when every service is ready. On an error
 // nothing is left running.
 func Start(ctx context.Context, cfg Config) (*Rig, error) {
-	if cfg.Launch == nil {
-		cfg.Launch = InProcess
-	}
 	r := &Rig{cfg: cfg, HTTP: map[string]string{}, running: map[string]*running{}}
 	if err := r.start(ctx); err != nil {
 		r.Stop()

@@ -52,7 +52,7 @@ func Build(t testing.TB) string {
 		dir = filepath.Dir(dir)
 	}
 	program := filepath.Join(t.TempDir(), "provider")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", program, ".")
 	cmd.Dir = filepath.Join(dir, "tools", "provider")
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -155,7 +155,7 @@ func build(t testing.TB) string {
 		dir = filepath.Dir(dir)
 	}
 	program := filepath.Join(t.TempDir(), "chasquid")
-	command := exec.CommandContext(t.Context(), "go", "build", "-o", program, "blitiri.com.ar/go/chasquid")
+	command := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", program, "blitiri.com.ar/go/chasquid")
 	command.Dir = filepath.Join(dir, "tools", "relay")
 	command.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false", "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {

@@ -18,7 +18,6 @@ import (
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"github.com/blackdice/shipwarden/services/executor/driver/configured"
 	"github.com/blackdice/shipwarden/services/executor/site"
 )
 
@@ -102,7 +101,7 @@ func newSite(js jetstream.JetStream, name, folder string, targets []*configv1.Ta
 	if at == nil {
 		at = func(string) {}
 	}
-	drivers, err := configured.Drivers(targets, configured.Options{At: at, NoopFolder: filepath.Join(folder, "noop")})
+	drivers, err := open(targets, folder, at)
 	if err != nil {
 		return nil, err
 	}

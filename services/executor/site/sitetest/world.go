@@ -27,7 +27,6 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"github.com/blackdice/shipwarden/services/executor/driver/configured"
 	"github.com/blackdice/shipwarden/services/executor/driver/drivertest"
 	"github.com/blackdice/shipwarden/services/executor/driver/fence"
 	"github.com/blackdice/shipwarden/services/executor/driver/ledger"
@@ -229,7 +228,7 @@ func (w *World) Place(t *testing.T, version int) {
 // Driver is a new driver of the target, as a newly started executor has it.
 func (w *World) Driver(t *testing.T, target string) driver.Driver {
 	t.Helper()
-	all, err := configured.Drivers(w.Targets, configured.Options{NoopFolder: filepath.Join(w.Folder, "noop")})
+	all, err := open(w.Targets, w.Folder, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
