@@ -9,12 +9,17 @@
 # shown as a whole when it has ended.
 #
 # Without the workspace, so that what is tested is what an image builds. It costs no
-# second build: with the same versions everywhere, the packages are the same.
+# second build: with the same versions everywhere, the packages are the same. And without
+# cgo, for the same reason; the race detector alone needs it.
 #
 #   tools/test.sh [arguments of go test]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export GOWORK=off
+case " $* " in
+*" -race "*) export CGO_ENABLED=1 ;;
+*) export CGO_ENABLED="${CGO_ENABLED:-0}" ;;
+esac
 
 # one tests a module, or what needs Kubernetes or Terraform.
 one() {
