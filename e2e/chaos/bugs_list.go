@@ -30,6 +30,15 @@ var bugs = []bug{
 		focus: []string{"execute.fenced"}, action: failpoint.Stop, nap: 8 * time.Second, interval: 400 * time.Millisecond, bad: 70, calm: true, long: 100 * time.Second,
 	},
 	{
+		name:  "an entry is written whoever has written it since",
+		wants: []string{"double"},
+		edits: []edit{{
+			"internal/bucket/write.go", "	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(w.After, 10))\n", "	_ = strconv.FormatUint(w.After, 10)\n",
+		}},
+		focus: []string{"config.checked"}, action: failpoint.Stop, nap: 8 * time.Second, interval: 400 * time.Millisecond, bad: 70, calm: true, long: 100 * time.Second,
+		service: "flags",
+	},
+	{
 		name:  "a target that another release holds is taken",
 		wants: []string{"double"},
 		edits: []edit{

@@ -138,9 +138,7 @@ func (p *plant) configOf(name string, i int) (proto.Message, error) {
 	}
 	p.addresses[fmt.Sprintf("%s-%d", name, i)] = listen
 	common := &configv1.Common{
-		Nats: &configv1.Nats{
-			Urls: []string{fmt.Sprintf("nats://127.0.0.1:%d", p.natsPort)}, User: name, PasswordFile: p.secretFile(name + ".password"),
-		},
+		Nats:        p.bus(name),
 		SigningKey:  &configv1.SigningKey{Id: name + "-1", File: p.secretFile(name + ".pem")},
 		KeyringFile: filepath.Join(p.dir, "config", "keyring.yaml"), HttpListen: listen,
 		Log: &configv1.Log{Level: configv1.Log_LEVEL_INFO, Text: true}, AckWait: durationpb.New(p.ackWait), Workers: 8,
@@ -189,10 +187,28 @@ func (p *plant) changeConnectors() []*configv1.ChangeConnector {
 	}}
 }
 
+// bus is how a service reaches the bus.
+func (p *plant) bus(service string) *configv1.Nats {
+	return &configv1.Nats{
+		Urls: []string{fmt.Sprintf("nats://127.0.0.1:%d", p.natsPort)}, User: service, PasswordFile: p.secretFile(service + ".password"),
+	}
+}
+
+// entry is a target of the config driver. Its bucket is on the server of the bus, so that
+// whatever kills the one takes the other away in the middle of a change.
+func (p *plant) entry(t targetPlan, service string) *configv1.ConfigEntry {
+	return &configv1.ConfigEntry{Nats: p.bus(service), Bucket: bucket, Key: t.ID}
+}
+
 func (p *plant) places() []*configv1.TargetAddress {
 	var all []*configv1.TargetAddress
 	for _, t := range p.world.plan.Targets {
-		all = append(all, &configv1.TargetAddress{Target: t.ID, BaseUrl: p.world.base + "/" + t.ID, DigestPath: "/digest"})
+		address := &configv1.TargetAddress{Target: t.ID, BaseUrl: p.world.base + "/" + t.ID, DigestPath: "/digest"}
+		if t.Kind == kindConfig {
+			// What runs there is asked of the bucket itself.
+			address.DigestPath, address.Config = "", p.entry(t, procedure.ServiceValidator)
+		}
+		all = append(all, address)
 	}
 	return all
 }
@@ -218,6 +234,10 @@ func (p *plant) drivers() []*configv1.TargetDriver {
 			d.Driver = &configv1.TargetDriver_Command{Command: &configv1.CommandDriver{
 				Deploy: run("apply"), Rollback: run("rollback"), Allow: []string{program},
 				MarkerFolder: filepath.Join(p.dir, "commands", t.ID),
+			}}
+		case kindConfig:
+			d.Driver = &configv1.TargetDriver_Config{Config: &configv1.ConfigDriver{
+				Entry: p.entry(t, procedure.ServiceExecutor), Patience: durationpb.New(commandTime),
 			}}
 		default:
 			d.Driver = &configv1.TargetDriver_Noop{Noop: &configv1.NoopDriver{}}

@@ -52,28 +52,25 @@ func (w *world) touchedFile(t targetPlan) string {
 	return filepath.Join(filepath.Dir(w.ledger(t)), "touched.jsonl")
 }
 
-// begun are the keys that a noop target admitted, and that nobody had sealed before: with
-// these something was begun, although the driver may have died before it wrote that down.
+// begun are the keys that a target with a folder admitted, and that nobody had sealed before:
+// with these something was begun, although the driver may have died before it wrote that down.
 func (w *world) begun(t targetPlan) (map[string]bool, error) {
+	if t.Kind != kindNoop && t.Kind != kindHost {
+		return nil, nil //nolint:nilnil // None is known.
+	}
 	text, err := os.ReadFile(filepath.Join(filepath.Dir(w.ledger(t)), "fence"))
-	if t.Kind != kindNoop || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // None is known.
 	}
 	if err != nil {
 		return nil, err
 	}
-	var record struct {
-		Key    string   `json:"key"`
-		Past   []string `json:"past_keys"`
-		Sealed []string `json:"sealed_keys"`
-	}
-	if err := json.Unmarshal(text, &record); err != nil {
+	var n note
+	if err := json.Unmarshal(text, &n); err != nil {
 		return nil, err
 	}
 	keys := map[string]bool{}
-	for _, key := range append(record.Past, record.Key) {
-		keys[key] = !slices.Contains(record.Sealed, key)
-	}
+	n.begun(keys)
 	return keys, nil
 }
 

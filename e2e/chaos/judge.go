@@ -93,7 +93,7 @@ type bench struct {
 // judge reads the streams, the database, the ledgers and the clients' history, and
 // nothing else.
 func judge(ctx context.Context, js jetstream.JetStream, databaseURL string, ring *envelope.Keyring, w *world) (Verdict, error) {
-	b, err := newBench(w)
+	b, err := newBench(ctx, js, w)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -109,6 +109,7 @@ func judge(ctx context.Context, js jetstream.JetStream, databaseURL string, ring
 	b.fold(ring)
 	b.always()
 	b.releases()
+	b.kept(ctx)
 	if err := b.requests(ctx, js); err != nil {
 		return b.Verdict, err
 	}
@@ -116,7 +117,7 @@ func judge(ctx context.Context, js jetstream.JetStream, databaseURL string, ring
 }
 
 // newBench reads what targets and clients have written down.
-func newBench(w *world) (*bench, error) {
+func newBench(ctx context.Context, js jetstream.JetStream, w *world) (*bench, error) {
 	b := &bench{
 		world: w, entries: map[string][]procedure.Entry{}, states: map[string]procedure.State{}, counted: map[string][]procedure.Entry{},
 		artifacts: map[string]string{}, effects: map[string][]effect{}, touched: map[string][]effect{}, seen: map[string][]effect{}, begun: map[string]map[string]bool{},
@@ -127,12 +128,22 @@ func newBench(w *world) (*bench, error) {
 		b.document, err = policy.Parse(text, "procedure.yaml")
 	}
 	for _, t := range w.plan.Targets {
+		if t.Kind == kindConfig {
+			continue // They lie in the bucket.
+		}
 		var wrong [4]error
 		b.effects[t.ID], wrong[0] = w.effects(t)
 		b.touched[t.ID], wrong[1] = readEffects(w.touchedFile(t))
+		if t.Kind == kindHost {
+			// Its ledger is written once something is done, and no line before.
+			b.touched[t.ID] = b.effects[t.ID]
+		}
 		b.seen[t.ID], wrong[2] = readEffects(w.seenFile(t))
 		b.begun[t.ID], wrong[3] = w.begun(t)
 		err = errors.Join(append(wrong[:], err)...)
+	}
+	if err == nil {
+		err = b.readEntries(ctx, js)
 	}
 	if err == nil {
 		// Behind the effects: who asked for them had begun to by then.

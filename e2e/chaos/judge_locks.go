@@ -18,10 +18,10 @@ func (b *bench) locks() {
 		var head procedure.Head
 		holder := ""
 		for _, e := range all {
-			if p := e.Event.GetPrevious(); p.GetSequence() != head.Sequence || head.Sequence != 0 && !slices.Equal(p.GetSha256(), head.Digest[:]) {
+			if !follows(e.Event, head) {
 				if e.Event.GetTargetLocked() != nil && b.used(e) {
 					b.count(&b.Double, "double", "%s: the lock of %s at %d follows %d and not %d, and was used",
-						aggregate, e.Event.GetTargetLocked().GetRelease(), e.Sequence, p.GetSequence(), head.Sequence)
+						aggregate, e.Event.GetTargetLocked().GetRelease(), e.Sequence, e.Event.GetPrevious().GetSequence(), head.Sequence)
 				}
 				continue
 			}

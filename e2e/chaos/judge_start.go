@@ -24,8 +24,8 @@ func (b *bench) from(t targetPlan, release string, state procedure.State) {
 // aborts counts waves that were begun after their release had been aborted: what a target
 // saw nothing of by then it must not see any more under a claim that came later. A claim
 // from before may have been at work, and what was begun on one target of a wave is brought
-// to its end on all. Only noop targets write down what they are asked before anything is
-// done.
+// to its end on all. What a target was asked before anything was done is known of noop
+// targets alone; of others by what they did.
 func (b *bench) aborts(t targetPlan) {
 	begun := map[string]bool{}
 	for _, e := range b.touched[t.ID] {

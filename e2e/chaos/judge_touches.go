@@ -4,8 +4,10 @@ import (
 	"slices"
 )
 
-// touches counts what a noop target was made to do, by lines that the driver writes
-// before it looks whether it has done so already: its own ledger could hide a second time.
+// touches counts what a target was made to do. Of a noop target by lines that the driver writes
+// before it looks whether it has done so already: its own ledger could hide a second time. Of
+// an entry of a bucket by its revisions, whoever wrote them, also those that change nothing; of
+// a host by its ledger.
 //
 // A line more is no double by itself. Who takes over from an executor that died in the
 // middle does it again, and a target that carries the digest already takes no harm. A

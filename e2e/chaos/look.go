@@ -43,7 +43,7 @@ func (r *run) ended() *Verdict {
 // glance judges what is there now. The ledgers are read first, and then the stream up to
 // where it has come by then.
 func (r *run) glance(ctx context.Context) (Verdict, error) {
-	b, err := newBench(r.world)
+	b, err := newBench(ctx, r.js, r.world)
 	if err != nil {
 		return Verdict{}, err
 	}

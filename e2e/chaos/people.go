@@ -217,7 +217,7 @@ func (c *crowd) intervene(ctx context.Context, s procedure.State) {
 		// Nobody waits until who was lost cannot come back any more: the procedure does,
 		// and refuses what they decide before.
 		switch {
-		case c.run.carriesAll(s):
+		case c.run.carriesAll(ctx, s):
 			action = releasev1.Intervened_ACTION_CONFIRM_DONE
 		case action == releasev1.Intervened_ACTION_CONFIRM_DONE:
 			action = releasev1.Intervened_ACTION_ACCEPT
@@ -244,7 +244,7 @@ func (c *crowd) refused() int {
 }
 
 // carriesAll reports whether the targets in question carry what they should.
-func (r *run) carriesAll(s procedure.State) bool {
+func (r *run) carriesAll(ctx context.Context, s procedure.State) bool {
 	targets := s.WaveTargets()
 	if s.EscalatedRollback {
 		targets = s.Touched
@@ -254,7 +254,7 @@ func (r *run) carriesAll(s procedure.State) bool {
 		if s.EscalatedRollback {
 			want = s.Preview(t).GetRollbackDigest()
 		}
-		if r.world.carries(t) != want {
+		if r.world.carries(ctx, t) != want {
 			return false
 		}
 	}

@@ -12,6 +12,7 @@ const (
 	kindNoop    = "noop"
 	kindHost    = "host"
 	kindCommand = "command"
+	kindConfig  = "config"
 )
 
 // targetPlan is one target of the world.
@@ -104,6 +105,14 @@ func newPlan(releases, bad int, fates []string, service string, random *rand.Ran
 	for i := range 3 {
 		p.Lanes = append(p.Lanes, lane{Service: "batch", Share: 4, Waves: [][]string{{target(kindCommand, "batch", fmt.Sprintf("batch-%d", i))}}})
 	}
+	// Entries of a bucket, in two waves and in one.
+	for i := range 2 {
+		p.Lanes = append(p.Lanes, lane{Service: "flags", Share: 4, Waves: [][]string{
+			{target(kindConfig, "flags", fmt.Sprintf("flags-%d-a", i)), target(kindConfig, "flags", fmt.Sprintf("flags-%d-b", i))},
+			{target(kindConfig, "flags", fmt.Sprintf("flags-%d-c", i))},
+		}})
+	}
+	p.Lanes = append(p.Lanes, lane{Service: "flags", Share: 4, Waves: [][]string{{target(kindConfig, "flags", "flags-2")}}})
 	for i := range 2 {
 		p.Lanes = append(p.Lanes, lane{Service: "calm", Share: 4, Frozen: true, Waves: [][]string{{target(kindNoop, "calm", fmt.Sprintf("calm-%d", i))}}})
 	}

@@ -128,7 +128,16 @@ func (p *plant) startBus(ctx context.Context) error {
 		args: []string{"-config", file},
 	}
 	p.run(ctx, p.nats)
-	return p.provision(ctx)
+	if err := p.provision(ctx); err != nil {
+		return err
+	}
+	conn, err := p.connect()
+	if err != nil {
+		return err
+	}
+	p.release = append(p.release, conn.Close)
+	p.world.bus.Store(conn)
+	return nil
 }
 
 // provision makes the streams, as an admin does before anything else starts.
@@ -151,7 +160,10 @@ func (p *plant) provision(ctx context.Context) error {
 		topology.Streams[i].Duplicates = 100 * time.Millisecond
 	}
 	for {
-		if err = eventstore.Provision(ctx, js, topology); err == nil || ctx.Err() != nil {
+		if err = eventstore.Provision(ctx, js, topology); err == nil {
+			err = provisionBucket(ctx, js)
+		}
+		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		pause(ctx, 100*time.Millisecond)

@@ -16,9 +16,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"text/template"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"golang.org/x/crypto/ssh"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -50,6 +52,8 @@ type world struct {
 	base   string // of the pages of the targets
 	// weather is what systems around say.
 	weather *weather
+	// bus is how the bucket of the config targets is read, as soon as there is one.
+	bus atomic.Pointer[nats.Conn]
 }
 
 func newWorld(dir string, p plan, freeze time.Duration) (*world, error) {
@@ -82,10 +86,10 @@ func (w *world) serve(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{target}/digest", func(out http.ResponseWriter, r *http.Request) {
 		out.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(out).Encode(map[string]string{"digest": w.carries(r.PathValue("target"))})
+		_ = json.NewEncoder(out).Encode(map[string]string{"digest": w.carries(r.Context(), r.PathValue("target"))})
 	})
 	mux.HandleFunc("GET /{target}/healthz", func(out http.ResponseWriter, r *http.Request) {
-		if w.bad(w.carries(r.PathValue("target"))) {
+		if w.bad(w.carries(r.Context(), r.PathValue("target"))) {
 			out.WriteHeader(http.StatusInternalServerError)
 		}
 	})
@@ -104,15 +108,23 @@ func (w *world) target(id string) targetPlan {
 	return w.plan.Targets[i]
 }
 
-// carries is what a target carries, as its own files have it.
-func (w *world) carries(id string) string {
+// carries is what a target carries by its own state: the bytes that an application would read
+// there, and the ledger of those that have no more than that.
+func (w *world) carries(ctx context.Context, id string) string {
 	t := w.target(id)
-	if t.Kind == kindHost {
-		link, err := os.Readlink(filepath.Join(w.dir, "hosts", id, "current"))
+	switch t.Kind {
+	case kindHost:
+		text, err := os.ReadFile(filepath.Join(w.dir, "hosts", id, "current", t.Service))
 		if err != nil {
 			return ""
 		}
-		return "sha256:" + filepath.Base(link)
+		return digestOf(string(text))
+	case kindConfig:
+		digest, err := w.document(ctx, id)
+		if err != nil {
+			return ""
+		}
+		return digest
 	}
 	effects, err := w.effects(t)
 	if err != nil || len(effects) == 0 {
@@ -121,10 +133,10 @@ func (w *world) carries(id string) string {
 	return effects[len(effects)-1].Digest
 }
 
-// content is that of a version's artifact. Bad ones say so, and their digests are
-// known from that.
+// content is that of a version's artifact, a configuration document that is placed as a file
+// as well. Bad ones say so, and their digests are known from that.
 func content(version, fate string) string {
-	return "version " + version + " " + map[bool]string{true: "bad", false: "good"}[fate == fateBad] + "\n"
+	return "version: " + version + "\nstate: " + map[bool]string{true: "bad", false: "good"}[fate == fateBad] + "\n"
 }
 
 func digestOf(text string) string {
@@ -149,7 +161,10 @@ func (w *world) bad(digest string) bool {
 func (w *world) request(l lane, p releasePlan, at time.Time) (*releasev1.Request, error) {
 	version := versionOf(p.Number)
 	text := content(version, p.Fate)
-	location := "artifact-" + version
+	location, kind := "artifact-"+version+".yaml", releasev1.ArtifactKind_ARTIFACT_KIND_FILE
+	if w.target(l.Waves[0][0]).Kind == kindConfig {
+		kind = releasev1.ArtifactKind_ARTIFACT_KIND_CONFIGURATION
+	}
 	if err := os.WriteFile(filepath.Join(w.dir, "artifacts", location), []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -157,7 +172,7 @@ func (w *world) request(l lane, p releasePlan, at time.Time) (*releasev1.Request
 		IdempotencyKey: p.Key, Service: l.Service, Environment: environment, Trigger: releasev1.Trigger_TRIGGER_PLANNED,
 		Version: version, ChangeRecord: &releasev1.ChangeRecord{System: "jira", Id: "CHG-" + p.Key},
 		Artifacts: []*releasev1.Artifact{{
-			Name: l.Service, Kind: releasev1.ArtifactKind_ARTIFACT_KIND_FILE, Location: location, Digest: digestOf(text),
+			Name: l.Service, Kind: kind, Location: location, Digest: digestOf(text),
 		}},
 		Owner: "alice", Requester: "ci-bot", Authors: []string{"bob"},
 		Plan: &releasev1.Plan{Description: "Place " + version + "."},

@@ -59,6 +59,11 @@ var Points = []Point{
 	{"command.started", false},
 	{"command.ran", false},
 	{"command.ended", false},
+	{"config.read", false},
+	{"config.admitted", false},
+	{"config.checked", false},
+	{"config.written", false},
+	{"config.done", false},
 	// Verification.
 	{"verify.judged", true}, // baked and judged, the samples are not kept
 	{"verify.kept", true},
@@ -72,4 +77,5 @@ var Points = []Point{
 // was sent may be stored or not, and what follows from it is not done.
 var BusPoints = []string{
 	"append.inside", "append.after", "step.before-ack", "intake.stored", "deadline.scheduled", "desk.stored", "execute.claimed",
+	"config.checked", // the bucket goes with the bus: a write is on its way, and maybe there
 }
