@@ -82,6 +82,10 @@ mutants: ## Make mistakes in the procedure, or FOLDER=internal/consent, one at a
 	@GOWORK=off go -C tools/mutants build -o ../../.bin/mutants .
 	@.bin/mutants $(ARGS) $(or $(FOLDER),procedure)
 
+.PHONY: ordeal
+ordeal: setup-test ## Put drivers through RUNS=500 ordeals each, from SEED on: ARGS='noop host command config'
+	@tools/ordeal.sh $(ARGS)
+
 .PHONY: bench
 bench: setup-test ## Measure releases, recording and rest beside what bounds them: docs/performance.md
 	@go build -o bin/bench ./e2e/bench/cmd/bench

@@ -44,30 +44,40 @@ func config(folder string) *configv1.CommandDriver {
 	}
 }
 
-func TestConformance(t *testing.T) {
-	drivertest.Exercise(t, func(t *testing.T) drivertest.Harness {
-		folder := t.TempDir()
-		return drivertest.Harness{
-			Open: func(t *testing.T) driver.Driver {
-				d, err := command.New(config(folder), command.Options{Target: "shop-1"})
-				if err != nil {
-					t.Fatal(err)
-				}
-				return d
-			},
-			Plan: func(_ *testing.T, version int) driver.Plan { return plan(folder, version) },
-			// Every run counts: a command that runs again with the same digest has had its
-			// effect again.
-			Effects: func(t *testing.T) int { return len(app(folder).Starts(t)) },
-			Carries: app(folder).Carries,
-			State:   func(t *testing.T) string { return drivertest.Folder(t, folder) },
-			Points:  command.Points,
-			Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
-				return drivertest.Sleep(t, folder, point, call)
-			},
-			Crash: func(t *testing.T, point string, call drivertest.Call) bool {
-				return drivertest.Kill(t, folder, point, call)
-			},
-		}
-	})
+func TestConformance(t *testing.T) { drivertest.Exercise(t, harness) }
+
+// TestOrdeal has commands, too, that do nothing, say that they did nothing, and take their time.
+func TestOrdeal(t *testing.T) { drivertest.Ordeal(t, 5, harness) }
+
+func harness(t *testing.T) drivertest.Harness {
+	folder := t.TempDir()
+	return drivertest.Harness{
+		Open: func(t *testing.T) driver.Driver {
+			d, err := command.New(config(folder), command.Options{Target: "shop-1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		},
+		Plan: func(_ *testing.T, version int) driver.Plan { return plan(folder, version) },
+		// Every run counts: a command that runs again with the same digest has had its
+		// effect again.
+		Effects: func(t *testing.T) int { return len(app(folder).Starts(t)) },
+		Carries: app(folder).Carries,
+		State:   func(t *testing.T) string { return drivertest.Folder(t, folder) },
+		Points:  command.Points,
+		Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
+			return drivertest.Sleep(t, folder, point, call)
+		},
+		Crash: func(t *testing.T, point string, call drivertest.Call) bool {
+			return drivertest.Kill(t, folder, point, call)
+		},
+		Troubles: app(folder).Troubles(func(t *testing.T) driver.Driver {
+			d, err := command.New(config(folder), command.Options{Target: "shop-1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}),
+	}
 }

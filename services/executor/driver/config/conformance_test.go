@@ -200,29 +200,35 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		drivertest.Exercise(t, func(t *testing.T) drivertest.Harness {
-			w, folder := newWorld(t, n, 64), t.TempDir()
-			data, err := json.Marshal(w.place)
-			if err == nil {
-				err = os.WriteFile(filepath.Join(folder, "place.json"), data, 0o600)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			return drivertest.Harness{
-				Open:    func(t *testing.T) driver.Driver { return w.open(t, nil) },
-				Plan:    func(_ *testing.T, version int) driver.Plan { return plan(version) },
-				Effects: w.effects,
-				Carries: func(t *testing.T) string { return digest(w.value(t)) },
-				State:   w.state,
-				Points:  config.Points,
-				Lose:    func(t *testing.T, _ int) { w.tidy(t) },
-				Crash: func(t *testing.T, point string, call drivertest.Call) bool {
-					return drivertest.Kill(t, folder, point, call)
-				},
-				Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
-					return drivertest.Sleep(t, folder, point, call)
-				},
-			}
+			h, _ := harness(t, n)
+			return h
 		})
 	})
+}
+
+func harness(t *testing.T, n natstest.Server) (drivertest.Harness, *world) {
+	t.Helper()
+	w, folder := newWorld(t, n, 64), t.TempDir()
+	data, err := json.Marshal(w.place)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, "place.json"), data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return drivertest.Harness{
+		Open:    func(t *testing.T) driver.Driver { return w.open(t, nil) },
+		Plan:    func(_ *testing.T, version int) driver.Plan { return plan(version) },
+		Effects: w.effects,
+		Carries: func(t *testing.T) string { return digest(w.value(t)) },
+		State:   w.state,
+		Points:  config.Points,
+		Lose:    func(t *testing.T, _ int) { w.tidy(t) },
+		Crash: func(t *testing.T, point string, call drivertest.Call) bool {
+			return drivertest.Kill(t, folder, point, call)
+		},
+		Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
+			return drivertest.Sleep(t, folder, point, call)
+		},
+	}, w
 }

@@ -36,6 +36,9 @@ type line struct {
 	// swallow drops what the server says; hold keeps what the executor says.
 	swallow, hold bool
 	held          []func()
+	delay         time.Duration
+	// gone waits for the ends of all connections to the server.
+	gone sync.WaitGroup
 }
 
 func newLine(t *testing.T, to string) *line {
@@ -61,7 +64,10 @@ func newLine(t *testing.T, to string) *line {
 			l.pairs = append(l.pairs, [2]net.Conn{client, server})
 			l.mu.Unlock()
 			go l.carry(client, server, func() bool { return l.hold })
-			go l.carry(server, client, nil)
+			l.gone.Go(func() {
+				l.carry(server, client, nil)
+				_ = server.Close()
+			})
 		}
 	}()
 	return l
@@ -76,6 +82,12 @@ func (l *line) carry(from, to net.Conn, holds func() bool) {
 			return
 		}
 		data := append([]byte(nil), buffer[:n]...)
+		l.mu.Lock()
+		long := l.delay
+		l.mu.Unlock()
+		if long > 0 {
+			<-time.After(long)
+		}
 		l.mu.Lock()
 		switch {
 		case holds != nil && holds():

@@ -11,4 +11,8 @@
 // itself, and it can kill an executor at each place at which a crash leaves
 // something different behind. Each test gets a harness of its own. The tests are
 // named after the promises; those that a class does not make are not run for it.
+//
+// Ordeal goes further than the list: it has releases, crashes, sleepers and troubles of
+// the target follow each other by chance, and holds the same promises against whatever
+// comes of it.
 package drivertest

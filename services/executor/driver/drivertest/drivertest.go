@@ -39,6 +39,16 @@ type Harness struct {
 	// Lose removes from the target what it keeps of a version, as somebody who tidies up
 	// does. Absent: the driver keeps nothing there that it goes back to.
 	Lose func(t *testing.T, version int)
+	// Troubles are what the target can be made to do wrong in an ordeal, by name: to lose answers,
+	// to do half of what it is asked, to be slow. Each is for one call, that of the driver that it
+	// returns, and over ends it; what is on its way until then has arrived when over returns.
+	Troubles map[string]func(t *testing.T) (d driver.Driver, over func())
+	// Astray is a driver of the target that is led to the place of another one, by name, address
+	// or configuration; untouched says whether that is as it was. Absent: the driver cannot tell.
+	Astray func(t *testing.T) (d driver.Driver, untouched func() bool)
+	// Remote says that of a call that was given up something may arrive afterwards, so that
+	// none is in an ordeal but by its Troubles.
+	Remote bool
 	// DiffReads says that Diff reads the artifact. Absent: it must do without its content.
 	DiffReads bool
 	// Shut is how long a seal waits for a target that somebody is at work on. Absent: 300 ms.

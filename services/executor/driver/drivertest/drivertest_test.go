@@ -64,6 +64,62 @@ func TestSuiteOnABrokenDriver(t *testing.T) {
 	drivertest.Exercise(t, func(t *testing.T) drivertest.Harness { return target(t.TempDir(), os.Getenv(bugEnv)) })
 }
 
+// trials are mistakes that show only where releases, crashes and latecomers meet: each must be
+// found by some of the ordeals.
+var trials = []string{
+	"takes stale fences", "repeats a key", "repeats an effect in a later attempt", "answers before the effect",
+	"forgets after a crash", "forgets what was sealed", "takes another target's place",
+}
+
+// ordeals is how many a broken driver goes through.
+const ordeals = "60"
+
+func TestOrdealsCatchBrokenDrivers(t *testing.T) {
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bug := range trials {
+		t.Run(bug, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), executable, "-test.run=^TestOrdealOfABrokenDriver$")
+			cmd.Env = append(os.Environ(), bugEnv+"="+bug, "SHIPWARDEN_ORDEAL_RUNS="+ordeals, "SHIPWARDEN_ORDEAL_SEED=1")
+			output, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(output), "--- FAIL: TestOrdealOfABrokenDriver/seed_") {
+				t.Errorf("not caught: %v\n%s", err, output)
+			}
+		})
+	}
+}
+
+// Without a bug the driver comes through.
+func TestOrdealOfABrokenDriver(t *testing.T) {
+	drivertest.Ordeal(t, 60, func(t *testing.T) drivertest.Harness {
+		bug := os.Getenv(bugEnv)
+		h := target(t.TempDir(), bug)
+		h.Astray = func(t *testing.T) (driver.Driver, func() bool) {
+			other := t.TempDir()
+			d := &stray{Driver: noop.New(noop.Options{Target: "n", Folder: other}), takes: bug == "takes another target's place"}
+			return d, func() bool { return drivertest.Folder(t, other) == "" || !d.called }
+		}
+		return h
+	})
+}
+
+// stray is a driver that knows that it is at the wrong place.
+type stray struct {
+	*noop.Driver
+	takes, called bool
+}
+
+func (s *stray) Apply(ctx context.Context, key driver.Key, f driver.Fence, p driver.Plan) (driver.Result, error) {
+	if !s.takes {
+		return driver.Result{}, driver.ErrConflict
+	}
+	s.called = true
+	return s.Driver.Apply(ctx, key, f, p)
+}
+
 func target(folder, bug string) drivertest.Harness {
 	inner := func(at func(string)) *broken {
 		return &broken{Driver: noop.New(noop.Options{Target: "n", Folder: folder, At: at}), folder: folder, bug: bug}

@@ -157,8 +157,46 @@ func executable(t *testing.T) string {
 }
 
 // App is an application that is the test binary: each time that it is started,
-// with a digest as its last argument, it writes down that it carries it now.
+// with a digest as its last argument, it writes down that it carries it now. It may have
+// one of Faults, once.
 type App struct{ path string }
+
+// Faults are what an application can do wrong when it is started.
+var Faults = []string{faultRefuses, faultDenies, faultSlow}
+
+const (
+	faultRefuses = "it does nothing, and says so"
+	faultDenies  = "it does what it should, and says that it did not"
+	faultSlow    = "it is slow"
+)
+
+// slowness is how long a slow application takes to begin.
+const slowness = 150 * time.Millisecond
+
+// Fault has the next start of the application go wrong in one of the ways. It returns what
+// takes that back where nothing was started.
+func (a App) Fault(t *testing.T, name string) (over func()) {
+	t.Helper()
+	if err := os.WriteFile(a.fault(), []byte(name), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = os.Remove(a.fault()) }
+}
+
+// Troubles are a Harness.Troubles: each of Faults.
+func (a App) Troubles(open func(t *testing.T) driver.Driver) map[string]func(t *testing.T) (driver.Driver, func()) {
+	all := map[string]func(t *testing.T) (driver.Driver, func()){}
+	for _, name := range Faults {
+		all[name] = func(t *testing.T) (driver.Driver, func()) {
+			t.Helper()
+			over := a.Fault(t, name)
+			return open(t), over
+		}
+	}
+	return all
+}
+
+func (a App) fault() string { return a.path + ".fault" }
 
 // NewApp keeps what the application writes down in a file.
 func NewApp(path string) App { return App{path: path} }
@@ -168,6 +206,20 @@ func (a App) Env() map[string]string { return map[string]string{appEnv: a.path} 
 
 // app is the application.
 func app(path, digest string) error {
+	fault, _ := os.ReadFile(App{path}.fault())
+	_ = os.Remove(App{path}.fault())
+	switch string(fault) {
+	case faultRefuses:
+		return errors.New(faultRefuses)
+	case faultSlow:
+		<-time.After(slowness)
+	case faultDenies:
+		return errors.Join(carry(path, digest), errors.New(faultDenies))
+	}
+	return carry(path, digest)
+}
+
+func carry(path, digest string) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	if err != nil {
 		return err

@@ -40,44 +40,57 @@ func open(folder string, at func(string)) (*host.Driver, error) {
 	return host.New(config(folder), host.Options{Target: "shop-1", At: at})
 }
 
-func TestConformance(t *testing.T) {
-	drivertest.Exercise(t, func(t *testing.T) drivertest.Harness {
-		folder := t.TempDir()
-		return drivertest.Harness{
-			Open: func(t *testing.T) driver.Driver {
-				d, err := open(folder, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return d
-			},
-			Plan: func(_ *testing.T, version int) driver.Plan { return plan(folder, version) },
-			Effects: func(t *testing.T) int {
-				changes := app(folder).Changes(t)
-				// The ledger must count what the application saw; between a switch and its
-				// restart it is ahead.
-				if counted := effects(t, folder); counted < changes {
-					t.Errorf("the ledger counts %d effects, the application saw %d", counted, changes)
-				}
-				return changes
-			},
-			Carries: app(folder).Carries,
-			State:   func(t *testing.T) string { return drivertest.Folder(t, folder) },
-			Points:  host.Points,
-			Lose: func(t *testing.T, version int) {
-				hex := strings.TrimPrefix(plan(folder, version).Artifact.Digest, "sha256:")
-				if err := os.RemoveAll(filepath.Join(config(folder).GetFolder(), "releases", hex)); err != nil {
-					t.Fatal(err)
-				}
-			},
-			Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
-				return drivertest.Sleep(t, folder, point, call)
-			},
-			Crash: func(t *testing.T, point string, call drivertest.Call) bool {
-				return drivertest.Kill(t, folder, point, call)
-			},
-		}
-	})
+func TestConformance(t *testing.T) { drivertest.Exercise(t, harness) }
+
+// TestOrdeal has applications, too, that do not start, say that they did not, and take their
+// time.
+func TestOrdeal(t *testing.T) {
+	drivertest.Ordeal(t, 5, harness)
+}
+
+func harness(t *testing.T) drivertest.Harness {
+	folder := t.TempDir()
+	return drivertest.Harness{
+		Open: func(t *testing.T) driver.Driver {
+			d, err := open(folder, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		},
+		Plan: func(_ *testing.T, version int) driver.Plan { return plan(folder, version) },
+		Effects: func(t *testing.T) int {
+			changes := app(folder).Changes(t)
+			// The ledger must count what the application saw; between a switch and its
+			// restart it is ahead.
+			if counted := effects(t, folder); counted < changes {
+				t.Errorf("the ledger counts %d effects, the application saw %d", counted, changes)
+			}
+			return changes
+		},
+		Carries: app(folder).Carries,
+		State:   func(t *testing.T) string { return drivertest.Folder(t, folder) },
+		Points:  host.Points,
+		Lose: func(t *testing.T, version int) {
+			hex := strings.TrimPrefix(plan(folder, version).Artifact.Digest, "sha256:")
+			if err := os.RemoveAll(filepath.Join(config(folder).GetFolder(), "releases", hex)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
+			return drivertest.Sleep(t, folder, point, call)
+		},
+		Crash: func(t *testing.T, point string, call drivertest.Call) bool {
+			return drivertest.Kill(t, folder, point, call)
+		},
+		Troubles: app(folder).Troubles(func(t *testing.T) driver.Driver {
+			d, err := open(folder, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}),
+	}
 }
 
 // effects counts the effects of the ledger, and refuses two lines for one.

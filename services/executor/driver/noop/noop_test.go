@@ -20,38 +20,42 @@ func TestMain(m *testing.M) {
 	})
 }
 
-func TestConformance(t *testing.T) {
-	drivertest.Exercise(t, func(t *testing.T) drivertest.Harness {
-		folder := t.TempDir()
-		effects := func(t *testing.T) []ledger.Entry {
-			entries, err := ledger.Read(filepath.Join(folder, noop.LedgerName))
-			if err != nil {
-				t.Fatal(err)
+func TestConformance(t *testing.T) { drivertest.Exercise(t, harness) }
+
+// TestOrdeal has what a target of this driver can suffer: executors that die, sleep, give up
+// and call twice. It has no life of its own that could go wrong.
+func TestOrdeal(t *testing.T) { drivertest.Ordeal(t, 5, harness) }
+
+func harness(t *testing.T) drivertest.Harness {
+	folder := t.TempDir()
+	effects := func(t *testing.T) []ledger.Entry {
+		entries, err := ledger.Read(filepath.Join(folder, noop.LedgerName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return entries
+	}
+	return drivertest.Harness{
+		Open: func(*testing.T) driver.Driver {
+			return noop.New(noop.Options{Target: "n", Folder: folder})
+		},
+		Plan:    func(_ *testing.T, version int) driver.Plan { return drivertest.Plan("n", version) },
+		Effects: func(t *testing.T) int { return len(effects(t)) },
+		Carries: func(t *testing.T) string {
+			if e := effects(t); len(e) > 0 {
+				return e[len(e)-1].Digest
 			}
-			return entries
-		}
-		return drivertest.Harness{
-			Open: func(*testing.T) driver.Driver {
-				return noop.New(noop.Options{Target: "n", Folder: folder})
-			},
-			Plan:    func(_ *testing.T, version int) driver.Plan { return drivertest.Plan("n", version) },
-			Effects: func(t *testing.T) int { return len(effects(t)) },
-			Carries: func(t *testing.T) string {
-				if e := effects(t); len(e) > 0 {
-					return e[len(e)-1].Digest
-				}
-				return ""
-			},
-			State:  func(t *testing.T) string { return drivertest.Folder(t, folder) },
-			Points: noop.Points,
-			Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
-				return drivertest.Sleep(t, folder, point, call)
-			},
-			Crash: func(t *testing.T, point string, call drivertest.Call) bool {
-				return drivertest.Kill(t, folder, point, call)
-			},
-		}
-	})
+			return ""
+		},
+		State:  func(t *testing.T) string { return drivertest.Folder(t, folder) },
+		Points: noop.Points,
+		Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
+			return drivertest.Sleep(t, folder, point, call)
+		},
+		Crash: func(t *testing.T, point string, call drivertest.Call) bool {
+			return drivertest.Kill(t, folder, point, call)
+		},
+	}
 }
 
 func TestInMemoryItCountsEffectsOnce(t *testing.T) {

@@ -3,6 +3,7 @@
 package terraform_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -23,40 +24,76 @@ func TestConformance(t *testing.T) {
 	if testing.Short() {
 		points = []string{terraform.PointApplied}
 	}
-	drivertest.Exercise(t, func(t *testing.T) drivertest.Harness {
-		folder := t.TempDir()
-		digest := func(version int) string { return plan(version, shop(folder)).Artifact.Digest }
-		return drivertest.Harness{
-			Open:    func(t *testing.T) driver.Driver { return open(t, config(folder), options(nil)) },
-			Plan:    func(_ *testing.T, version int) driver.Plan { return plan(version, shop(folder)) },
-			Effects: func(t *testing.T) int { return changes(t, folder) },
-			Carries: func(t *testing.T) string {
-				all := lines(t, folder)
-				for version := range 4 {
-					if len(all) > 0 && all[len(all)-1] == fmt.Sprintf("%d.0.0", version) {
-						return digest(version)
-					}
+	drivertest.Exercise(t, func(t *testing.T) drivertest.Harness { return harness(t, points) })
+}
+
+// TestOrdeal has configurations, too, that are applied in part.
+func TestOrdeal(t *testing.T) {
+	few := 4
+	if testing.Short() {
+		few = 1
+	}
+	drivertest.Ordeal(t, few, func(t *testing.T) drivertest.Harness { return harness(t, terraform.Points) })
+}
+
+func harness(t *testing.T, points []string) drivertest.Harness {
+	t.Helper()
+	folder := t.TempDir()
+	digest := func(version int) string { return plan(version, shop(folder)).Artifact.Digest }
+	return drivertest.Harness{
+		Open:    func(t *testing.T) driver.Driver { return open(t, config(folder), options(nil)) },
+		Plan:    func(_ *testing.T, version int) driver.Plan { return plan(version, shop(folder)) },
+		Effects: func(t *testing.T) int { return changes(t, folder) },
+		Carries: func(t *testing.T) string {
+			all := lines(t, folder)
+			for version := range 4 {
+				if len(all) > 0 && all[len(all)-1] == fmt.Sprintf("%d.0.0", version) {
+					return digest(version)
 				}
-				return ""
+			}
+			return ""
+		},
+		State:     func(t *testing.T) string { return everything(t, folder) },
+		Points:    points,
+		DiffReads: true,
+		Lose: func(t *testing.T, version int) {
+			hex := strings.TrimPrefix(digest(version), "sha256:")
+			if err := os.Remove(filepath.Join(folder, "shop", "placed", hex+".tar.gz")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
+			return drivertest.Sleep(t, folder, point, call)
+		},
+		Crash: func(t *testing.T, point string, call drivertest.Call) bool {
+			return drivertest.Kill(t, folder, point, call)
+		},
+		Troubles: map[string]func(t *testing.T) (driver.Driver, func()){
+			"the old is destroyed, and the new cannot be made": func(t *testing.T) (driver.Driver, func()) {
+				return open(t, config(folder), options(nil)), shut(t, filepath.Join(folder, "app"))
 			},
-			State:     func(t *testing.T) string { return everything(t, folder) },
-			Points:    points,
-			DiffReads: true,
-			Lose: func(t *testing.T, version int) {
-				hex := strings.TrimPrefix(digest(version), "sha256:")
-				if err := os.Remove(filepath.Join(folder, "shop", "placed", hex+".tar.gz")); err != nil {
-					t.Fatal(err)
-				}
-			},
-			Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
-				return drivertest.Sleep(t, folder, point, call)
-			},
-			Crash: func(t *testing.T, point string, call drivertest.Call) bool {
-				return drivertest.Kill(t, folder, point, call)
-			},
-			Slow: patience,
+		},
+		Slow: patience,
+	}
+}
+
+// shut has whoever writes into a file fail until it is over.
+func shut(t *testing.T, file string) (over func()) {
+	t.Helper()
+	if err := os.Rename(file, file+".kept"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(file, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
 		}
-	})
+		if err := os.Rename(file+".kept", file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // changes counts how often the application became another version, and holds the ledger against
