@@ -5,9 +5,11 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -21,6 +23,7 @@ import (
 type entry struct {
 	name, body string
 	change     func(*tar.Header)
+	mode       fs.FileMode // in a zip
 }
 
 func tarGz(t testing.TB, entries ...entry) []byte {
@@ -56,7 +59,11 @@ func zipOf(t testing.TB, entries ...entry) []byte {
 	var out bytes.Buffer
 	archive := zip.NewWriter(&out)
 	for _, e := range entries {
-		w, err := archive.Create(e.name)
+		header := &zip.FileHeader{Name: e.name, Method: zip.Deflate}
+		if e.mode != 0 {
+			header.SetMode(e.mode)
+		}
+		w, err := archive.CreateHeader(header)
 		if err == nil {
 			_, err = io.WriteString(w, e.body)
 		}
@@ -70,6 +77,33 @@ func zipOf(t testing.TB, entries ...entry) []byte {
 	return out.Bytes()
 }
 
+// overlapping is a zip that has one file, and n names for it in its directory.
+func overlapping(t testing.TB, n int) []byte {
+	t.Helper()
+	one := zipOf(t, entry{name: "zero0000", body: strings.Repeat("\x00", 1<<20)})
+	at := bytes.Index(one, []byte("PK\x01\x02"))
+	end := bytes.Index(one, []byte("PK\x05\x06"))
+	record := one[at:end]
+	out := bytes.Clone(one[:at])
+	for i := range n {
+		out = append(out, bytes.Replace(record, []byte("zero0000"), fmt.Appendf(nil, "%08x", i), 1)...)
+	}
+	tail := bytes.Clone(one[end:])
+	binary.LittleEndian.PutUint16(tail[8:], uint16(n)) //nolint:gosec // That many a directory says modulo 1<<16, and so it is read.
+	copy(tail[10:12], tail[8:10])
+	binary.LittleEndian.PutUint32(tail[12:], uint32(n*len(record))) //nolint:gosec // Less than the most that a zip measures.
+	return append(out, tail...)
+}
+
+// nested packs an archive into archives.
+func nested(t testing.TB, deep int, inner []byte) []byte {
+	t.Helper()
+	for range deep {
+		inner = tarGz(t, entry{name: "inner.tgz", body: string(inner)})
+	}
+	return inner
+}
+
 func linkTo(to string, kind byte) func(*tar.Header) {
 	return func(h *tar.Header) { h.Typeflag, h.Linkname, h.Size = kind, to, 0 }
 }
@@ -81,29 +115,34 @@ func TestArchivesThatAreRefusedWhole(t *testing.T) {
 		many[i] = entry{name: fmt.Sprint(i)}
 	}
 	for name, body := range map[string][]byte{
-		"a way up":                      tarGz(t, good, entry{name: "../etc/passwd", body: "x"}),
-		"a way up, later":               tarGz(t, entry{name: "a/../../b", body: "x"}),
-		"an absolute path":              tarGz(t, entry{name: "/etc/passwd", body: "x"}),
-		"a link out":                    tarGz(t, good, entry{name: "a/l", change: linkTo("../../x", tar.TypeSymlink)}),
-		"a link to the root":            tarGz(t, good, entry{name: "l", change: linkTo("/etc", tar.TypeSymlink)}),
-		"a hard link":                   tarGz(t, good, entry{name: "l", change: linkTo("a/b.txt", tar.TypeLink)}),
-		"a device":                      tarGz(t, good, entry{name: "null", change: linkTo("", tar.TypeChar)}),
-		"a name twice":                  tarGz(t, good, good),
-		"a name twice, once with a dot": tarGz(t, good, entry{name: "./a/b.txt", body: "c"}),
-		"no name":                       tarGz(t, entry{name: "./", body: ""}, entry{name: ".", body: "x"}),
-		"a control character":           tarGz(t, entry{name: "a\x1b[2J", body: "x"}),
-		"a backslash":                   tarGz(t, entry{name: `a\..\b`, body: "x"}),
-		"setuid":                        tarGz(t, entry{name: "su", body: "x", change: func(h *tar.Header) { h.Mode = 0o4755 }}),
-		"too many entries":              tarGz(t, many...),
-		"a bomb":                        tarGz(t, entry{name: "zeros", body: strings.Repeat("\x00", 4<<20)}),
-		"a bomb as a zip":               zipOf(t, entry{name: "zeros", body: strings.Repeat("\x00", 4<<20)}),
-		"a way up in a zip":             zipOf(t, entry{name: "../x", body: "x"}),
-		"an absolute path in a zip":     zipOf(t, entry{name: "/x", body: "x"}),
-		"a name twice in a zip":         zipOf(t, good, good),
-		"a broken tar.gz":               tarGz(t, good)[:30],
-		"a broken zip":                  zipOf(t, good)[:30],
-		"no archive":                    []byte("hello"),
-		"nothing":                       nil,
+		"a way up":                          tarGz(t, good, entry{name: "../etc/passwd", body: "x"}),
+		"a way up, later":                   tarGz(t, entry{name: "a/../../b", body: "x"}),
+		"an absolute path":                  tarGz(t, entry{name: "/etc/passwd", body: "x"}),
+		"a link out":                        tarGz(t, good, entry{name: "a/l", change: linkTo("../../x", tar.TypeSymlink)}),
+		"a link to the root":                tarGz(t, good, entry{name: "l", change: linkTo("/etc", tar.TypeSymlink)}),
+		"a hard link":                       tarGz(t, good, entry{name: "l", change: linkTo("a/b.txt", tar.TypeLink)}),
+		"a device":                          tarGz(t, good, entry{name: "null", change: linkTo("", tar.TypeChar)}),
+		"a name twice":                      tarGz(t, good, good),
+		"a name twice, once with a dot":     tarGz(t, good, entry{name: "./a/b.txt", body: "c"}),
+		"no name":                           tarGz(t, entry{name: "./", body: ""}, entry{name: ".", body: "x"}),
+		"a control character":               tarGz(t, entry{name: "a\x1b[2J", body: "x"}),
+		"a backslash":                       tarGz(t, entry{name: `a\..\b`, body: "x"}),
+		"setuid":                            tarGz(t, entry{name: "su", body: "x", change: func(h *tar.Header) { h.Mode = 0o4755 }}),
+		"too many entries":                  tarGz(t, many...),
+		"a bomb":                            tarGz(t, entry{name: "zeros", body: strings.Repeat("\x00", 4<<20)}),
+		"a bomb as a zip":                   zipOf(t, entry{name: "zeros", body: strings.Repeat("\x00", 4<<20)}),
+		"a bomb of entries over each other": overlapping(t, 3000),
+		"a device in a zip":                 zipOf(t, entry{name: "null", mode: fs.ModeDevice | 0o644}),
+		"a link in a zip":                   zipOf(t, entry{name: "l", body: "../../etc/passwd", mode: fs.ModeSymlink | 0o777}),
+		"setuid in a zip":                   zipOf(t, entry{name: "su", body: "x", mode: fs.ModeSetuid | 0o755}),
+		"a control character in a zip":      zipOf(t, entry{name: "a\x1b[2J", body: "x"}),
+		"a way up in a zip":                 zipOf(t, entry{name: "../x", body: "x"}),
+		"an absolute path in a zip":         zipOf(t, entry{name: "/x", body: "x"}),
+		"a name twice in a zip":             zipOf(t, good, good),
+		"a broken tar.gz":                   tarGz(t, good)[:30],
+		"a broken zip":                      zipOf(t, good)[:30],
+		"no archive":                        []byte("hello"),
+		"nothing":                           nil,
 	} {
 		if files, err := inspect.Archive(bytes.NewReader(body)); !errors.Is(err, inspect.ErrKind) {
 			t.Errorf("%s: %d files, %v", name, files, err)
@@ -112,6 +151,8 @@ func TestArchivesThatAreRefusedWhole(t *testing.T) {
 	for name, body := range map[string][]byte{
 		"a tar.gz": tarGz(t, entry{name: "a/"}, good, entry{name: "a/l", change: linkTo("b.txt", tar.TypeSymlink)}),
 		"a zip":    zipOf(t, entry{name: "a/"}, good),
+		// Nobody unpacks what lies in it.
+		"archives in archives": nested(t, 9, tarGz(t, entry{name: "zeros", body: strings.Repeat("\x00", 4<<20)})),
 	} {
 		if files, err := inspect.Archive(bytes.NewReader(body)); err != nil || files != 1 {
 			t.Errorf("%s: %d files, %v", name, files, err)
@@ -120,6 +161,20 @@ func TestArchivesThatAreRefusedWhole(t *testing.T) {
 }
 
 // failing is a disk that breaks.
+// TestADirectoryOfAZipIsCountedBeforeItIsRead: a zip within its bounds has room for half a million
+// entries, each of which takes a dozen times as much in memory.
+func TestADirectoryOfAZipIsCountedBeforeItIsRead(t *testing.T) {
+	body := overlapping(t, 500_000)
+	if len(body) > inspect.MaxZip {
+		t.Fatalf("%d bytes, which is refused for its size", len(body))
+	}
+	var err error
+	made := testing.AllocsPerRun(1, func() { _, err = inspect.Archive(bytes.NewReader(body)) })
+	if !errors.Is(err, inspect.ErrKind) || !strings.Contains(err.Error(), "entries") || made > 10_000 {
+		t.Errorf("%v after %v allocations", err, made)
+	}
+}
+
 type failing struct{}
 
 var errDisk = errors.New("input/output error")
