@@ -4,12 +4,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -27,7 +29,7 @@ func pack(t *testing.T, headers ...tar.Header) []byte {
 		if h.Typeflag == 0 {
 			h.Typeflag, content = tar.TypeReg, h.Name
 		}
-		if h.Mode == 0 {
+		if h.Mode == 0 && h.Typeflag != tar.TypeXGlobalHeader {
 			h.Mode = 0o644
 		}
 		h.Size = int64(len(content))
@@ -184,12 +186,25 @@ func TestArchiveLimits(t *testing.T) {
 	for i := range many {
 		many[i].Name = fmt.Sprintf("f%d", i)
 	}
+	// What a file says of its size is enough to refuse it.
+	var large bytes.Buffer
+	zip := gzip.NewWriter(&large)
+	if err := errors.Join(tar.NewWriter(zip).WriteHeader(&tar.Header{Name: "large", Mode: 0o644, Size: 512<<20 + 1}), zip.Close()); err != nil {
+		t.Fatal(err)
+	}
+	// Entries that place nothing count as well.
+	crowd := make([]tar.Header, 10_001)
+	for i := range crowd {
+		crowd[i] = tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": fmt.Sprintf("%x", sha256.Sum256([]byte{byte(i), byte(i >> 8)}))}}
+	}
 	for _, test := range []struct {
 		name   string
 		packed []byte
 		limits artifact.Limits
 		says   string
 	}{
+		{"larger than 512 MiB", large.Bytes(), artifact.DefaultLimits, "more than 536870912 bytes"},
+		{"more than 10,000 entries", pack(t, crowd...), artifact.DefaultLimits, "more than 10000 entries"},
 		{"bomb", zeros(64 << 20), artifact.DefaultLimits, "100 times"},
 		{"too large", zeros(4 << 20), artifact.Limits{Bytes: 2 << 20, Entries: 10, Ratio: 1 << 30}, "more than 2097152 bytes"},
 		{"too many", pack(t, many...), artifact.Limits{Bytes: 1 << 20, Entries: 10, Ratio: 100}, "more than 10 entries"},
@@ -199,7 +214,13 @@ func TestArchiveLimits(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			folder := filepath.Join(t.TempDir(), "release")
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			err := artifact.Extract(bytes.NewReader(test.packed), folder, test.limits)
+			runtime.ReadMemStats(&after)
+			if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+				t.Errorf("it took %d bytes of memory", n)
+			}
 			if !errors.Is(err, artifact.ErrArchive) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got %v, want %v that says %q", err, artifact.ErrArchive, test.says)
 			}

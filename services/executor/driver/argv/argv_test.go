@@ -3,19 +3,23 @@ package argv
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/blackdice/shipwarden/internal/shaketest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
 
@@ -44,6 +48,14 @@ func TestMain(m *testing.M) {
 			fmt.Fprint(os.Stdout, line)
 		}
 		fmt.Fprintln(os.Stdout, "last line")
+	case "endless":
+		// No line has an end, and nothing of it is text.
+		block := bytes.Repeat([]byte{0xff, 0x00, 0x1b, '['}, 8<<10)
+		for {
+			if _, err := os.Stdout.Write(block); err != nil {
+				os.Exit(1)
+			}
+		}
 	case "hang":
 		// A child in the same group, which must end with us.
 		path, err := os.Executable()
@@ -158,9 +170,59 @@ func TestFloodIsCutToHeadAndTail(t *testing.T) {
 	if !strings.HasPrefix(text, "first line\n") || !strings.HasSuffix(text, "\nlast line\n") || !strings.Contains(text, "bytes left out") {
 		t.Errorf("got %q … %q", text[:40], text[len(text)-40:])
 	}
-	if len(text) > MaxOutput+256 || output.Total != 8<<20+21 || !strings.HasPrefix(output.Digest, "sha256:") {
-		t.Errorf("kept %d of %d bytes, %s", len(text), output.Total, output.Digest)
+	all := sha256.New()
+	fmt.Fprintln(all, "first line")
+	for range 8 << 10 {
+		fmt.Fprintln(all, strings.Repeat("x", 1023))
 	}
+	fmt.Fprintln(all, "last line")
+	if want := fmt.Sprintf("sha256:%x", all.Sum(nil)); len(text) > MaxOutput+256 || output.Total != 8<<20+21 || output.Digest != want {
+		t.Errorf("kept %d of %d bytes, %s, want %s", len(text), output.Total, output.Digest, want)
+	}
+}
+
+func TestOutputWithoutAnEndTakesBoundedMemory(t *testing.T) {
+	c := self(t, "endless")
+	c.timeout = 300 * time.Millisecond
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	output, err := c.Run(t.Context(), Run{Argv: c.argv, Folder: "/"})
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, ErrKilled) || output.Total <= MaxOutput || len(output.Text) > MaxOutput+256 {
+		t.Errorf("kept %d of %d bytes, %v", len(output.Text), output.Total, err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 32<<20 {
+		t.Errorf("it took %d bytes of memory for %d of output", n, output.Total)
+	}
+	if line := output.LastLine(); len(line) > 256 || strings.ContainsFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		t.Errorf("its last line is %q", line)
+	}
+}
+
+// FuzzNoValueIsMoreThanAnArgument: whatever fills a placeholder, a vector has the elements of its
+// configuration, and no element is an option by what was put into it.
+func FuzzNoValueIsMoreThanAnArgument(f *testing.F) {
+	for _, seed := range []string{"", "eu-1", "; rm -rf /", "$(id)", "`id`", "a\nb", "--upload-pack=x", "-", "{param.a}", "{digest}", "*", "\x00", "\u2212x", " -x", "--"} {
+		shaketest.Add(f, seed)
+	}
+	configured := []string{"/bin/deploy", "--name={param.a}", "{param.a}", "x{param.a}y", "--", "{param.a}", "-{param.a}"}
+	c, err := New(&configv1.Command{Argv: configured}, []string{"digest", "param"}, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		argv, err := c.Expand(map[string]string{"digest": "d"}, map[string]string{"a": value})
+		if strings.HasPrefix(value, "-") || strings.ContainsRune(value, 0) {
+			if !errors.Is(err, ErrArgument) {
+				t.Errorf("%q: %q, %v", value, argv, err)
+			}
+			return
+		}
+		want := []string{"/bin/deploy", "--name=" + value, value, "x" + value + "y", "--", value, "-" + value}
+		if diff := cmp.Diff(want, argv); err != nil || diff != "" {
+			t.Errorf("%v (-want +got):\n%s", err, diff)
+		}
+	})
 }
 
 func TestTheWholeGroupIsKilled(t *testing.T) {

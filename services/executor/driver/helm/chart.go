@@ -121,6 +121,8 @@ func vet(text []byte, depth int, left *artifact.Limits) error {
 		switch {
 		case left.Entries < 0 || left.Bytes < 0:
 			return fmt.Errorf("the charts in it measure more than %d bytes or have more than %d files: %w", maxChart, maxFiles, driver.ErrUnsupported)
+		case saysTwice.MatchString(name):
+			return once(root.FS(), name)
 		case path.Ext(name) != ".tgz" || path.Base(path.Dir(name)) != "charts":
 			return nil
 		}
@@ -133,6 +135,22 @@ func vet(text []byte, depth int, left *artifact.Limits) error {
 		}
 		return nil
 	})
+}
+
+// saysTwice are the files in which of a key that is there twice Helm takes the last one, and whoever
+// reads the chart the first.
+var saysTwice = regexp.MustCompile(`^[^/]+(/charts/[^/]+)*/(Chart|values)\.yaml$`)
+
+// once refuses a file with a key that is there twice, and does not quote it.
+func once(in fs.FS, name string) error {
+	text, err := fs.ReadFile(in, name)
+	if err != nil {
+		return err
+	}
+	if _, err := yaml.YAMLToJSONStrict(text); err != nil {
+		return fmt.Errorf("%s has a key twice, or is no YAML: %w", name, driver.ErrInvalid)
+	}
+	return nil
 }
 
 // admissible refuses what a chart may hold and a target must not have done to it.

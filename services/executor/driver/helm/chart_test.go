@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -91,35 +92,61 @@ func TestAChartThatIsABombOrLeadsOutIsRefusedBeforeHelmReadsIt(t *testing.T) {
 			"inner/Chart.yaml": fmt.Sprintf("apiVersion: v2\nname: inner%d\nversion: 1.0.0\n", i), "inner/a": zeros[:900<<10],
 		}))
 	}
+	aliases := "a0: &a0 [x,x,x,x,x,x,x,x,x]\n"
+	for i := range 9 {
+		aliases += fmt.Sprintf("a%d: &a%d [%s*a%d]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d,", i), 8), i)
+	}
+	inner := func(values string) string {
+		return string(chart(t, files{"inner/Chart.yaml": "apiVersion: v2\nname: inner\nversion: 1.0.0\n", "inner/values.yaml": values}))
+	}
 	for name, content := range map[string][]byte{
-		"a bomb of many charts":         chart(t, crowd),
-		"a bomb by its ratio":           chart(t, with(files{"templates/zeros.yaml": zeros})),
-		"a bomb by its size":            chart(t, with(files{"a": zeros, "b": zeros, "c": zeros})),
-		"a bomb in a chart of a chart":  chart(t, with(files{"charts/inner-1.0.0.tgz": string(chart(t, files{"inner/Chart.yaml": zeros}))})),
-		"charts in charts":              deep,
-		"very many files":               chart(t, many),
-		"a file above":                  chart(t, files{"shop/../../etc/passwd": "x", "shop/Chart.yaml": "x"}),
-		"an absolute file":              chart(t, files{"/etc/passwd": "x"}),
-		"a link":                        special(&tar.Header{Name: "shop/templates/a.yaml", Typeflag: tar.TypeSymlink, Linkname: "config.yaml"}),
-		"a link that leads out":         special(&tar.Header{Name: "shop/a", Typeflag: tar.TypeSymlink, Linkname: "../../../etc/passwd"}),
-		"a hard link":                   special(&tar.Header{Name: "shop/a", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"}),
-		"a device":                      special(&tar.Header{Name: "shop/a", Typeflag: tar.TypeChar}),
-		"a name twice":                  special(&tar.Header{Name: "shop/Chart.yaml", Mode: 0o644}),
-		"names of another system":       chart(t, with(files{"..\\..\\a": "x"})),
-		"no archive":                    []byte("apiVersion: v1\n"),
-		"no chart":                      chart(t, files{"shop/values.yaml": "a: b\n"}),
-		"half an archive":               deep[:len(deep)/2],
-		"a library":                     chart(t, with(files{"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\ntype: library\n"})),
-		"a name that does not print":    chart(t, with(files{"Chart.yaml": "apiVersion: v2\nname: \"shop\\u0007\"\nversion: 1.0.0\n"})),
-		"kinds of its own":              chart(t, with(files{"crds/a.yaml": "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b.c}\n"})),
-		"a chart that is not there":     chart(t, with(files{"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\ndependencies: [{name: other, version: 1.0.0}]\n"})),
-		"a schema that leads elsewhere": chart(t, with(files{"values.schema.json": `{"$ref": "http://169.254.169.254/latest"}`})),
-		"a schema of one elsewhere":     chart(t, with(files{"values.schema.json": `{"$schema": "http://169.254.169.254/json-schema.org/"}`})),
-		"a schema in a file elsewhere":  chart(t, with(files{"values.schema.json": `{"properties": {"a": {"$ref": "file:///etc/passwd"}}}`})),
+		"values without an end":                  chart(t, with(files{"values.yaml": aliases})),
+		"values without an end in a chart of it": chart(t, with(files{"charts/inner-1.0.0.tgz": inner(aliases)})),
+		"a Chart.yaml without an end":            chart(t, with(files{"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\n" + aliases})),
+		"a value twice":                          chart(t, with(files{"values.yaml": "greeting: hello\ngreeting: bye\n"})),
+		"a value twice in a chart of it":         chart(t, with(files{"charts/inner-1.0.0.tgz": inner("a: b\na: c\n")})),
+		"a value twice in a folder of it":        chart(t, with(files{"charts/inner/Chart.yaml": "apiVersion: v2\nname: inner\nversion: 1.0.0\n", "charts/inner/values.yaml": "a: b\na: c\n"})),
+		"a version twice":                        chart(t, with(files{"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\nversion: 2.0.0\n"})),
+		"a bomb of many charts":                  chart(t, crowd),
+		"a bomb by its ratio":                    chart(t, with(files{"templates/zeros.yaml": zeros})),
+		"a bomb by its size":                     chart(t, with(files{"a": zeros, "b": zeros, "c": zeros})),
+		"a bomb in a chart of a chart":           chart(t, with(files{"charts/inner-1.0.0.tgz": string(chart(t, files{"inner/Chart.yaml": zeros}))})),
+		"charts in charts":                       deep,
+		"very many files":                        chart(t, many),
+		"a file above":                           chart(t, files{"shop/../../etc/passwd": "x", "shop/Chart.yaml": "x"}),
+		"an absolute file":                       chart(t, files{"/etc/passwd": "x"}),
+		"a link":                                 special(&tar.Header{Name: "shop/templates/a.yaml", Typeflag: tar.TypeSymlink, Linkname: "config.yaml"}),
+		"a link that leads out":                  special(&tar.Header{Name: "shop/a", Typeflag: tar.TypeSymlink, Linkname: "../../../etc/passwd"}),
+		"a hard link":                            special(&tar.Header{Name: "shop/a", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"}),
+		"a device":                               special(&tar.Header{Name: "shop/a", Typeflag: tar.TypeChar}),
+		"a name twice":                           special(&tar.Header{Name: "shop/Chart.yaml", Mode: 0o644}),
+		"names of another system":                chart(t, with(files{"..\\..\\a": "x"})),
+		"no archive":                             []byte("apiVersion: v1\n"),
+		"no chart":                               chart(t, files{"shop/values.yaml": "a: b\n"}),
+		"half an archive":                        deep[:len(deep)/2],
+		"a library":                              chart(t, with(files{"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\ntype: library\n"})),
+		"a name that does not print":             chart(t, with(files{"Chart.yaml": "apiVersion: v2\nname: \"shop\\u0007\"\nversion: 1.0.0\n"})),
+		"kinds of its own":                       chart(t, with(files{"crds/a.yaml": "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: a.b.c}\n"})),
+		"a chart that is not there":              chart(t, with(files{"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\ndependencies: [{name: other, version: 1.0.0}]\n"})),
+		"a schema that leads elsewhere":          chart(t, with(files{"values.schema.json": `{"$ref": "http://169.254.169.254/latest"}`})),
+		"a schema of one elsewhere":              chart(t, with(files{"values.schema.json": `{"$schema": "http://169.254.169.254/json-schema.org/"}`})),
+		"a schema in a file elsewhere":           chart(t, with(files{"values.schema.json": `{"properties": {"a": {"$ref": "file:///etc/passwd"}}}`})),
 	} {
 		t.Run(name, func(t *testing.T) {
+			room := t.TempDir()
+			t.Setenv("TMPDIR", room)
 			d := offline(t, &configv1.HelmDriver{})
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			_, err := d.Diff(t.Context(), charted(1, content))
+			runtime.ReadMemStats(&after)
+			// Of all of it together, so that at no time it was more.
+			if n := after.TotalAlloc - before.TotalAlloc; n > 256<<20 {
+				t.Errorf("it took %d bytes of memory", n)
+			}
+			if left, failed := os.ReadDir(room); failed != nil || len(left) > 0 {
+				t.Errorf("it left %v, %v", left, failed)
+			}
 			if !errors.Is(err, artifact.ErrArchive) && !errors.Is(err, driver.ErrInvalid) && !errors.Is(err, driver.ErrUnsupported) {
 				t.Errorf("got %v", err)
 			}

@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -233,7 +236,7 @@ func TestTheEnvironmentIsWhatTheConfigurationSaysAndSecretsComeWhenTheyAreNeeded
 			t.Errorf("%s: secret %q: %t", command, secret, has)
 		}
 		for what, want := range map[string]bool{
-			"SHOP_REGION='eu-1'": true, "TF_CLI_CONFIG_FILE='" + folder: true, "TF_IN_AUTOMATION='1'": true, "CHECKPOINT_DISABLE='1'": true, "HTTPS_PROXY='http://127.0.0.1:9'": command == "get", "http_proxy='http://127.0.0.1:9'": command == "get",
+			"SHOP_REGION='eu-1'": command != "get", "TF_CLI_CONFIG_FILE='" + folder: true, "TF_IN_AUTOMATION='1'": true, "CHECKPOINT_DISABLE='1'": true, "HTTPS_PROXY='http://127.0.0.1:9'": command == "get", "http_proxy='http://127.0.0.1:9'": command == "get",
 			"inherited": false, "trace": false, "HOME": false,
 		} {
 			if strings.Contains(env, what) != want {
@@ -264,6 +267,35 @@ func TestWhatIsNotInTheArtifactIsNotFetched(t *testing.T) {
 				t.Errorf("got %+v, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestNobodyIsAskedForAModule: not even this machine, to which no proxy leads, and by none of the ways
+// that Terraform knows to fetch one.
+func TestNobodyIsAskedForAModule(t *testing.T) {
+	folder := t.TempDir()
+	ran := filepath.Join(folder, "ran")
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("asked for %s", r.URL)
+	}))
+	defer server.Close()
+	c := config(folder)
+	c.Env = map[string]string{"HOME": folder, "NETRC": filepath.Join(folder, "netrc")}
+	d := open(t, c, options(nil))
+	for _, source := range []string{
+		server.URL + "/x.zip", server.URL + "//sub?archive=zip", "git::" + server.URL + "/x.git?ref=--upload-pack=" + ran, "git::file://" + folder,
+		"git::ext::sh -c 'touch " + ran + "'", "git::ssh://-oProxyCommand=touch " + ran + "/x", "hg::" + server.URL + "/x", "s3::" + server.URL + "/b/x.zip",
+		"gcs::" + server.URL + "/b/x.zip", "file://" + folder, folder, "../../elsewhere",
+	} {
+		t.Run(source, func(t *testing.T) {
+			got := diff(t, d, planOf(1, map[string]string{"main.tf": fmt.Sprintf("module \"x\" { source = %q }\n", source)}))
+			if !strings.HasPrefix(got.Failed, "init: ") {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+	if _, err := os.Stat(ran); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something ran: %v", err)
 	}
 }
 

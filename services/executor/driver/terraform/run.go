@@ -52,7 +52,9 @@ type run struct {
 	tf           *tfexec.Terraform
 	// locked says that the caller holds the lock of the target.
 	locked bool
-	// shut says that the program is to have no way out.
+	// shut says that the program is to have no way out: a proxy that is not there, which does not
+	// count for this machine, and nothing of what the configuration sets, for with a home it asks
+	// this machine as well.
 	shut bool
 }
 
@@ -209,7 +211,9 @@ func (r *run) environ(credentials ...*configv1.TerraformCredential) (map[string]
 		return nil, err
 	}
 	env := map[string]string{}
-	maps.Copy(env, r.config.GetEnv())
+	if !r.shut {
+		maps.Copy(env, r.config.GetEnv())
+	}
 	for _, c := range credentials {
 		secret, err := os.ReadFile(c.GetFile())
 		if err == nil && len(secret) > maxSecret {
