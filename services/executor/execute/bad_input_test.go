@@ -1,6 +1,7 @@
 package execute_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/execute"
 	"github.com/blackdice/shipwarden/services/executor/site/sitetest"
 )
 
@@ -148,5 +150,27 @@ func TestAClaimSignedByAnotherServiceDoesNotCount(t *testing.T) {
 	h, after := r.History(t), r.State(t)
 	if len(h.Invalid) != 1 || after.Phase != procedure.PhaseExecute || after.Events != before.Events {
 		t.Errorf("%d are not authentic, in phase %s", len(h.Invalid), after.Phase)
+	}
+}
+
+// TestAClaimWithoutItsLockReachesNoTarget: whoever claims a release past the locks of its targets has
+// nothing by which a target would let them in, and the release fails.
+func TestAClaimWithoutItsLockReachesNoTarget(t *testing.T) {
+	t.Parallel()
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	w.Carries(t, "eu1", 1)
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	r.Do(t, "", proceduretest.Claim(r.State(t), "one", time.Now()))
+	e := w.Executor(t, "one", nil)
+	if _, err := e.Turn(t.Context(), execute.New(e.Site, time.Now), r.Task(t, 1)); err != nil {
+		t.Fatal(err)
+	}
+	s := r.State(t)
+	if s.Phase != procedure.PhaseRemedy || !strings.Contains(s.Result("eu1").GetMessage(), "stale fence") {
+		t.Errorf("in phase %s: %v", s.Phase, s.Result("eu1"))
+	}
+	if w.Running(t, "eu1") != 1 || len(w.Effects(t, "eu1", r.ID)) != 0 {
+		t.Errorf("version %d after %d effects", w.Running(t, "eu1"), len(w.Effects(t, "eu1", r.ID)))
 	}
 }
