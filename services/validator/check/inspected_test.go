@@ -176,6 +176,18 @@ func TestAControlCannotBeOutvoted(t *testing.T) {
 		}
 		return all
 	}
+	for _, ratio := range []float64{0.01, 0.5} {
+		c.MinPassRatio, c.MinSamples = proto.Float64(ratio), proto.Uint32(1)
+		for word, want := range map[string]releasev1.CheckResult_Verdict{
+			"p": releasev1.CheckResult_VERDICT_PASS, "pe": releasev1.CheckResult_VERDICT_PASS, "pee": releasev1.CheckResult_VERDICT_INCONCLUSIVE,
+			"peeeeeeeeeeeeeeeeeee": releasev1.CheckResult_VERDICT_INCONCLUSIVE,
+		} {
+			if got := check.Judge(c, series(word)); got.GetVerdict() != want {
+				t.Errorf("%q of which %v must pass: %s (%s)", word, ratio, got.GetVerdict(), got.GetReason())
+			}
+		}
+	}
+	c.MinPassRatio, c.MinSamples = proto.Float64(0.5), nil
 	for word, want := range map[string]releasev1.CheckResult_Verdict{
 		"ppppp": releasev1.CheckResult_VERDICT_PASS, "ppppe": releasev1.CheckResult_VERDICT_PASS, "pppee": releasev1.CheckResult_VERDICT_PASS,
 		"peeee": releasev1.CheckResult_VERDICT_INCONCLUSIVE, "eeeee": releasev1.CheckResult_VERDICT_INCONCLUSIVE, "": releasev1.CheckResult_VERDICT_INCONCLUSIVE,

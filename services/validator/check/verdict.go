@@ -12,6 +12,9 @@ const (
 	DefaultMinPassRatio           = 1.0
 	DefaultMaxConsecutiveFailures = 3
 	DefaultMinSamples             = 2
+	// LeastControlRatio is the share of looks at a control of security that must pass at least,
+	// whatever its check says: of what could not be looked at for most of the time nothing is known.
+	LeastControlRatio = 0.5
 )
 
 // The verdicts, under names that fit on a line.
@@ -123,7 +126,11 @@ func minPassRatio(c *releasev1.Check) (float64, bool) {
 		return DefaultMinPassRatio, true
 	}
 	ratio := c.GetMinPassRatio()
-	return ratio, ratio > 0 && ratio <= 1
+	valid := ratio > 0 && ratio <= 1
+	if valid && criterion.Hard(c) {
+		ratio = max(ratio, LeastControlRatio)
+	}
+	return ratio, valid
 }
 
 // maxConsecutiveFailures returns how many failures in a row end the bake.

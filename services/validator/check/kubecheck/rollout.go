@@ -61,7 +61,7 @@ func (l look) rollout(ctx context.Context) error {
 
 // status says what kstatus makes of a workload, and which generation of it the controller has seen.
 func (l look) status(w kube.Workload) error {
-	result, err := status.Compute(w.Object)
+	result, err := status.Compute(rolling(w.Object))
 	if err != nil {
 		return fmt.Errorf("%s: %w", w, err)
 	}
@@ -73,6 +73,22 @@ func (l look) status(w kube.Workload) error {
 	observed, _, _ := unstructured.NestedInt64(w.Object.Object, "status", "observedGeneration")
 	l.say(w.String(), check.FactGeneration, fmt.Sprintf("%d of %d", observed, w.Object.GetGeneration()))
 	return nil
+}
+
+// rolling is a workload as one that its controller rolls out by itself. Of a StatefulSet whose pods
+// people replace kstatus says that all is as it should be, whatever runs: it is so when as many run of
+// the newest revision as there are to be.
+func rolling(o *unstructured.Unstructured) *unstructured.Unstructured {
+	strategy, _, _ := unstructured.NestedString(o.Object, "spec", "updateStrategy", "type")
+	if o.GetKind() != "StatefulSet" || strategy != string(appsv1.OnDeleteStatefulSetStrategyType) {
+		return o
+	}
+	o = o.DeepCopy()
+	all := map[string]any{"type": string(appsv1.RollingUpdateStatefulSetStrategyType), "rollingUpdate": map[string]any{"partition": int64(0)}}
+	if err := unstructured.SetNestedMap(o.Object, all, "spec", "updateStrategy"); err != nil {
+		panic(err) // it was read from there
+	}
+	return o
 }
 
 // events says of each reason that the check names when the last warning was given about a workload,
