@@ -62,7 +62,8 @@ func Each(checks []*releasev1.Check) (all []*releasev1.Check) {
 // Hard reports whether one sample that failed fails the check, whatever the others say.
 func Hard(c *releasev1.Check) bool { return c.GetKubernetesSecurity() != nil }
 
-// Workloads are those that a check looks at in Kubernetes; nil where it looks at none.
+// Workloads are those that a check looks at in Kubernetes; nil where it looks at none, or, for controls
+// of security, at everything in the namespace.
 func Workloads(c *releasev1.Check) *releasev1.KubernetesWorkloads {
 	if p := c.GetKubernetesRollout(); p != nil {
 		return p.GetWorkloads()
@@ -132,6 +133,9 @@ func rolloutExpects(c *releasev1.Check) []string {
 }
 
 func securityLooks(c *releasev1.Check) string {
+	if Workloads(c) == nil {
+		return "kubernetes security of everything in the namespace"
+	}
 	return "kubernetes security of " + which(Workloads(c))
 }
 

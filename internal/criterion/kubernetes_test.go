@@ -72,6 +72,20 @@ func TestEachControlIsACheckOfItsOwn(t *testing.T) {
 	}
 }
 
+// TestControlsOfEverythingSayWhatTheyLookAt: approvers read it.
+func TestControlsOfEverythingSayWhatTheyLookAt(t *testing.T) {
+	c := &releasev1.Check{Probe: &releasev1.Check_KubernetesSecurity{KubernetesSecurity: &releasev1.KubernetesSecurityProbe{
+		ImageDigests: &releasev1.KubernetesImageControl{},
+	}}}
+	want := "kubernetes security of everything in the namespace, image_digests: every container runs an image that was approved, within 5s"
+	if got := criterion.Words(c); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if found := criterion.Faults(c); len(found) > 0 {
+		t.Error(found)
+	}
+}
+
 func TestFaultsOfChecksInKubernetes(t *testing.T) {
 	shop := &releasev1.KubernetesWorkload{Kind: releasev1.KubernetesWorkload_KIND_DEPLOYMENT, Name: "shop"}
 	twice := &releasev1.KubernetesWorkloads{Named: []*releasev1.KubernetesWorkload{shop, shop}}

@@ -16,13 +16,15 @@ import (
 // an emergency. Targets that are no namespaces have none.
 func TestTheControlsOfAnEnvironmentCannotBeLeftOut(t *testing.T) {
 	security := func(name string, network bool) *releasev1.Check {
-		p := &releasev1.KubernetesSecurityProbe{
-			Workloads: &releasev1.KubernetesWorkloads{Labels: map[string]string{"app": "shop"}}, ImageDigests: &releasev1.KubernetesImageControl{},
-		}
+		p := &releasev1.KubernetesSecurityProbe{ImageDigests: &releasev1.KubernetesImageControl{}}
 		if network {
 			p.NetworkPolicy = &releasev1.KubernetesNetworkControl{Ingress: true}
 		}
 		return &releasev1.Check{Name: name, Probe: &releasev1.Check_KubernetesSecurity{KubernetesSecurity: p}}
+	}
+	named := func(c *releasev1.Check) *releasev1.Check {
+		c.GetKubernetesSecurity().Workloads = &releasev1.KubernetesWorkloads{Labels: map[string]string{"app": "nobody"}}
+		return c
 	}
 	forth := func(c *releasev1.Check) func(*releasev1.Request) {
 		return func(r *releasev1.Request) { r.Validation.Checks = append(r.Validation.Checks, c) }
@@ -43,6 +45,12 @@ func TestTheControlsOfAnEnvironmentCannotBeLeftOut(t *testing.T) {
 		{"none", "kubernetes", nil, nil, []string{"rollback_plan.checks", "rollback_plan.checks", "validation.checks", "validation.checks"}},
 		{"all", "kubernetes", nil, []func(*releasev1.Request){forth(security("security", true))}, nil},
 		{"one of two", "kubernetes", nil, []func(*releasev1.Request){forth(security("security", false))}, []string{"rollback_plan.checks", "validation.checks"}},
+		{"of workloads that the request names", "kubernetes", nil, []func(*releasev1.Request){forth(named(security("security", true)))}, []string{
+			"rollback_plan.checks", "rollback_plan.checks", "validation.checks", "validation.checks",
+		}},
+		{"of workloads that the document names", "kubernetes", []*releasev1.Check{named(security("security", true))}, nil, []string{
+			"rollback_plan.checks", "rollback_plan.checks", "validation.checks", "validation.checks",
+		}},
 		{"in two checks", "kubernetes", []*releasev1.Check{security("images", false)}, []func(*releasev1.Request){
 			forth(security("security", true)), back(security("security", true)),
 		}, nil},

@@ -124,12 +124,25 @@ func workload(kind string, found *unstructured.Unstructured) (Workload, error) {
 // for one of them by Services as well. Of pods that have ended, or that are ending in the time
 // that they were given for it, there is only the number.
 func (l Look) Pods(ctx context.Context, of []Workload, now time.Time) (all []corev1.Pod, ending int, err error) {
-	seen := map[string]bool{}
+	var selectors []labels.Selector
 	for _, w := range of {
 		if w.Object == nil {
 			return nil, 0, fmt.Errorf("%s %w", w, ErrMissing)
 		}
-		pods, err := List[corev1.Pod](ctx, l, corev1.SchemeGroupVersion.WithResource("pods"), l.Namespace, w.Selector)
+		selectors = append(selectors, w.Selector)
+	}
+	return l.pods(ctx, selectors, now)
+}
+
+// AllPods are those of the namespace, whoever made them, as Pods has them.
+func (l Look) AllPods(ctx context.Context, now time.Time) (all []corev1.Pod, ending int, err error) {
+	return l.pods(ctx, []labels.Selector{nil}, now)
+}
+
+func (l Look) pods(ctx context.Context, by []labels.Selector, now time.Time) (all []corev1.Pod, ending int, err error) {
+	seen := map[string]bool{}
+	for _, selector := range by {
+		pods, err := List[corev1.Pod](ctx, l, corev1.SchemeGroupVersion.WithResource("pods"), l.Namespace, selector)
 		if err != nil {
 			return nil, 0, err
 		}

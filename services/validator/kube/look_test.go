@@ -8,9 +8,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -38,6 +40,32 @@ func at(t *testing.T, answer http.HandlerFunc) kube.Look {
 		t.Fatal(err)
 	}
 	return look
+}
+
+// TestAllPodsAreThoseOfTheNamespaceWhoeverMadeThem, but for those that run no more.
+func TestAllPodsAreThoseOfTheNamespaceWhoeverMadeThem(t *testing.T) {
+	now := time.Now()
+	look := at(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v1/namespaces/shop/pods" || r.URL.Query().Get("labelSelector") != "" {
+			t.Errorf("asked for %s", r.URL)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": [
+			{"metadata": {"name": "shop-1", "uid": "1", "labels": {"app": "shop"}}, "status": {"phase": "Running"}},
+			{"metadata": {"name": "miner", "uid": "2"}, "status": {"phase": "Running"}},
+			{"metadata": {"name": "migrated", "uid": "3"}, "status": {"phase": "Succeeded"}},
+			{"metadata": {"name": "stays", "uid": "4", "deletionTimestamp": %q}, "status": {"phase": "Running"}},
+			{"metadata": {"name": "goes", "uid": "5", "deletionTimestamp": %q}, "status": {"phase": "Running"}}]}`,
+			now.Add(-time.Minute).UTC().Format(time.RFC3339), now.Add(time.Minute).UTC().Format(time.RFC3339))
+	})
+	pods, ending, err := look.AllPods(t.Context(), now)
+	var names []string
+	for _, pod := range pods {
+		names = append(names, pod.Name)
+	}
+	if want := []string{"shop-1", "miner", "stays"}; err != nil || ending != 2 || !slices.Equal(names, want) {
+		t.Errorf("%v and %d that are ending, %v; want %v", names, ending, err, want)
+	}
 }
 
 // TestAGroupOfWhichTheServerKnowsTooLittleIsNoneThatIsNotThere: a server says of kinds that it could

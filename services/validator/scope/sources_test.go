@@ -118,10 +118,11 @@ func TestANamespaceIsHeldToTheControlsOfItsEnvironmentWhicheverDriverServesIt(t 
 	demanding := document("environments: [{name: production, required_controls: [image_digests, exposure]}]\n")
 	security := func(exposure *releasev1.KubernetesExposureControl) *releasev1.Check {
 		return &releasev1.Check{Name: "security", Probe: &releasev1.Check_KubernetesSecurity{KubernetesSecurity: &releasev1.KubernetesSecurityProbe{
-			Workloads:    &releasev1.KubernetesWorkloads{Labels: map[string]string{"app": "shop"}},
 			ImageDigests: &releasev1.KubernetesImageControl{}, Exposure: exposure,
 		}}}
 	}
+	named := security(&releasev1.KubernetesExposureControl{})
+	named.GetKubernetesSecurity().Workloads = &releasev1.KubernetesWorkloads{Labels: map[string]string{"app": "shop"}}
 	forth := func(c *releasev1.Check) func(*releasev1.Request) {
 		return func(r *releasev1.Request) { r.Validation.Checks = append(r.Validation.Checks, c) }
 	}
@@ -138,6 +139,7 @@ func TestANamespaceIsHeldToTheControlsOfItsEnvironmentWhicheverDriverServesIt(t 
 		{"none", demanding, []string{"eu1"}, nil, "controls.required eu1 BLOCKING"},
 		{"one is missing", demanding, []string{"eu1"}, []func(*releasev1.Request){forth(security(nil))}, "controls.required eu1 BLOCKING"},
 		{"all", demanding, []string{"eu1"}, []func(*releasev1.Request){forth(security(both))}, ""},
+		{"of some workloads", demanding, []string{"eu1"}, []func(*releasev1.Request){forth(named)}, "controls.required eu1 BLOCKING"},
 		{"not on the way back", demanding, []string{"eu1"}, []func(*releasev1.Request){forth(security(both)), func(r *releasev1.Request) {
 			r.RollbackPlan.Checks = append(r.RollbackPlan.Checks, asks("metrics"))
 		}}, "controls.required eu1 BLOCKING"},

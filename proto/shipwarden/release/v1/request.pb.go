@@ -2636,7 +2636,8 @@ func (x *KubernetesRolloutProbe) GetTimeout() *durationpb.Duration {
 // failed fails it.
 type KubernetesSecurityProbe struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The workloads whose pods are looked at; for exposure the namespace is.
+	// The workloads whose pods are looked at. Absent: all pods of the namespace, whoever made them;
+	// what an environment requires is looked at in this way. For exposure it is the namespace always.
 	Workloads *KubernetesWorkloads `protobuf:"bytes,1,opt,name=workloads,proto3" json:"workloads,omitempty"`
 	// Every container runs an image that was approved.
 	ImageDigests *KubernetesImageControl `protobuf:"bytes,2,opt,name=image_digests,json=imageDigests,proto3" json:"image_digests,omitempty"`
@@ -3785,9 +3786,9 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\fmax_restarts\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aH\x00R\vmaxRestarts\x88\x01\x01\x12E\n" +
 	"\tno_events\x18\x03 \x03(\tB(\xbaH%\x92\x01\"\x10\x10\x18\x01\"\x1cr\x1a2\x18^[A-Z][A-Za-z0-9]{0,63}$R\bnoEvents\x12A\n" +
 	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeoutB\x0f\n" +
-	"\r_max_restarts\"\xdd\a\n" +
-	"\x17KubernetesSecurityProbe\x12P\n" +
-	"\tworkloads\x18\x01 \x01(\v2*.shipwarden.release.v1.KubernetesWorkloadsB\x06\xbaH\x03\xc8\x01\x01R\tworkloads\x12R\n" +
+	"\r_max_restarts\"\xd5\a\n" +
+	"\x17KubernetesSecurityProbe\x12H\n" +
+	"\tworkloads\x18\x01 \x01(\v2*.shipwarden.release.v1.KubernetesWorkloadsR\tworkloads\x12R\n" +
 	"\rimage_digests\x18\x02 \x01(\v2-.shipwarden.release.v1.KubernetesImageControlR\fimageDigests\x12N\n" +
 	"\fpod_security\x18\x03 \x01(\v2+.shipwarden.release.v1.KubernetesPodControlR\vpodSecurity\x12V\n" +
 	"\x0enetwork_policy\x18\x04 \x01(\v2/.shipwarden.release.v1.KubernetesNetworkControlR\rnetworkPolicy\x12L\n" +

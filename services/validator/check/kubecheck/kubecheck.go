@@ -105,11 +105,7 @@ func (l look) all(ctx context.Context) error {
 			return err
 		}
 	}
-	workloads, err := l.Workloads(ctx, criterion.Workloads(l.check))
-	if err != nil {
-		return err
-	}
-	pods, ending, err := l.Pods(ctx, workloads, l.now)
+	pods, ending, err := l.pods(ctx)
 	if err != nil {
 		return err
 	}
@@ -130,6 +126,19 @@ func (l look) all(ctx context.Context) error {
 		return l.secrets(ctx, pods)
 	}
 	return fmt.Errorf("no control %s is known here", controls[0])
+}
+
+// pods are those of the workloads that the check names, or where it names none all of the namespace.
+func (l look) pods(ctx context.Context) ([]corev1.Pod, int, error) {
+	asked := criterion.Workloads(l.check)
+	if asked == nil {
+		return l.AllPods(ctx, l.now)
+	}
+	workloads, err := l.Workloads(ctx, asked)
+	if err != nil {
+		return nil, 0, err
+	}
+	return l.Pods(ctx, workloads, l.now)
 }
 
 func (l look) say(object, name, value string) {

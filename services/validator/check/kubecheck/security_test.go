@@ -29,6 +29,30 @@ func imageID(of object, id string) object {
 	return object{"status": object{"containerStatuses": statuses}}
 }
 
+// TestWhatNobodyNamesIsNotExempt: a check that names no workloads looks at every pod of the namespace,
+// be it of a workload that came along or of none.
+func TestWhatNobodyNamesIsNotExempt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.deploy()
+	w.running()
+	w.enforce("privileged")
+	everywhere := &releasev1.KubernetesSecurityProbe{
+		Timeout: secure().GetTimeout(), ImageDigests: secure().GetImageDigests(), NetworkPolicy: secure().GetNetworkPolicy(), PlainSecrets: secure().GetPlainSecrets(),
+	}
+	w.expect(w.controls(everywhere), check.Failed)
+	spec := pod()
+	web := spec["containers"].([]object)[0] //nolint:forcetypeassert // The tests' own.
+	web["image"], web["env"] = "registry.example.test/miner@"+alien, []object{{"name": "DB_PASSWORD", "value": "hunter2hunter2"}}
+	w.make("pods", object{"metadata": object{"name": "miner", "labels": object{"app": "miner"}}, "spec": spec})
+	kubetest.Eventually(w, "it runs", func() bool {
+		return kubetest.Field(w.admin.Must(w, http.MethodGet, w.path("pods/miner"), nil), "status", "phase") == "Running"
+	})
+	w.expect(w.controls(everywhere), check.Failed, "image_digests", "network_policy", "plain_secrets")
+	everywhere.Workloads = shop
+	w.expect(w.controls(everywhere), check.Failed)
+}
+
 // TestEachControlFailsByItself: one thing at a time is made bad in a cluster where all is well, and
 // the control that it is about fails, and no other.
 func TestEachControlFailsByItself(t *testing.T) {
