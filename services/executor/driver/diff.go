@@ -19,6 +19,9 @@ type Diff struct {
 	LeftOut bool
 	// Failed says in one line why it gave no answer; "" where it did.
 	Failed string
+	// Busy says that it gave none because somebody else is at work just now: it may give one a
+	// little later.
+	Busy bool
 }
 
 // Digest is the SHA-256 of the text, "sha256:…"; "" where there is no answer.

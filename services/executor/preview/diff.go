@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/blackdice/shipwarden/procedure"
+	"github.com/blackdice/shipwarden/internal/reactor"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/site"
@@ -17,13 +17,18 @@ const (
 	rulePreview = "preview"
 	// ruleCut names a target whose own tool said more than is kept and shown.
 	ruleCut = "preview.cut"
+	// patience is how many times a target is asked at which somebody else is at work, such as at a
+	// plan of their own: minutes, since each time the tool waits for them as well.
+	patience = 8
 )
 
 // diff asks the tool of the target's own what would change (PD-2.5). It is asked twice,
 // because the start compares: an answer with a time of day in it would be approved by
 // people and then refused in the window that they gave it, by night. Where it gives none a
-// planned release is refused; one that cannot wait goes on without, called out.
-func (s shell) diff(ctx context.Context, state procedure.State, target, back string) (driver.Diff, []*releasev1.Finding, error) {
+// planned release is refused, after it was tried again while somebody else was at work there; one that
+// cannot wait goes on without, called out.
+func (s shell) diff(ctx context.Context, t reactor.Task, target, back string) (driver.Diff, []*releasev1.Finding, error) {
+	state := t.State
 	say := func(rule string, severity releasev1.Finding_Severity, message string) []*releasev1.Finding {
 		return []*releasev1.Finding{{Rule: rule, Severity: severity, Subject: target, Message: site.Short(message)}}
 	}
@@ -42,8 +47,11 @@ func (s shell) diff(ctx context.Context, state procedure.State, target, back str
 			d.Failed = "asked twice, it says two things, so that its answer could never be held against what was approved"
 		}
 	}
+	planned := state.Request.GetTrigger() == releasev1.Trigger_TRIGGER_PLANNED
 	switch {
-	case d.Failed != "" && state.Request.GetTrigger() == releasev1.Trigger_TRIGGER_PLANNED:
+	case d.Busy && planned && t.Delivery < patience:
+		return d, nil, fmt.Errorf("target %s: its own tool: %s: %w", target, d.Failed, driver.ErrBusy)
+	case d.Failed != "" && planned:
 		return d, say(rulePreview, releasev1.Finding_SEVERITY_BLOCKING, "its own tool: "+d.Failed), nil
 	case d.Failed != "":
 		return d, say(rulePreview, releasev1.Finding_SEVERITY_WARNING, "its own tool: "+d.Failed), nil

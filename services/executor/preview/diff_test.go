@@ -1,7 +1,9 @@
 package preview_test
 
 import (
+	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,6 +14,8 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/preview"
 	"github.com/blackdice/shipwarden/services/executor/site/sitetest"
 )
 
@@ -69,6 +73,61 @@ func TestAToolThatGivesNoAnswerRefusesWhatCanWait(t *testing.T) {
 			if s.Phase != procedure.PhaseRisk || s.Preview("eu1").GetDiffDigest() != "" || len(s.Findings) != 1 ||
 				s.Findings[0].GetSeverity() != releasev1.Finding_SEVERITY_WARNING || !strings.Contains(s.Findings[0].GetMessage(), test.why) || !strings.Contains(s.Findings[0].GetMessage(), "here and on 1 more: ") {
 				t.Errorf("an emergency: in phase %s, %s: %v", s.Phase, s.EndReason, s.Findings)
+			}
+		})
+	}
+}
+
+// asked is a target at which somebody else is at work for so many questions.
+type asked struct {
+	driver.Driver
+
+	busy, times int
+}
+
+func (a *asked) Diff(ctx context.Context, plan driver.Plan) (driver.Diff, error) {
+	if a.times++; a.times <= a.busy {
+		return driver.Diff{Asked: true, Failed: "somebody else has the lock", Busy: true}, nil
+	}
+	return a.Driver.Diff(ctx, plan)
+}
+
+// TestATargetAtWhichSomebodyElseIsAtWorkIsAskedAgain, and not for ever; an emergency does not wait.
+func TestATargetAtWhichSomebodyElseIsAtWorkIsAskedAgain(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		busy      int
+		emergency bool
+		want      procedure.Phase
+		times     int
+	}{
+		{"for a moment", 2, false, procedure.PhaseRisk, 4},
+		{"not at all", 0, false, procedure.PhaseRisk, 2},
+		{"for ever", 1000, false, procedure.PhaseClosed, 8},
+		{"in an emergency", 1000, true, procedure.PhaseRisk, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := sitetest.New(t, sitetest.Asking("eu1"))
+			w.Earlier(t, "eu1", 1)
+			w.Says(t, "eu1", "1 to change", "fine")
+			change := []func(*releasev1.Request){}
+			if test.emergency {
+				change = append(change, proceduretest.Emergency)
+			}
+			r := w.Release(t, change...)
+			r.To(t, procedure.PhasePreview)
+			e := w.Executor(t, "one", nil)
+			target := &asked{Driver: e.Site.Drivers["eu1"], busy: test.busy}
+			e.Site.Drivers["eu1"] = target
+			for delivery := 1; r.State(t).Phase == procedure.PhasePreview && delivery < 20; delivery++ {
+				if _, err := e.Turn(t.Context(), preview.New(e.Site), r.Task(t, delivery)); err != nil && !errors.Is(err, driver.ErrBusy) {
+					t.Fatal(err)
+				}
+			}
+			s := r.State(t)
+			if rejected := s.Outcome == releasev1.Outcome_OUTCOME_REJECTED; rejected != (test.want == procedure.PhaseClosed) || !rejected && s.Phase != test.want || target.times != test.times {
+				t.Errorf("in phase %s (%s) after %d questions, want %s after %d", s.Phase, s.EndReason, target.times, test.want, test.times)
 			}
 		})
 	}

@@ -49,7 +49,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	var previews []*releasev1.TargetPreview
 	var findings []*releasev1.Finding
 	for _, target := range procedure.Targets(t.State.Request) {
-		p, found, err := s.look(ctx, proof, keeper, t.State, target)
+		p, found, err := s.look(ctx, proof, keeper, t, target)
 		findings = append(findings, found...)
 		switch {
 		case err == nil:
@@ -110,7 +110,8 @@ func permanent(err error) bool {
 		errors.Is(err, driver.ErrInvalid) || errors.Is(err, driver.ErrConflict)
 }
 
-func (s shell) look(ctx context.Context, proof *site.Proof, keeper evidence.Putter, state procedure.State, target string) (*releasev1.TargetPreview, []*releasev1.Finding, error) {
+func (s shell) look(ctx context.Context, proof *site.Proof, keeper evidence.Putter, t reactor.Task, target string) (*releasev1.TargetPreview, []*releasev1.Finding, error) {
+	state := t.State
 	var findings []*releasev1.Finding
 	back, drift, err := s.wayBack(ctx, state, target)
 	if err != nil {
@@ -119,7 +120,7 @@ func (s shell) look(ctx context.Context, proof *site.Proof, keeper evidence.Putt
 	if drift != nil {
 		findings = append(findings, drift)
 	}
-	d, failed, err := s.diff(ctx, state, target, back)
+	d, failed, err := s.diff(ctx, t, target, back)
 	if err != nil {
 		return nil, findings, err
 	}

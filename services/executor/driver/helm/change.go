@@ -321,7 +321,7 @@ func (c *change) remember(number int) func(*cluster.Record) {
 		old, mark := placed[c.Digest], effectOf(c.Key, c.Digest, c.part)
 		placed[c.Digest] = cluster.Placed{
 			Part: c.part, Revision: number, Mark: mark, Count: count + 1,
-			Over: old.Part != "" && (old.Part != c.part || old.Mark == mark && old.Over),
+			Over: old.Part != "" && (!sameValues(c.part, old.Part) || old.Mark == mark && old.Over),
 		}
 		for len(placed) > maxHistory {
 			oldest := c.Digest

@@ -100,7 +100,7 @@ func (d *Driver) dryRun(ctx context.Context, s *cluster.Server, r cluster.Record
 			return out, err
 		}
 		part, err := sum(wanted)
-		if placed, ok := r.Placed[plan.Previous]; err == nil && ok && part != placed.Part {
+		if placed, ok := r.Placed[plan.Previous]; err == nil && ok && !sameValues(part, placed.Part) {
 			err = errValues
 		}
 		if err != nil {

@@ -186,10 +186,21 @@ func set(in map[string]any, path string, value any) error {
 	return nil
 }
 
+const (
+	// hexSum is how much of a digest of values is in a name, and hexSumOnce how much was: two of so few
+	// letters can meet.
+	hexSum, hexSumOnce = 16, 8
+)
+
 // sum tells values apart, for a name.
 func sum(plain map[string]any) (string, error) {
 	text, err := json.Marshal(plain)
-	return fmt.Sprintf("%x", sha256.Sum256(text))[:8], err
+	return fmt.Sprintf("%x", sha256.Sum256(text))[:hexSum], err
+}
+
+// sameValues reports whether a sum is that of values which were placed, be it by an earlier program.
+func sameValues(now, placed string) bool {
+	return now == placed || len(placed) == hexSumOnce && strings.HasPrefix(now, placed)
 }
 
 // scrub is a text without the secrets, whichever way they are written.

@@ -174,7 +174,7 @@ func TestALockOfTheStateThatSomebodyHoldsIsBusyAndNotBroken(t *testing.T) {
 	if _, err := release(t, d, 2, p); !errors.Is(err, driver.ErrBusy) || !strings.Contains(err.Error(), "somebody else has the lock of the state") {
 		t.Errorf("apply: %v", err)
 	}
-	if got := diff(t, d, p); !strings.Contains(got.Failed, "somebody else has the lock of the state") {
+	if got := diff(t, d, p); !strings.Contains(got.Failed, "somebody else has the lock of the state") || !got.Busy {
 		t.Errorf("diff: %+v", got)
 	}
 	if after := stateOf(t, folder); after.Serial != before.Serial {
