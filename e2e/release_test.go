@@ -70,7 +70,7 @@ func (y *yard) rolledBack(before string) {
 	if n := effects(y.T, y.world.Folder(y.world.Targets[1])); n != 1 {
 		y.Errorf("target %s had %d effects, not the one of the release before", y.world.Targets[1], n)
 	}
-	if _, err := y.as("erin").Acknowledge(y.Context(), &approvalv1.AcknowledgeRequest{Release: id}); err != nil {
+	if _, err := y.as("erin").Acknowledge(y.Context(), &approvalv1.AcknowledgeRequest{Release: id, Comment: "on it"}); err != nil {
 		y.Fatal(err)
 	}
 	y.reach(id, "closed")
@@ -104,7 +104,7 @@ func (y *yard) emergency() {
 	if _, err := y.as("frank").CompleteReview(y.Context(), review); err != nil {
 		y.Fatal(err)
 	}
-	if _, err := y.as("dave").Acknowledge(y.Context(), &approvalv1.AcknowledgeRequest{Release: id}); err != nil {
+	if _, err := y.as("dave").Acknowledge(y.Context(), &approvalv1.AcknowledgeRequest{Release: id, Comment: "on it"}); err != nil {
 		y.Fatal(err)
 	}
 	y.reach(id, "closed")

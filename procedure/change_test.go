@@ -80,7 +80,7 @@ func TestEveryFieldOfAReleaseIsApprovedOrHasAReason(t *testing.T) {
 
 		"Phase": course, "Entered": course, "Head": course, "Events": course, "Holds": course, "HeldUntil": course, "HeldFor": course,
 		"HeldSince": course, "Freed": course, "Wave": course, "Attempt": course, "Claim": course, "Touched": course, "Begun": course,
-		"WavesBegan": course, "Verifications": course, "RollbackAttempt": course,
+		"WavesBegan": course, "Verifications": course, "RollbackAttempt": course, "Rollbacks": course,
 
 		"ChangeDigest": "it is the digest", "Quorum": people, "ApproveBy": people, "Approvals": people, "TakenBack": people, "Authorized": people,
 		"Deciders": people, "AbortBy": people, "AbortReason": people, "Forced": people, "Attempts": people, "Overrides": people, "DecideFrom": people,

@@ -21,6 +21,7 @@ func Evolve(s State, e Entry) (State, error) {
 	if err := next.apply(e); err != nil {
 		return s, err
 	}
+	next.followRollback(s.Phase, e)
 	next.Head = Head{Sequence: e.Sequence, Digest: e.Digest}
 	next.Events++
 	next.settle(e)

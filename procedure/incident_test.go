@@ -29,7 +29,7 @@ func TestAnIncidentIsOpenUntilItIsTakenOnAndRecorded(t *testing.T) {
 	want("when validation fails", true, true)
 	h.Do(t, "", proceduretest.Escalate(h.State(), h.Now))
 	want("when people were called", true, true)
-	h.Do(t, "eve", &releasev1.Event{Data: &releasev1.Event_Acknowledged{Acknowledged: &releasev1.Acknowledged{Cause: releasev1.Cause_CAUSE_VALIDATION_FAILED}}})
+	h.Do(t, "eve", &releasev1.Event{Data: &releasev1.Event_Acknowledged{Acknowledged: &releasev1.Acknowledged{Cause: releasev1.Cause_CAUSE_VALIDATION_FAILED, Comment: "on it"}}})
 	want("when it was taken on", true, false)
 	h.To(t, procedure.PhaseRelease)
 	want("when it went back", true, false)

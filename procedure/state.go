@@ -106,6 +106,8 @@ type State struct {
 	Verifications uint32
 	// RollbackAttempt is the newest attempt of the way back.
 	RollbackAttempt uint32
+	// Rollbacks are the ways back of the release as changes of their own, in their order.
+	Rollbacks []Rollback
 	// Deciders are the people who decided about the release when it was escalated.
 	Deciders []string
 	// AbortBy and AbortReason are set where a person stopped the release.

@@ -221,7 +221,7 @@ func changedByHand(r *releasev1.TargetResult) bool { return r.GetManualChange() 
 func (s *State) applyExecutionUnknown(e Entry, d *releasev1.ExecutionUnknown) error {
 	targets := s.WaveTargets()
 	if d.GetRollback() {
-		if err := s.ofRollback(e, d.GetAttempt()); err != nil {
+		if err := s.ofRollback(e, "", d.GetAttempt()); err != nil {
 			return err
 		}
 		targets = s.Touched

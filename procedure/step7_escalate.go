@@ -2,6 +2,7 @@ package procedure
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -33,10 +34,15 @@ func (s *State) applyEscalated(e Entry, d *releasev1.Escalated) error {
 	return nil
 }
 
+// applyAcknowledged is a person who takes a call on. An incident may end with it, so there is
+// a reason, but in releases of before one was demanded (PD-7.2).
 func (s *State) applyAcknowledged(e Entry, d *releasev1.Acknowledged) error {
 	by, err := s.human(e)
 	if err != nil {
 		return err
+	}
+	if s.Requested.GetReasonsDemanded() && strings.TrimSpace(d.GetComment()) == "" {
+		return s.invalid(e, "its comment names no reason")
 	}
 	i := slices.IndexFunc(s.Escalations, func(x Escalation) bool { return x.Cause == d.GetCause() && x.AcknowledgedBy == "" })
 	if i < 0 {

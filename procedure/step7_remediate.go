@@ -9,11 +9,13 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// RollbackTargets is every touched target, last touched first: the way back goes
-// over every wave that was begun, in reverse (PD-7.1).
+// RollbackTargets is every touched target, in every wave that was begun, in the order in which
+// they go back: what depends on others before these, and otherwise last touched first
+// (PD-7.1). The depth of a target is more than that of each target that it depends on.
 func RollbackTargets(s State) []string {
 	back := slices.Clone(s.Touched)
 	slices.Reverse(back)
+	slices.SortStableFunc(back, func(a, b string) int { return int(s.Scoped(b).GetDepth()) - int(s.Scoped(a).GetDepth()) })
 	return back
 }
 
@@ -23,12 +25,12 @@ func DecideRemedy(s State, claimer string, leaseUntil, deadline time.Time) *rele
 	targets := RollbackTargets(s)
 	if ok, why := CanRollBack(s, targets); !ok && !s.Forced {
 		return &releasev1.Event{Data: &releasev1.Event_RollbackUnavailable{
-			RollbackUnavailable: &releasev1.RollbackUnavailable{Reason: why},
+			RollbackUnavailable: &releasev1.RollbackUnavailable{Reason: why, Rollback: s.rollback()},
 		}}
 	}
 	return &releasev1.Event{Data: &releasev1.Event_RollbackClaimed{RollbackClaimed: &releasev1.RollbackClaimed{
 		Attempt: s.RollbackAttempt + 1, Targets: targets, Claimer: claimer,
-		LeaseUntil: timestamppb.New(leaseUntil), Deadline: timestamppb.New(deadline),
+		LeaseUntil: timestamppb.New(leaseUntil), Deadline: timestamppb.New(deadline), Rollback: s.rollback(),
 	}}}
 }
 
@@ -51,16 +53,19 @@ func DecideRolledBack(s State, results []*releasev1.TargetResult, reason string)
 		}}}
 	case failed:
 		return &releasev1.Event{Data: &releasev1.Event_RollbackFailed{RollbackFailed: &releasev1.RollbackFailed{
-			Attempt: s.RollbackAttempt, Results: results, Reason: reason,
+			Attempt: s.RollbackAttempt, Results: results, Reason: reason, Rollback: s.rollback(),
 		}}}
 	}
 	return &releasev1.Event{Data: &releasev1.Event_RolledBack{RolledBack: &releasev1.RolledBack{
-		Attempt: s.RollbackAttempt, Results: results,
+		Attempt: s.RollbackAttempt, Results: results, Rollback: s.rollback(),
 	}}}
 }
 
 func (s *State) applyRollbackClaimed(e Entry, d *releasev1.RollbackClaimed) error {
 	if err := s.expect(e, PhaseRemedy, PhaseRollingBack); err != nil {
+		return err
+	}
+	if err := s.ofThis(e, d.GetRollback()); err != nil {
 		return err
 	}
 	switch {
@@ -91,8 +96,11 @@ func (s *State) applyRollbackClaimed(e Entry, d *releasev1.RollbackClaimed) erro
 	return nil
 }
 
-func (s *State) ofRollback(e Entry, attempt uint32) error {
+func (s *State) ofRollback(e Entry, rollback string, attempt uint32) error {
 	if err := s.expect(e, PhaseRollingBack); err != nil {
+		return err
+	}
+	if err := s.ofThis(e, rollback); err != nil {
 		return err
 	}
 	if attempt != s.RollbackAttempt {
@@ -102,7 +110,7 @@ func (s *State) ofRollback(e Entry, attempt uint32) error {
 }
 
 func (s *State) applyRolledBack(e Entry, d *releasev1.RolledBack) error {
-	if err := s.ofRollback(e, d.GetAttempt()); err != nil {
+	if err := s.ofRollback(e, d.GetRollback(), d.GetAttempt()); err != nil {
 		return err
 	}
 	if why := unknownTarget(d.GetResults(), s.Touched); why != "" {
@@ -124,7 +132,7 @@ func (s *State) applyRolledBack(e Entry, d *releasev1.RolledBack) error {
 }
 
 func (s *State) applyRollbackFailed(e Entry, d *releasev1.RollbackFailed) error {
-	if err := s.ofRollback(e, d.GetAttempt()); err != nil {
+	if err := s.ofRollback(e, d.GetRollback(), d.GetAttempt()); err != nil {
 		return err
 	}
 	if why := unknownTarget(d.GetResults(), s.Touched); why != "" {
@@ -137,6 +145,9 @@ func (s *State) applyRollbackFailed(e Entry, d *releasev1.RollbackFailed) error 
 
 func (s *State) applyRollbackUnavailable(e Entry, d *releasev1.RollbackUnavailable) error {
 	if err := s.expect(e, PhaseRemedy); err != nil {
+		return err
+	}
+	if err := s.ofThis(e, d.GetRollback()); err != nil {
 		return err
 	}
 	if d.GetReason() == "" {

@@ -14,14 +14,17 @@ import (
 func newAcknowledge(a *app) *cobra.Command {
 	var cause, comment string
 	cmd := &cobra.Command{
-		Use:               "acknowledge RELEASE",
+		Use:               "acknowledge RELEASE --comment TEXT",
 		Aliases:           []string{"ack"},
 		Short:             "Take an escalation on",
-		Long:              "Takes the open escalations of a release on, so that nobody else is called.",
+		Long:              "Takes the open escalations of a release on, so that nobody else is called. What the comment says is the reason\nthat stands in the incident, which may end with it.",
 		Example:           "  shipwarden acknowledge shop-k7q2m3xw5d8ta4bc --comment 'looking at it'",
 		Args:              oneRelease,
 		ValidArgsFunction: a.complete(true),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
+			if err := notBlank("comment", comment); err != nil {
+				return err
+			}
 			value, err := parseCause(cause)
 			if err != nil {
 				return err
@@ -42,7 +45,8 @@ func newAcknowledge(a *app) *cobra.Command {
 		}),
 	}
 	cmd.Flags().StringVar(&cause, "cause", "", "only this one, such as validation-failed")
-	cmd.Flags().StringVar(&comment, "comment", "", "what to say about it")
+	cmd.Flags().StringVar(&comment, "comment", "", "why, or what is done about it; it goes on record")
+	_ = cmd.MarkFlagRequired("comment")
 	_ = cmd.RegisterFlagCompletionFunc("cause", cobra.FixedCompletions(causeWords(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }

@@ -43,6 +43,7 @@ func newGet(a *app) *cobra.Command {
 		Example: "  shipwarden get --open\n" +
 			"  shipwarden get --service shop --environment production --outcome rolled-back --since 720h\n" +
 			"  shipwarden get --digest sha256:… -o name\n" +
+			"  shipwarden get --rollbacks --outcome rollback-failed --outcome rollback-unavailable\n" +
 			"  shipwarden get shop-k7q2m3xw5d8ta4bc -o json --events",
 		Args:              optionalRelease,
 		ValidArgsFunction: a.complete(false),
@@ -73,6 +74,8 @@ func newGet(a *app) *cobra.Command {
 	f.StringVar(&l.ended[0], "ended-since", "", "only those that ended since then, in the same forms")
 	f.StringVar(&l.ended[1], "ended-until", "", "only those that ended before then, in the same forms")
 	f.BoolVar(&l.filter.OpenFollowUps, "open-follow-ups", false, "only those after which something is still to be done")
+	f.BoolVar(&l.filter.Rollbacks, "rollbacks", false, "also ways back of releases, as changes of their own")
+	f.StringVar(&l.filter.WayBackOf, "way-back-of", "", "only the ways back of this release")
 	f.IntVar(&l.limit, "limit", 50, "at most so many, 0 for all")
 	f.BoolVar(&l.events, "events", false, "with one release and json or yaml: its events too")
 	l.form = outputFlag(cmd, formTable, formWide, formJSON, formYAML, formName)

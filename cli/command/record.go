@@ -23,13 +23,14 @@ func newRecord(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "record RELEASE",
 		Short: "Get the deployment record of a release",
-		Long: "Gets the deployment record as a document. Its SHA-256 is compared with the one\n" +
+		Long: "Gets the deployment record as a document, or that of a way back by its id. Its SHA-256 is compared with the one\n" +
 			"that the recorder gives, and printed.\n\n" +
 			"--signatures writes what people signed to approve it into a new folder instead, with\n" +
 			"their signatures and the allowed signers of the procedure document, and prints the\n" +
 			"commands with which stock ssh-keygen checks them.",
 		Example: "  shipwarden record shop-k7q2m3xw5d8ta4bc\n" +
 			"  shipwarden record shop-k7q2m3xw5d8ta4bc -o json --out record.json\n" +
+			"  shipwarden record shop-k7q2m3xw5d8ta4bc-rb1 -o json\n" +
 			"  shipwarden record shop-k7q2m3xw5d8ta4bc --signatures signed",
 		Args:              oneRelease,
 		ValidArgsFunction: a.complete(false),

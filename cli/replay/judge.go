@@ -68,8 +68,17 @@ func (p *pass) judge(ctx context.Context, d *Decision, before procedure.State, e
 		if err != nil {
 			return err
 		}
-		d.Result, d.Detail = Derived, "the outcome and the digest of the record"
-		return same(procedure.DecideRecorded(before, digest), e.Event)
+		if len(x.Recorded.GetRollbacks()) == 0 {
+			// Of a release without ways back, or of before they had records of their own.
+			d.Result, d.Detail = Derived, "the outcome and the digest of the record"
+			return same(procedure.DecideRecorded(before, digest), e.Event)
+		}
+		back, err := record.RollbackDigests(p.report.Release, p.all, before)
+		if err != nil {
+			return err
+		}
+		d.Result, d.Detail = Derived, "the outcome, the digest of the record and those of the ways back"
+		return same(procedure.DecideRecorded(before, digest, back...), e.Event)
 	default:
 		d.Result, d.Taken = Taken, []string{why(e.Event)}
 	}

@@ -281,6 +281,51 @@ func TestASignedLieIsReported(t *testing.T) {
 	}
 }
 
+// TestTheRecordOfAWayBackReplays: its digest is computed again from the events of the release,
+// and another one is told. Of releases that were recorded before there was one nothing is missing.
+func TestTheRecordOfAWayBackReplays(t *testing.T) {
+	w := newWorld(t)
+	var with, before, told int
+	for seed := range uint64(300) {
+		var at int
+		lie := func(e *releasev1.Event) {
+			for _, r := range e.GetRecorded().GetRollbacks() {
+				r.RecordDigest = "sha256:00"
+			}
+		}
+		g := w.release(t, seed)
+		for _, m := range g.messages {
+			if n := len(m.GetEvent().GetRecorded().GetRollbacks()); m.GetRejected() == "" && n > 0 {
+				at = n
+			}
+		}
+		switch s := g.State(); {
+		case at == 0 && s.Recorded && len(s.Rollbacks) > 0:
+			before++
+		case at == 0:
+			continue
+		default:
+			with++
+			lied := w.release(t, seed, func(g *generator) { g.lie = lie })
+			report := lied.replay(t, w.kept.Get, lied.messages)
+			if slices.ContainsFunc(report.Decisions, func(d replay.Decision) bool {
+				return d.Result == replay.Differs && strings.Contains(d.Detail, "recordDigest")
+			}) {
+				told++
+			}
+		}
+		if report := g.replay(t, w.kept.Get, g.messages); !report.OK() {
+			t.Errorf("seed %d: %+v", seed, report)
+		}
+		if with >= 3 && before >= 1 {
+			break
+		}
+	}
+	if with < 3 || before < 1 || told != with {
+		t.Errorf("%d releases with records of ways back, %d of before; of %d another digest was told", with, before, told)
+	}
+}
+
 // TestAChangeRecordThatIsDemandedCannotBeLeftOut has a service confirm the gates of a
 // release without a word on the change record that the document demands.
 func TestAChangeRecordThatIsDemandedCannotBeLeftOut(t *testing.T) {

@@ -23,6 +23,7 @@ func Describe(w io.Writer, r *recorderv1.Release, events []*recorderv1.RecordedE
 		[2]string{"Why", terminal.Word(r.GetTrigger(), "TRIGGER_")},
 		[2]string{"Change record", changeRecord(f.request)},
 		[2]string{"Takes back", f.request.GetRollbackOf()},
+		[2]string{"Way back of", r.GetWayBackOf()},
 		[2]string{"Owner", r.GetOwner()},
 		[2]string{"Requester", r.GetRequester()},
 		[2]string{"Authors", strings.Join(f.request.GetAuthors(), ", ")},
@@ -57,6 +58,7 @@ func Describe(w io.Writer, r *recorderv1.Release, events []*recorderv1.RecordedE
 	p.calls(f.calls)
 	p.review(f.review, f.reviewer)
 	p.followUps(followUps(r, f.review))
+	p.rollbacks(r.GetRollbacks())
 	p.waysBack(r.GetTakenBackBy())
 	p.unkept(f.unkept)
 	if n := r.GetRejectedEvents(); n > 0 {
@@ -97,8 +99,9 @@ func (p *page) emergency(r *releasev1.Request, a *releasev1.Authorized) {
 var required = map[string]string{
 	"reject": reason, "withdraw": reason, "withdraw-approval": reason, "abort": reason,
 	"retry": reason, "rollback": reason, "accept": reason, "confirm": reason,
-	"override": " FREEZE --reason TEXT --ticket ID",
-	"review":   " --result RESULT --residual-risk TEXT",
+	"acknowledge": " --comment TEXT",
+	"override":    " FREEZE --reason TEXT --ticket ID",
+	"review":      " --result RESULT --residual-risk TEXT",
 }
 
 const reason = " --reason TEXT"

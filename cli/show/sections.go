@@ -225,6 +225,20 @@ func (p *page) followUps(all []*recorderv1.FollowUpAction) {
 }
 
 // waysBack are the releases that take this one back.
+// rollbacks are the ways back of a release, each of which can be asked for by its id.
+func (p *page) rollbacks(all []*recorderv1.Rollback) {
+	t := terminal.NewTable()
+	for _, b := range all {
+		by := b.GetOrderedBy()
+		if by == "" {
+			by = "the procedure"
+		}
+		t.Add(b.GetRollback(), terminal.Time(b.GetOrdered()), by, b.GetPhase(), terminal.Word(b.GetOutcome(), "OUTCOME_"),
+			strings.Join(b.GetTargets(), " "), b.GetRecordDigest())
+	}
+	p.table("Ways back", t, "ID", "ORDERED", "BY", "PHASE", "OUTCOME", "TARGETS", "RECORD")
+}
+
 func (p *page) waysBack(all []*recorderv1.WayBack) {
 	t := terminal.NewTable()
 	for _, b := range all {

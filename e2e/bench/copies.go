@@ -190,7 +190,15 @@ func rename(e *releasev1.Event, key string, state procedure.State) {
 		d.Authorized.ChangeDigest = state.ChangeDigest
 	case *releasev1.Event_ExecutionClaimed:
 		d.ExecutionClaimed.ChangeDigest = state.ChangeDigest
+	case *releasev1.Event_RollbackClaimed:
+		d.RollbackClaimed.Rollback = procedure.RollbackID(state.Release, uint32(len(state.Rollbacks))) //nolint:gosec // A handful.
+	case *releasev1.Event_RolledBack:
+		d.RolledBack.Rollback = procedure.RollbackID(state.Release, uint32(len(state.Rollbacks))) //nolint:gosec // As above.
 	case *releasev1.Event_Recorded:
-		e.Data = procedure.DecideRecorded(state, d.Recorded.GetRecordDigest()).GetData()
+		var back []string
+		for _, r := range d.Recorded.GetRollbacks() {
+			back = append(back, r.GetRecordDigest())
+		}
+		e.Data = procedure.DecideRecorded(state, d.Recorded.GetRecordDigest(), back...).GetData()
 	}
 }

@@ -183,7 +183,7 @@ func (c *crowd) operator(ctx context.Context) {
 			c.intervene(ctx, s)
 		case len(s.OpenEscalations()) > 0 && called(s):
 			_ = c.run.history.do(call{Op: opAcknowledge, Person: "erin", Release: s.Release}, func() error {
-				_, err := c.as("erin").Acknowledge(ctx, &approvalv1.AcknowledgeRequest{Release: s.Release})
+				_, err := c.as("erin").Acknowledge(ctx, &approvalv1.AcknowledgeRequest{Release: s.Release, Comment: "on it"})
 				return err
 			})
 		case s.ReviewOwed() && s.Recorded:

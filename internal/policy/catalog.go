@@ -67,6 +67,34 @@ func (x *Index) Dependents(service string) []*policyv1.Service {
 	return out
 }
 
+// Depth is how deep each of these targets lies among them: over how many others of them the
+// longest chain of dependencies from it leads, also where targets stand between that are none
+// of them. Whatever depends on another one lies deeper than that one does (PD-7.1).
+func (x *Index) Depth(targets []string) map[string]uint32 {
+	all, out := map[string]uint32{}, make(map[string]uint32, len(targets))
+	var depth func(id string) uint32
+	depth = func(id string) uint32 {
+		if n, known := all[id]; known {
+			return n
+		}
+		all[id] = 0 // In a circle, which no document that is in effect has, it ends here.
+		var n uint32
+		for _, d := range x.Target(id).GetDependencies() {
+			below := depth(d)
+			if slices.Contains(targets, d) {
+				below++
+			}
+			n = max(n, below)
+		}
+		all[id] = n
+		return n
+	}
+	for _, t := range targets {
+		out[t] = depth(t)
+	}
+	return out
+}
+
 // Takes reports whether a version is in a range of versions, as requirements have them. An
 // error says that one of the two is none.
 func Takes(versions, version string) (bool, error) {

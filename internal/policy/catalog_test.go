@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -95,6 +96,77 @@ func TestTheCatalogIsAmongWhatAnotherDocumentChanges(t *testing.T) {
 	for _, want := range []string{"own releases of shop", "let artifacts out of quarantine"} {
 		if !strings.Contains(widened, want) {
 			t.Errorf("%q is not among %s", want, widened)
+		}
+	}
+}
+
+// TestATargetLiesDeeperThanAllItDependsOn: also by way of targets that are none of those asked
+// for, which count for nothing themselves. Of targets that have nothing to do with each other
+// none is deeper because of the other.
+func TestATargetLiesDeeperThanAllItDependsOn(t *testing.T) {
+	target := func(id string, dependencies ...string) *policyv1.Target {
+		return &policyv1.Target{Id: id, Dependencies: dependencies}
+	}
+	x := policy.NewIndex(&policyv1.Procedure{Targets: []*policyv1.Target{
+		target("web", "app", "cdn"), target("app", "bus"), target("bus", "db"), target("db"), target("cdn"), target("lone"),
+	}})
+	for _, test := range []struct {
+		targets []string
+		want    map[string]uint32
+	}{
+		{[]string{"web", "app", "bus", "db", "cdn", "lone"}, map[string]uint32{"web": 3, "app": 2, "bus": 1, "db": 0, "cdn": 0, "lone": 0}},
+		{[]string{"web", "db", "lone"}, map[string]uint32{"web": 1, "db": 0, "lone": 0}},
+		{[]string{"app", "cdn", "web"}, map[string]uint32{"web": 1, "app": 0, "cdn": 0}},
+		{[]string{"bus"}, map[string]uint32{"bus": 0}},
+		{[]string{"unknown"}, map[string]uint32{"unknown": 0}},
+		{nil, map[string]uint32{}},
+	} {
+		if got := x.Depth(test.targets); !maps.Equal(got, test.want) {
+			t.Errorf("of %v: %v, want %v", test.targets, got, test.want)
+		}
+	}
+	// No document in effect has a circle. One that has gets an answer all the same.
+	x = policy.NewIndex(&policyv1.Procedure{Targets: []*policyv1.Target{target("a", "b"), target("b", "a")}})
+	if got := x.Depth([]string{"a", "b"}); len(got) != 2 {
+		t.Errorf("in a circle: %v", got)
+	}
+}
+
+// TestNoTargetDependsOnItself, by whatever way: of two in a circle no order is right.
+func TestNoTargetDependsOnItself(t *testing.T) {
+	target := func(id string, dependencies ...string) *policyv1.Target {
+		return &policyv1.Target{Id: id, Dependencies: dependencies}
+	}
+	for name, test := range map[string]struct {
+		targets []*policyv1.Target
+		want    []string
+	}{
+		"a chain":             {[]*policyv1.Target{target("web", "app", "db"), target("app", "db"), target("db")}, nil},
+		"itself":              {[]*policyv1.Target{target("web", "web")}, []string{"targets[0].dependencies[0]: web depends on itself: web on web, and neither goes back first"}},
+		"what is not there":   {[]*policyv1.Target{target("web", "db")}, []string{`targets[0].dependencies[0]: there is no target "db"`}},
+		"what is there twice": {[]*policyv1.Target{target("web", "db", "db"), target("db")}, []string{`targets[0].dependencies[1]: "db" is there already`}},
+		"a circle": {
+			[]*policyv1.Target{target("web", "app"), target("app", "db"), target("db", "web"), target("out", "web")},
+			[]string{
+				"targets[0].dependencies[0]: web depends on itself: web on app on db on web", "targets[1].dependencies[0]: app depends on itself: app on db on web on app",
+				"targets[2].dependencies[0]: db depends on itself: db on web on app on db",
+			},
+		},
+	} {
+		var got []string
+		for _, v := range policy.Check(&policyv1.Procedure{Targets: test.targets}) {
+			if strings.Contains(v.Field, ".dependencies") {
+				got = append(got, v.Field+": "+v.Message)
+			}
+		}
+		if len(got) != len(test.want) {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+			continue
+		}
+		for i := range got {
+			if !strings.HasPrefix(got[i], test.want[i]) {
+				t.Errorf("%s: %q, want %q", name, got[i], test.want[i])
+			}
 		}
 	}
 }

@@ -126,7 +126,33 @@ func (c *checker) targets() {
 		c.known(path+".services", "service", target.GetServices(), c.hasService)
 		enums(c, path+".kinds", target.GetKinds(), releasev1.ArtifactKind_name)
 		c.words(path+".customers", target.GetCustomers())
+		c.known(path+".dependencies", "target", target.GetDependencies(), c.hasTarget)
+		for j, id := range target.GetDependencies() {
+			if way := c.leads(id, target.GetId(), map[string]bool{}); way != nil {
+				c.report(fmt.Sprintf("%s.dependencies[%d]", path, j), "target.cycle", "%s depends on itself: %s, and neither goes back first",
+					target.GetId(), strings.Join(append([]string{target.GetId()}, way...), " on "))
+			}
+		}
 	}
+}
+
+// leads is a way along which a target depends on another one, from the one to the other; nil
+// where there is none. Of two targets in a circle no order is right, whereas services in one
+// only are not released at the same time.
+func (c *checker) leads(from, to string, seen map[string]bool) []string {
+	if from == to {
+		return []string{to}
+	}
+	if seen[from] {
+		return nil
+	}
+	seen[from] = true
+	for _, next := range c.index.Target(from).GetDependencies() {
+		if way := c.leads(next, to, seen); way != nil {
+			return append([]string{from}, way...)
+		}
+	}
+	return nil
 }
 
 func (c *checker) freezes() {

@@ -111,6 +111,7 @@ var loosening = map[protoreflect.FullName]struct {
 	"shipwarden.policy.v1.Target.kinds":                         {is: added},
 	"shipwarden.policy.v1.Target.retired":                       {is: off},
 	"shipwarden.policy.v1.Target.customers":                     {is: gone},
+	"shipwarden.policy.v1.Target.dependencies":                  {never, "in which order targets go back is no demand on a release"},
 	"shipwarden.policy.v1.Gate.name":                            {never, "by it one is known again"},
 	"shipwarden.policy.v1.Gate.title":                           {never, "it is for people"},
 	"shipwarden.policy.v1.Gate.predicate_type":                  {is: whatever},

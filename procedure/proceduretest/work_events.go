@@ -115,7 +115,13 @@ func Released(s procedure.State) *releasev1.Event {
 }
 
 // Recorded closes the record.
-func Recorded(s procedure.State) *releasev1.Event { return procedure.DecideRecorded(s, Digest('7')) }
+func Recorded(s procedure.State) *releasev1.Event {
+	back := make([]string, len(s.Rollbacks))
+	for i := range back {
+		back[i] = Digest('8')
+	}
+	return procedure.DecideRecorded(s, Digest('7'), back...)
+}
 
 // Overrun takes a release back that may not go on because of the freeze of that name.
 func Overrun(s procedure.State, freeze string) *releasev1.Event {

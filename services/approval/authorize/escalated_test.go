@@ -43,12 +43,32 @@ func TestAnEscalationIsTakenOn(t *testing.T) {
 		if s := r.State(t, release); err != nil || got.GetAcknowledged() != 1 || s.Escalations[0].AcknowledgedBy != person {
 			t.Errorf("%s: %v, %v, %+v", person, got, err, s.Escalations)
 		}
-		_, err = desk.Acknowledge(as(t, person), &approvalv1.AcknowledgeRequest{Release: release})
+		_, err = desk.Acknowledge(as(t, person), &approvalv1.AcknowledgeRequest{Release: release, Comment: "mine"})
 		want(t, person+" again", err, codes.FailedPrecondition, "OTHER_STATE")
 	}
 	release := r.unknown(t, "other-cause")
-	_, err := desk.Acknowledge(as(t, "gina"), &approvalv1.AcknowledgeRequest{Release: release, Cause: releasev1.Cause_CAUSE_REVIEW_OVERDUE})
+	_, err := desk.Acknowledge(as(t, "gina"), &approvalv1.AcknowledgeRequest{Release: release, Cause: releasev1.Cause_CAUSE_REVIEW_OVERDUE, Comment: "mine"})
 	want(t, "another cause", err, codes.FailedPrecondition, "OTHER_STATE")
+}
+
+// TestNobodyTakesAnEscalationOnWithoutAReason, and the answer names the field.
+func TestNobodyTakesAnEscalationOnWithoutAReason(t *testing.T) {
+	r := newRig(t)
+	desk := r.dial(t)
+	release := r.unknown(t, "no-reason")
+	if !r.State(t, release).Requested.GetReasonsDemanded() {
+		t.Error("the release does not demand a reason")
+	}
+	for _, comment := range []string{"", " ", "\u200b", "\n\t"} {
+		_, err := desk.Acknowledge(as(t, "gina"), &approvalv1.AcknowledgeRequest{Release: release, Comment: comment})
+		want(t, comment, err, codes.InvalidArgument, "INVALID_FIELD")
+		if err != nil && !strings.Contains(err.Error(), "comment") {
+			t.Errorf("%q: %v does not name the field", comment, err)
+		}
+	}
+	if s := r.State(t, release); len(s.OpenEscalations()) != 1 {
+		t.Errorf("open are %v", s.OpenEscalations())
+	}
 }
 
 func TestOperatorsIntervene(t *testing.T) {

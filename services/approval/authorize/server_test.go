@@ -215,7 +215,7 @@ func TestWhatDoesNotCountIsNotStored(t *testing.T) {
 			return err
 		},
 		"acknowledged what was not called": func() error {
-			_, err := desk.Acknowledge(as(t, "gina"), &approvalv1.AcknowledgeRequest{Release: s.Release})
+			_, err := desk.Acknowledge(as(t, "gina"), &approvalv1.AcknowledgeRequest{Release: s.Release, Comment: "x"})
 			return err
 		},
 		"intervened without need": func() error {

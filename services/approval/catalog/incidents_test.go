@@ -30,7 +30,7 @@ func TestAnIncidentOfWhatIsAtItsEndIsKeptUntilItIsTakenOn(t *testing.T) {
 	if s := shop(t, r); len(s.Open) != 1 || len(s.Incidents) != 1 {
 		t.Errorf("with the next request: %v, %v", s.Open, s.Incidents)
 	}
-	r.Do(t, release, "eve", &releasev1.Event{Data: &releasev1.Event_Acknowledged{Acknowledged: &releasev1.Acknowledged{Cause: releasev1.Cause_CAUSE_UNEXPECTED_IMPACT}}})
+	r.Do(t, release, "eve", &releasev1.Event{Data: &releasev1.Event_Acknowledged{Acknowledged: &releasev1.Acknowledged{Cause: releasev1.Cause_CAUSE_UNEXPECTED_IMPACT, Comment: "on it"}}})
 	if tick(t, r, release); len(shop(t, r).Incidents) != 0 {
 		t.Errorf("taken on: %v", shop(t, r).Incidents)
 	}

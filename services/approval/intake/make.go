@@ -154,6 +154,7 @@ func Requested(ctx context.Context, blobs Blobs, index *policy.Index, request *r
 		Timeouts: &releasev1.Timeouts{
 			Step: d.GetStep(), Execute: d.GetExecute(), Verify: d.GetVerify(), Decision: d.GetDecision(),
 		},
+		ReasonsDemanded: true,
 	}}}, nil
 }
 

@@ -125,7 +125,7 @@ func largestScope(r *releasev1.Request) *releasev1.ScopeValidated {
 		for _, id := range w.GetTargets() {
 			out.Targets = append(out.Targets, &releasev1.ScopedTarget{
 				Target: id, Wave: uint32(n),
-				Driver: text(longName), Relation: releasev1.ScopedTarget_RELATION_SAME,
+				Driver: text(longName), Relation: releasev1.ScopedTarget_RELATION_SAME, Depth: math.MaxUint32,
 				State: &releasev1.TargetState{Deployed: carried, Previous: carried, Generation: math.MaxUint64},
 			})
 			// "… carries version … already, since release …", and that it was taken back before.

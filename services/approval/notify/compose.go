@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/procedure"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -34,6 +35,9 @@ func compose(doc *policyv1.Procedure, x raised) Message {
 	case releasev1.Occasion_OCCASION_ROLLBACK:
 		m.Subject = "Rolling back: " + what
 		m.Text = s.EndReason
+		if n := len(s.Rollbacks); n > 0 {
+			m.Fields["rollback"] = procedure.RollbackID(s.Release, s.Rollbacks[n-1].Number)
+		}
 	case releasev1.Occasion_OCCASION_ESCALATION:
 		m.escalation(x.entry.Event.GetEscalated(), rung(doc, x).GetGroup(), what)
 	case releasev1.Occasion_OCCASION_EMERGENCY:
@@ -73,7 +77,7 @@ func (m *Message) attempt(x raised, d *releasev1.AuthorizationRefused, what stri
 func (m *Message) escalation(d *releasev1.Escalated, group, what string) {
 	cause := word(d.GetCause().String(), "CAUSE_")
 	m.Subject = "Escalation: " + cause + ", " + what
-	m.Text = d.GetSummary() + "\nWhoever takes this on says so: shipwarden acknowledge " + m.Release
+	m.Text = d.GetSummary() + "\nWhoever takes this on says so, and why: shipwarden acknowledge " + m.Release + " --comment '…'"
 	m.To = d.GetTo()
 	m.Fields["cause"] = cause
 	m.Fields["rung"] = fmt.Sprint(d.GetRung())

@@ -73,7 +73,7 @@ func TestAnEscalationGoesToTheRungThatIsCalled(t *testing.T) {
 		t.Errorf("the first rung was told by %v", n.GetReceipts())
 	}
 	said, _ := r.chat.last(t)
-	for _, want := range []string{"Called: ", "group: operators", "incident: INC-", "acknowledge_by: 20", "shipwarden acknowledge " + release} {
+	for _, want := range []string{"Called: ", "group: operators", "incident: INC-", "acknowledge_by: 20", "shipwarden acknowledge " + release + " --comment '…'"} {
 		if !strings.Contains(said.Text, want) {
 			t.Errorf("the chat is not told %q in\n%s", want, said.Text)
 		}
@@ -196,5 +196,21 @@ func TestAStartThatIsAuthorizedAgainIsToldAgain(t *testing.T) {
 	}
 	if got, want := r.ops.heard(), []string{release + "/start/1/ops", release + "/correction/1/ops", release + "/start/1-2/ops"}; !slices.Equal(got, want) {
 		t.Errorf("heard %v, want %v", got, want)
+	}
+}
+
+// TestANoticeOfAWayBackNamesIt beside its release: whoever is told can ask for it.
+func TestANoticeOfAWayBackNamesIt(t *testing.T) {
+	r := newRig(t, func(d *policyv1.Procedure) {
+		d.Channels[0].Occasions = []releasev1.Occasion{releasev1.Occasion_OCCASION_START, releasev1.Occasion_OCCASION_ROLLBACK}
+	})
+	release := r.Reach(t, procedure.PhaseVerify)
+	r.Do(t, release, "", proceduretest.Verified(r.State(t, release), releasev1.CheckResult_VERDICT_FAIL, false))
+	if _, err := r.Act(t, r.step(), release, r.now); err != nil {
+		t.Fatal(err)
+	}
+	said, _ := r.chat.last(t)
+	if want := "rollback: " + procedure.RollbackID(release, 1); !strings.Contains(said.Text, want) || !strings.Contains(said.Text, release) {
+		t.Errorf("the chat is not told %q in\n%s", want, said.Text)
 	}
 }

@@ -101,7 +101,7 @@ func TestAnOpenIncidentHoldsOthers(t *testing.T) {
 	if _, err := risk.Facts(t.Context(), r.Procedures, store, risk.Watch{}, r.State(t, only), time.Now()); err != nil || store.loads != 5 {
 		t.Errorf("it reads %d histories, of one with an incident and four that are open, %v", store.loads, err)
 	}
-	r.Do(t, hurt, "eve", &releasev1.Event{Data: &releasev1.Event_Acknowledged{Acknowledged: &releasev1.Acknowledged{Cause: releasev1.Cause_CAUSE_UNEXPECTED_IMPACT}}})
+	r.Do(t, hurt, "eve", &releasev1.Event{Data: &releasev1.Event_Acknowledged{Acknowledged: &releasev1.Acknowledged{Cause: releasev1.Cause_CAUSE_UNEXPECTED_IMPACT, Comment: "on it"}}})
 	// The list of the service is behind; what is judged is the release itself.
 	if s := look("after", func(*releasev1.Request) {}); s.Phase != procedure.PhaseApprove || !slices.ContainsFunc(s.Findings, func(f *releasev1.Finding) bool {
 		return f.GetRule() == incident.Rule && f.GetSeverity() == releasev1.Finding_SEVERITY_OK

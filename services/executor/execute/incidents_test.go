@@ -45,7 +45,7 @@ func TestIncidentsAreLookedAtAgainBeforeEveryWave(t *testing.T) {
 	if s := w.turn(t, hurt, 0); s.Phase != procedure.PhaseExecuting {
 		t.Errorf("its own next wave: in phase %s, %v", s.Phase, s.Holds)
 	}
-	hurt.Do(t, "eve", &releasev1.Event{Data: &releasev1.Event_Acknowledged{Acknowledged: &releasev1.Acknowledged{Cause: releasev1.Cause_CAUSE_UNEXPECTED_IMPACT}}})
+	hurt.Do(t, "eve", &releasev1.Event{Data: &releasev1.Event_Acknowledged{Acknowledged: &releasev1.Acknowledged{Cause: releasev1.Cause_CAUSE_UNEXPECTED_IMPACT, Comment: "on it"}}})
 	next.Resume(t)
 	if s := w.turn(t, next, 0); s.Phase != procedure.PhaseExecuting {
 		t.Errorf("when it was taken on: in phase %s, %v", s.Phase, s.Holds)

@@ -79,6 +79,27 @@ func TestTheWayBackGoesOverEveryWaveInReverse(t *testing.T) {
 	})
 }
 
+// TestATargetGoesBackBeforeWhatItDependsOn, also where it was touched first, in another wave.
+func TestATargetGoesBackBeforeWhatItDependsOn(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"), sitetest.Noop("eu3"))
+	w.Depth = map[string]uint32{"eu1": 1}
+	r := executed(t, w, []string{"eu1"}, []string{"eu2", "eu3"})
+	w.Run(t, "back", rollback.New)
+	r.Reaches(t, procedure.PhaseVerifyRollback)
+	var last time.Time
+	for _, target := range []string{"eu1", "eu3", "eu2"} {
+		effects := w.Effects(t, target, r.ID)
+		if len(effects) != 2 || effects[1].Action != ledger.Rollback || effects[1].Time.Before(last) || w.Running(t, target) != 1 {
+			t.Errorf("target %s carries version %d after %v", target, w.Running(t, target), effects)
+			continue
+		}
+		last = effects[1].Time
+	}
+	if got := targetsOf(r.Find(t, "rolled_back").GetRolledBack().GetResults()); !slices.Equal(got, []string{"eu1", "eu3", "eu2"}) {
+		t.Errorf("went back over %v", got)
+	}
+}
+
 func TestATargetThatCannotGoBackStopsNoOther(t *testing.T) {
 	w := sitetest.New(t, sitetest.Host("eu1"), sitetest.Host("eu2"), sitetest.Host("eu3"))
 	r := executed(t, w, []string{"eu1", "eu2", "eu3"})

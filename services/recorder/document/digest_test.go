@@ -24,7 +24,7 @@ func asOf(r document.Record, n uint64) document.Record {
 	r.AsOfSequence, r.Phase = n, "record"
 	r.AsOf, r.ProcedureVersion = time.Time{}, ""
 	r.Planned, r.Incident, r.FollowUpActions, r.Signatures, r.TakenBackBy, r.Quarantine = nil, nil, nil, nil, nil, nil
-	r.Waits, r.Closer = nil, nil
+	r.Waits, r.Closer, r.Rollbacks = nil, nil, nil
 	outcome := *r.Outcome
 	outcome.RecordedAt, outcome.RecordedBy, outcome.RecordDigest, outcome.RecordAsOf, outcome.ClosedAt = nil, "", "", 0, nil
 	r.Outcome = &outcome
@@ -124,7 +124,12 @@ func TestTheRecordDigestCanBeComputedFromTheRecord(t *testing.T) {
 // TestTheFormOfTheDigestedRecordStaysAsItIs pins the digest of one record: whoever
 // changes what is digested changes the schema's version too.
 func TestTheFormOfTheDigestedRecordStaysAsItIs(t *testing.T) {
-	h := history(t, procedure.PhaseClosed, proceduretest.Emergency)
+	h := proceduretest.New(proceduretest.Request(proceduretest.Emergency))
+	// As it was asked for when the digest was pinned.
+	first := proceduretest.Requested(h.Asked, h.Now.Add(h.Pace))
+	first.GetRequested().ReasonsDemanded = false
+	h.Do(t, "", first)
+	h.To(t, procedure.PhaseClosed)
 	sum := sha256.Sum256(encode(t, document.Build(h.Release, messages(h))))
 	if got, want := document.Schema+" "+hex.EncodeToString(sum[:]), "shipwarden.record.v1 47ad89114c0a8728d4a25b3d13c8804ae5196755df5e42d248c31918ac50b478"; got != want {
 		t.Errorf("the record is %s, want %s", got, want)
@@ -146,7 +151,7 @@ func TestWhatIsNotDigestedIsInTheRecordThatIsGivenOut(t *testing.T) {
 	for key, want := range map[string]string{
 		"as_of": last, "procedure_version": "2026.3", "planned": "waves_deployed", "incident": "INC-78",
 		"follow_up_actions": "write the test", "signatures": "[]", "taken_back_by": "shop-back", "quarantine": `"held": true`,
-		"waits": `"gate": "code-review"`, "closer": `"type": "review_completed"`,
+		"waits": `"gate": "code-review"`, "closer": `"type": "review_completed"`, "rollbacks": "[]",
 	} {
 		if !strings.Contains(string(given[key]), want) {
 			t.Errorf("%s is %s, want %q in it", key, given[key], want)

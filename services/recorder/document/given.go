@@ -57,6 +57,7 @@ func (r *Record) Given(procedureVersion string, back ...*recorderv1.WayBack) *Re
 		r.Incident = b.message(i)
 	}
 	r.FollowUpActions, r.TakenBackBy = messages(b, view.FollowUps(r.state)), messages(b, back)
+	r.Rollbacks = messages(b, view.Rollbacks(r.state))
 	r.Signatures = []Signature{}
 	for _, e := range r.events {
 		if len(e.Signature) > 0 {

@@ -18,7 +18,7 @@ import (
 // judged are the fields that the fold compares with something: a text of its own in
 // them, and the event does not count.
 var judged = []string{
-	"change_digest", "targets", "target", "person", "group", "digest", "service", "environment", "idempotency_key", "bypassed",
+	"change_digest", "targets", "target", "person", "group", "digest", "service", "environment", "idempotency_key", "bypassed", "rollback",
 }
 
 // poison puts the text into every other field of a message that holds text.
@@ -74,7 +74,13 @@ func TestNoFieldOfAnyEventMeansAnythingInTheDocument(t *testing.T) {
 				all = append(all, r)
 			}
 			all = append(all, view.Recorded{Entry: procedure.Entry{Sequence: h.Last + 1}, Subject: text, Rejected: text})
-			return structure(t, text, string(document.Build(h.Release, all).Markdown()))
+			lines := structure(t, text, string(document.Build(h.Release, all).Markdown()))
+			for _, back := range s.Rollbacks {
+				if r, ok := document.BuildRollback(h.Release, all, back.Number); ok {
+					lines = append(lines, structure(t, text, string(r.Markdown()))...)
+				}
+			}
+			return lines
 		}
 		plain := shape("plain")
 		for _, text := range hostile {

@@ -93,6 +93,7 @@ type Record struct {
 	Quarantine      Message     `json:"quarantine,omitempty"`
 	Waits           []Wait      `json:"waits,omitzero"`
 	Closer          *Closer     `json:"closer,omitempty"`
+	Rollbacks       []Message   `json:"rollbacks,omitzero"`
 
 	// events are the messages that count, steps and state what they amount to: what
 	// the document for reading is written from besides.

@@ -21,6 +21,7 @@ func (w *writer) remediation(r *Record) {
 	}
 	if len(claims)+len(results) > 0 {
 		w.part("Way back")
+		w.waysBack(r)
 		w.table([]string{"Event", "When", "Attempt", "What", "Targets", "Executor", "To be done by"}, claims)
 		w.table(resultHead, results)
 	}
@@ -38,6 +39,25 @@ func (w *writer) remediation(r *Record) {
 		w.part("Deadlines that passed")
 		w.table([]string{"Event", "When", "Deadline", "Was due", "Of the escalation for"}, deadlines)
 	}
+}
+
+// waysBack names the ways back as changes of their own, each of which has its record.
+func (w *writer) waysBack(r *Record) {
+	var rows [][]string
+	for _, b := range view.Rollbacks(r.state) {
+		by, outcome, record := "the procedure", "under way", none
+		if b.GetOrderedBy() != "" {
+			by = escape(b.GetOrderedBy())
+		}
+		if b.GetOutcome() != releasev1.Outcome_OUTCOME_UNSPECIFIED {
+			outcome = outcomeWords(b.GetOutcome())
+		}
+		if b.GetRecordDigest() != "" {
+			record = w.digest(b.GetRecordDigest(), "record of way back "+b.GetRollback()+" in JSON")
+		}
+		rows = append(rows, []string{code(b.GetRollback()), at(b.GetOrdered()), by, outcome, at(b.GetEnded()), record})
+	}
+	w.table([]string{"Way back", "Ordered", "By", "Outcome", "Ended", "Digest of its record"}, rows)
 }
 
 // remedies are the rows of step 7.

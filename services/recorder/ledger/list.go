@@ -43,6 +43,12 @@ func (c *conditions) addText(sql, value string) {
 }
 
 func (c *conditions) filter(f *recorderv1.Filter) {
+	switch {
+	case f.GetWayBackOf() != "":
+		c.add("way_back_of = ?", f.GetWayBackOf())
+	case !f.GetRollbacks():
+		c.where = append(c.where, "way_back_of = ''")
+	}
 	c.addText("service = ?", f.GetService())
 	c.addText("environment = ?", f.GetEnvironment())
 	c.addText("phase = ?", f.GetPhase())

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/blackdice/shipwarden/procedure"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	"github.com/blackdice/shipwarden/services/recorder/migrations"
 	"github.com/blackdice/shipwarden/services/recorder/view"
@@ -59,6 +61,7 @@ func (r *Reader) snapshot(ctx context.Context, look func(pgx.Tx) error) (asOf ui
 func (r *Reader) Release(ctx context.Context, release string, events, sealed bool) (*recorderv1.Release, []view.Recorded, uint64, error) {
 	var stored []byte
 	var all []view.Recorded
+	of, _, isBack := procedure.RollbackOf(release)
 	asOf, err := r.snapshot(ctx, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, "select view from releases where release = $1", release).Scan(&stored)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -70,7 +73,11 @@ func (r *Reader) Release(ctx context.Context, release string, events, sealed boo
 		if !events {
 			return nil
 		}
-		all, err = eventsOf(ctx, tx, kindRelease+"."+release, 0, sealed)
+		from := release
+		if isBack {
+			from = of
+		}
+		all, err = eventsOf(ctx, tx, kindRelease+"."+from, 0, sealed)
 		return err
 	})
 	if err != nil {
@@ -80,7 +87,19 @@ func (r *Reader) Release(ctx context.Context, release string, events, sealed boo
 	if err != nil {
 		return nil, nil, asOf, err
 	}
+	if isBack {
+		all = ofWayBack(all, out[0].GetRollbacks()[0])
+	}
 	return out[0], all, asOf, nil
+}
+
+// ofWayBack are the messages of a release that its way back is made of: from the event that
+// ordered it to the one that ended it, and the one that closed its record.
+func ofWayBack(all []view.Recorded, r *recorderv1.Rollback) []view.Recorded {
+	return slices.DeleteFunc(all, func(m view.Recorded) bool {
+		at := m.Entry.Sequence
+		return at < r.GetOrderedByEvent() || r.GetEndedByEvent() != 0 && at > r.GetEndedByEvent() && at != r.GetRecordedByEvent()
+	})
 }
 
 // Events returns the events of a release behind a sequence, those that do not
@@ -95,7 +114,7 @@ func (r *Reader) Events(ctx context.Context, release string, after uint64) (all 
 
 // Unrecorded returns the releases that wait for step 8.
 func (r *Reader) Unrecorded(ctx context.Context) ([]string, error) {
-	rows, err := r.pool.Query(ctx, "select release from releases where phase = 'record' and not closed")
+	rows, err := r.pool.Query(ctx, "select release from releases where phase = 'record' and not closed and way_back_of = ''")
 	if err != nil {
 		return nil, fmt.Errorf("look for releases to be recorded: %w", err)
 	}

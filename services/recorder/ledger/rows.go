@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/procedure"
+	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -54,14 +55,14 @@ func notNull(b []byte) []byte {
 
 // releaseColumns are the releases of a batch, column by column.
 type releaseColumns struct {
-	release, service, environment, version, owner, requester, phase, rollbackOf []string
-	trigger, outcome                                                            []int16
-	requested, updated                                                          []time.Time
-	ended                                                                       []*time.Time
-	closed                                                                      []bool
-	rejected, followUps                                                         []int32
-	last                                                                        []int64
-	view                                                                        [][]byte
+	release, service, environment, version, owner, requester, phase, rollbackOf, wayBackOf []string
+	trigger, outcome                                                                       []int16
+	requested, updated                                                                     []time.Time
+	ended                                                                                  []*time.Time
+	closed                                                                                 []bool
+	rejected, followUps                                                                    []int32
+	last                                                                                   []int64
+	view                                                                                   [][]byte
 }
 
 func (c *releaseColumns) add(h *history, view []byte) {
@@ -86,6 +87,27 @@ func (c *releaseColumns) add(h *history, view []byte) {
 	c.view = append(c.view, view)
 	c.rollbackOf = append(c.rollbackOf, clean(r.GetRollbackOf()))
 	c.followUps = append(c.followUps, int32(s.OpenFollowUps())) //nolint:gosec // Package procedure bounds them.
+	c.wayBackOf = append(c.wayBackOf, "")
+}
+
+// addWayBack adds a way back as a change of its own.
+func (c *releaseColumns) addWayBack(w *recorderv1.Release, view []byte) {
+	c.release = append(c.release, w.GetRelease())
+	c.service, c.environment = append(c.service, clean(w.GetService())), append(c.environment, clean(w.GetEnvironment()))
+	c.version, c.phase = append(c.version, clean(w.GetVersion())), append(c.phase, w.GetPhase())
+	c.owner, c.requester = append(c.owner, clean(w.GetOwner())), append(c.requester, clean(w.GetRequester()))
+	c.trigger = append(c.trigger, int16(w.GetTrigger())) //nolint:gosec // A handful of triggers.
+	c.outcome = append(c.outcome, int16(w.GetOutcome())) //nolint:gosec // A handful of outcomes.
+	c.requested, c.updated = append(c.requested, w.GetRequested().AsTime()), append(c.updated, w.GetUpdated().AsTime())
+	var ended *time.Time
+	if t := w.GetEnded(); t != nil {
+		at := t.AsTime()
+		ended = &at
+	}
+	c.ended, c.closed = append(c.ended, ended), append(c.closed, w.GetClosed())
+	c.rejected, c.followUps = append(c.rejected, 0), append(c.followUps, 0)
+	c.last = append(c.last, int64(w.GetLastSequence())) //nolint:gosec // Sequences are far below 2^63.
+	c.view, c.rollbackOf, c.wayBackOf = append(c.view, view), append(c.rollbackOf, ""), append(c.wayBackOf, w.GetWayBackOf())
 }
 
 // links are pairs and triples that lists are filtered by. They only grow.
@@ -120,10 +142,24 @@ func queueReleases(out *pgx.Batch, touched []*history) error {
 			digests.name, digests.release = append(digests.name, clean(d)), append(digests.release, release)
 		}
 		h.people, h.digests = len(h.timeline.Parts()), len(h.timeline.Digests())
+		for _, w := range h.timeline.WaysBack() {
+			view, err := deterministic.Marshal(w)
+			if err != nil {
+				return fmt.Errorf("encode way back %s: %w", w.GetRelease(), err)
+			}
+			c.addWayBack(w, view)
+			for _, t := range w.GetTargets() {
+				targets.name, targets.release = append(targets.name, clean(t)), append(targets.release, w.GetRelease())
+			}
+			if by := w.GetRequester(); by != "" {
+				people.name, people.release = append(people.name, clean(by)), append(people.release, w.GetRelease())
+				people.part = append(people.part, "operator")
+			}
+		}
 	}
 	if len(c.release) > 0 {
 		out.Queue(upsertReleases, c.release, c.service, c.environment, c.version, c.trigger, c.owner, c.requester, c.phase,
-			c.outcome, c.requested, c.updated, c.ended, c.closed, c.rejected, c.last, c.view, c.rollbackOf, c.followUps)
+			c.outcome, c.requested, c.updated, c.ended, c.closed, c.rejected, c.last, c.view, c.rollbackOf, c.followUps, c.wayBackOf)
 	}
 	if len(targets.name) > 0 {
 		out.Queue(`insert into release_targets (target, release) select * from unnest($1::text[], $2::text[])
@@ -141,10 +177,10 @@ func queueReleases(out *pgx.Batch, touched []*history) error {
 }
 
 const upsertReleases = `insert into releases (release, service, environment, version, trigger, owner, requester, phase,
-		outcome, requested, updated, ended, closed, rejected, last_seq, view, rollback_of, open_follow_ups)
+		outcome, requested, updated, ended, closed, rejected, last_seq, view, rollback_of, open_follow_ups, way_back_of)
 	select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::smallint[], $6::text[], $7::text[], $8::text[],
 		$9::smallint[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::boolean[], $14::integer[],
-		$15::bigint[], $16::bytea[], $17::text[], $18::integer[])
+		$15::bigint[], $16::bytea[], $17::text[], $18::integer[], $19::text[])
 	on conflict (release) do update set phase = excluded.phase, outcome = excluded.outcome,
 		updated = excluded.updated, ended = excluded.ended, closed = excluded.closed,
 		rejected = excluded.rejected, last_seq = excluded.last_seq, view = excluded.view,

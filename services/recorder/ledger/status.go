@@ -13,7 +13,7 @@ import (
 func (r *Reader) Status(ctx context.Context) (*recorderv1.GetStatusResponse, error) {
 	out := &recorderv1.GetStatusResponse{}
 	asOf, err := r.snapshot(ctx, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, `select epoch, (select count(*) from releases),
+		err := tx.QueryRow(ctx, `select epoch, (select count(*) from releases where way_back_of = ''),
 			(select count(*) from events where rejected is not null) from checkpoint`).
 			Scan(&out.Epoch, &out.Releases, &out.RejectedEvents)
 		if err != nil {
@@ -28,8 +28,8 @@ func (r *Reader) Status(ctx context.Context) (*recorderv1.GetStatusResponse, err
 
 // Phases counts releases by phase.
 func (r *Reader) Phases(ctx context.Context) (map[string]int64, error) {
-	rows, err := r.pool.Query(ctx, `select phase, count(*) from releases where not closed group by phase
-		union all select 'closed', count(*) from releases where closed`)
+	rows, err := r.pool.Query(ctx, `select phase, count(*) from releases where not closed and way_back_of = '' group by phase
+		union all select 'closed', count(*) from releases where closed and way_back_of = ''`)
 	if err != nil {
 		return nil, fmt.Errorf("count releases: %w", err)
 	}
@@ -54,7 +54,7 @@ type UnderWay struct {
 
 // Open returns what is open on record, in no order.
 func (r *Reader) Open(ctx context.Context) ([]UnderWay, error) {
-	rows, err := r.pool.Query(ctx, `select service, environment, version, phase, count(*) from releases where not closed
+	rows, err := r.pool.Query(ctx, `select service, environment, version, phase, count(*) from releases where not closed and way_back_of = ''
 		group by service, environment, version, phase`)
 	if err != nil {
 		return nil, fmt.Errorf("list open releases: %w", err)

@@ -65,7 +65,7 @@ func TestTheSameRowsHoweverTheStreamIsCutIntoBatches(t *testing.T) {
 		dsn := recordertest.Database(t)
 		recordertest.Write(t, recordertest.Ledger(t, dsn), size, messages)
 		got := rows(t, dsn)
-		if len(got["events"]) != len(messages) || len(got["releases"]) != 7 {
+		if len(got["events"]) != len(messages) || len(got["releases"]) != 7+1 { // With the way back of one.
 			t.Fatalf("%d events and %d releases", len(got["events"]), len(got["releases"]))
 		}
 		if want == nil {

@@ -32,7 +32,7 @@ const (
 const Schema = "shipwarden"
 
 // Version is the newest version of the schema, which Up leads to.
-const Version = 5
+const Version = 6
 
 // ErrOutdated says that the database has another schema than this program was
 // built for, and that nobody migrated it.

@@ -69,7 +69,7 @@ func (s *Server) GetRelease(ctx context.Context, q *recorderv1.GetReleaseRequest
 		return nil, toStatus(ctx, err)
 	}
 	out := &recorderv1.GetReleaseResponse{Release: release, AsOfSequence: asOf}
-	if q.GetEvents() {
+	if q.GetEvents() && release.GetWayBackOf() == "" {
 		out.Incident = view.IncidentOf(q.GetRelease(), events)
 	}
 	size := 0
@@ -171,6 +171,10 @@ func (s *Server) GetRecord(ctx context.Context, q *recorderv1.GetRecordRequest) 
 	if err := s.wait(ctx, q.GetMinSequence()); err != nil {
 		return nil, toStatus(ctx, err)
 	}
+	if of, number, ok := procedure.RollbackOf(q.GetRelease()); ok {
+		out, err := s.rollbackRecord(ctx, of, number, q.GetFormat())
+		return out, toStatus(ctx, err)
+	}
 	all, asOf, err := s.reader.Events(ctx, q.GetRelease(), 0)
 	if err != nil {
 		return nil, toStatus(ctx, err)
@@ -200,6 +204,31 @@ func (s *Server) GetRecord(ctx context.Context, q *recorderv1.GetRecordRequest) 
 		out.MediaType = "application/json"
 		if out.Document, err = record.JSON(); err != nil {
 			return nil, toStatus(ctx, err)
+		}
+	}
+	sum := sha256.Sum256(out.GetDocument())
+	out.Digest = "sha256:" + hex.EncodeToString(sum[:])
+	return out, nil
+}
+
+// rollbackRecord is the record of a way back, whose bytes are those of which the event
+// `recorded` of the release has the digest.
+func (s *Server) rollbackRecord(ctx context.Context, release string, number uint32, format recorderv1.GetRecordRequest_Format) (*recorderv1.GetRecordResponse, error) {
+	all, asOf, err := s.reader.Events(ctx, release, 0)
+	if err != nil {
+		return nil, err
+	}
+	record, ok := document.BuildRollback(release, all, number)
+	if !ok {
+		return nil, ledger.ErrNotFound
+	}
+	out := &recorderv1.GetRecordResponse{AsOfSequence: asOf}
+	if format == recorderv1.GetRecordRequest_FORMAT_MARKDOWN {
+		out.Document, out.MediaType = record.Markdown(), "text/markdown; charset=utf-8"
+	} else {
+		out.MediaType = "application/json"
+		if out.Document, err = record.JSON(); err != nil {
+			return nil, err
 		}
 	}
 	sum := sha256.Sum256(out.GetDocument())

@@ -2,6 +2,8 @@ package record_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,6 +23,8 @@ import (
 	"github.com/blackdice/shipwarden/internal/pgtest"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/recorder/document"
 	"github.com/blackdice/shipwarden/services/recorder/ledger"
 	"github.com/blackdice/shipwarden/services/recorder/migrations"
 	"github.com/blackdice/shipwarden/services/recorder/record"
@@ -142,6 +146,51 @@ shipwarden_releases_ended_total{environment="production",outcome="succeeded",tri
 			t.Errorf("metrics: %v %v", problems, err)
 		}
 	})
+}
+
+// TestTheRecordOfAWayBackIsClosedWithThatOfItsRelease: the digest that the signed event says is
+// that of the bytes that anybody makes of the events, then and later.
+func TestTheRecordOfAWayBackIsClosedWithThatOfItsRelease(t *testing.T) {
+	n := natstest.Single(t)
+	eventstoretest.Provision(t, n)
+	dsn := recordertest.Database(t)
+	reader := recordertest.Reader(t, dsn)
+	step := record.NewStep(reader, eventstoretest.Store(n, procedure.ServiceRecorder), time.Now, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = step.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	start(t, n, dsn, step.Offer)
+	h := history(t, recordertest.LiveStream(), "a", procedure.PhaseVerifyRollback)
+	h.To(t, procedure.PhaseRecord)
+	recordertest.Publish(t, n, h.Entries...)
+	reaches(t, dsn, h.Last+1)
+	id := procedure.RollbackID(h.Release, 1)
+	_, events, _, err := reader.Release(t.Context(), h.Release, true, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := events[len(events)-1]
+	closed := last.Entry.Event.GetRecorded().GetRollbacks()
+	made, ok := document.BuildRollback(h.Release, events, 1)
+	if len(closed) != 1 || closed[0].GetRollback() != id || !ok {
+		t.Fatalf("%v", closed)
+	}
+	text, err := made.JSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(text)
+	if got := "sha256:" + hex.EncodeToString(sum[:]); closed[0].GetRecordDigest() != got || closed[0].GetOutcome() != releasev1.Outcome_OUTCOME_ROLLED_BACK {
+		t.Errorf("closed %v, the record's digest is %s", closed[0], got)
+	}
+	if len(last.Signature) == 0 {
+		t.Error("what says so is not signed")
+	}
+	back, _, _, err := reader.Release(t.Context(), id, false, false)
+	if err != nil || !back.GetClosed() || back.GetRollbacks()[0].GetRecordDigest() != closed[0].GetRecordDigest() {
+		t.Errorf("%v, %v", back, err)
+	}
 }
 
 func TestARecordThatWasNotClosedBeforeARestartIsClosed(t *testing.T) {

@@ -161,10 +161,14 @@ func (s *Step) Close(ctx context.Context, release string) error {
 	if err != nil {
 		return err
 	}
+	back, err := RollbackDigests(release, all, state)
+	if err != nil {
+		return err
+	}
 	if err := failpoint.Hit("record.closing"); err != nil {
 		return err
 	}
-	event := procedure.DecideRecorded(state, digest)
+	event := procedure.DecideRecorded(state, digest, back...)
 	event.Actor = &releasev1.Actor{Id: procedure.ServiceRecorder, Kind: releasev1.Actor_KIND_SERVICE, Method: "bus"}
 	event.ProcedureDigest = state.ProcedureDigest
 	for _, r := range all {
@@ -192,4 +196,22 @@ func Digest(release string, all []view.Recorded, sequence uint64) (string, error
 	}
 	sum := sha256.Sum256(text)
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
+}
+
+// RollbackDigests are the digests of the records of a release's ways back, in their order.
+func RollbackDigests(release string, all []view.Recorded, state procedure.State) ([]string, error) {
+	out := make([]string, 0, len(state.Rollbacks))
+	for _, r := range state.Rollbacks {
+		d, ok := document.BuildRollback(release, all, r.Number)
+		if !ok {
+			return nil, fmt.Errorf("way back %d of %s is not on record", r.Number, release)
+		}
+		text, err := d.JSON()
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(text)
+		out = append(out, "sha256:"+hex.EncodeToString(sum[:]))
+	}
+	return out, nil
 }

@@ -1,6 +1,8 @@
 package view
 
 import (
+	"cmp"
+
 	"github.com/blackdice/shipwarden/procedure"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -63,7 +65,7 @@ func (i *incident) take(before, after procedure.State, r Recorded) {
 			Sequence: r.Entry.Sequence, Time: stamp(r.Entry.Stored), By: by, Description: d.GetDescription(), Customers: d.GetCustomers(),
 		})
 	}
-	i.decide(e, by)
+	i.decide(before, after, e, by)
 	i.escalations(before, after, r)
 	for _, ref := range evidenceOf(e) {
 		if ref.GetDigest() != "" && !i.seen[ref.GetDigest()] {
@@ -79,8 +81,9 @@ func (i *incident) take(before, after procedure.State, r Recorded) {
 	i.close(after, r)
 }
 
-// decide keeps what a person decided; what is only agreed afterwards decides nothing.
-func (i *incident) decide(e *releasev1.Event, by string) {
+// decide keeps what a person decided; what is only agreed afterwards decides nothing, and
+// neither does somebody's word that they know of a start, unless people were called for it.
+func (i *incident) decide(before, after procedure.State, e *releasev1.Event, by string) {
 	decision, reason := "", ""
 	switch d := e.GetData().(type) {
 	case *releasev1.Event_Acknowledged:
@@ -89,6 +92,11 @@ func (i *incident) decide(e *releasev1.Event, by string) {
 		decision, reason = Word(d.Intervened.GetAction(), "ACTION_"), d.Intervened.GetReason()
 	case *releasev1.Event_Aborted:
 		decision, reason = "aborted", d.Aborted.GetReason()
+	case *releasev1.Event_NoticeAcknowledged:
+		if len(after.OpenEscalations()) == len(before.OpenEscalations()) {
+			return
+		}
+		decision, reason = "notice_acknowledged", cmp.Or(d.NoticeAcknowledged.GetComment(), "they know of the start that waited for it")
 	case *releasev1.Event_ReviewCompleted:
 		decision, reason = "review_completed", Word(d.ReviewCompleted.GetResult(), "RESULT_")
 	default:

@@ -3,6 +3,7 @@ package view_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -40,6 +41,64 @@ func TestAnIncidentIsOpenUntilSomebodyTookItOnAndTheReleaseIsOver(t *testing.T) 
 	c := view.IncidentOf(h.Release, recorded(h)).GetClosing()
 	if c.GetOutcome() != releasev1.Outcome_OUTCOME_ROLLED_BACK || c.GetBy() != "eve" || c.GetDecision() != "acknowledged" || c.GetReason() != "mine" {
 		t.Errorf("at the end: %v", c)
+	}
+}
+
+// TestAnIncidentEndsByAPersonWithAReason whichever way it ends: nothing that a service appends
+// closes one that nobody has taken on.
+func TestAnIncidentEndsByAPersonWithAReason(t *testing.T) {
+	for name, test := range map[string]struct {
+		changes  func(*releasev1.Request)
+		to       func(t *testing.T, h *proceduretest.History)
+		decision string
+	}{
+		"taken on": {func(*releasev1.Request) {}, func(t *testing.T, h *proceduretest.History) {
+			h.To(t, procedure.PhaseVerify)
+			h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_FAIL, false))
+		}, "acknowledged"},
+		"decided": {proceduretest.Irreversible, func(t *testing.T, h *proceduretest.History) {
+			h.To(t, procedure.PhaseVerify)
+			h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_FAIL, false))
+			h.To(t, procedure.PhaseEscalated)
+			h.Do(t, "eve", proceduretest.Intervene(releasev1.Intervened_ACTION_ACCEPT))
+		}, "accept"},
+	} {
+		h := proceduretest.New(proceduretest.Request(test.changes))
+		test.to(t, h)
+		for h.State().Phase != procedure.PhaseClosed {
+			person, e := h.Good()
+			if e.GetAcknowledged() != nil {
+				if i := view.IncidentOf(h.Release, recorded(h)); i == nil || i.GetClosing() != nil {
+					t.Errorf("%s: before it is taken on: %v", name, i.GetClosing())
+				}
+			}
+			h.Do(t, person, e)
+		}
+		c := view.IncidentOf(h.Release, recorded(h)).GetClosing()
+		if c.GetBy() == "" || c.GetReason() == "" || c.GetDecision() != test.decision {
+			t.Errorf("%s: %v", name, c)
+		}
+	}
+}
+
+// TestWhoseWordWasMissingTakesTheCallOn: what people were called for then is no riddle in the
+// incident, and has a reason.
+func TestWhoseWordWasMissingTakesTheCallOn(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.To(t, procedure.PhaseNotify)
+	h.Do(t, "", proceduretest.NotifyWaiting(h.State(), h.Now.Add(time.Hour), true, "finn"))
+	h.Advance(time.Hour)
+	h.Do(t, "", procedure.DecideDeadline(h.State(), h.Now))
+	word := proceduretest.Know()
+	word.GetNoticeAcknowledged().Comment = ""
+	h.Do(t, "finn", word)
+	i := view.IncidentOf(h.Release, recorded(h))
+	if x := i.GetEscalations(); len(x) != 1 || x[0].GetTakenOnBy() != "finn" || x[0].GetTakenOnHow() != "notice_acknowledged" || x[0].GetComment() == "" {
+		t.Errorf("%v", i)
+	}
+	h.To(t, procedure.PhaseClosed)
+	if c := view.IncidentOf(h.Release, recorded(h)).GetClosing(); c.GetBy() != "finn" || c.GetDecision() != "notice_acknowledged" || c.GetReason() == "" {
+		t.Errorf("%v", c)
 	}
 }
 

@@ -78,13 +78,16 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		return nil, err
 	}
 	var targets []*releasev1.ScopedTarget
+	depth := index.Depth(procedure.Targets(l.request))
 	for n, wave := range l.request.GetPlan().GetWaves() {
 		for _, id := range wave.GetTargets() {
 			standing, err := standing.ReadTarget(ctx, s.reader, id)
 			if err != nil {
 				return nil, err
 			}
-			targets = append(targets, l.target(id, uint32(n), standing.State))
+			scoped := l.target(id, uint32(n), standing.State)
+			scoped.Depth = depth[id]
+			targets = append(targets, scoped)
 		}
 	}
 	l.quarantine(pinned, targets)

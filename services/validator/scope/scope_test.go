@@ -48,6 +48,7 @@ targets:
   - {id: old1, environment: production, services: [shop], driver: host, retired: true}
   - {id: test1, environment: test, services: [shop], driver: host}
   - {id: mail1, environment: production, services: [mail], driver: host}
+  - {id: web1, environment: production, services: [shop], driver: host, dependencies: [mail1]}
 ` + rules
 }
 
@@ -174,6 +175,17 @@ func has(found []string, want string) bool {
 		}
 	}
 	return false
+}
+
+// TestTheScopeSaysWhatDependsOnWhat: in which order targets go back is decided with the plan,
+// by the document of the release.
+func TestTheScopeSaysWhatDependsOnWhat(t *testing.T) {
+	w := newWorld(t, strings.Replace(document(""), "{id: mail1, environment: production, services: [mail], driver: host}",
+		"{id: mail1, environment: production, services: [mail], driver: host, dependencies: [eu1]}", 1))
+	_, s, err := w.look(t, w.place(t, "1.4.2"), proceduretest.Waves([]string{"web1"}, []string{"eu1"}))
+	if err != nil || s.Phase != procedure.PhasePreview || s.Scoped("web1").GetDepth() != 1 || s.Scoped("eu1").GetDepth() != 0 {
+		t.Errorf("in phase %s: %v, %v", s.Phase, s.Targets, err)
+	}
 }
 
 func TestAGoodScopeIsPinned(t *testing.T) {

@@ -1373,8 +1373,9 @@ type AcknowledgeRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
 	// The cause; absent: every open escalation of the release.
-	Cause         v1.Cause `protobuf:"varint,2,opt,name=cause,proto3,enum=shipwarden.release.v1.Cause" json:"cause,omitempty"`
-	Comment       string   `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	Cause v1.Cause `protobuf:"varint,2,opt,name=cause,proto3,enum=shipwarden.release.v1.Cause" json:"cause,omitempty"`
+	// The reason: it stands in the incident, which may end with it.
+	Comment       string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3848,11 +3849,13 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x0f\n" +
-	"\rAbortResponse\"\xaf\x01\n" +
+	"\rAbortResponse\"\xb7\x02\n" +
 	"\x12AcknowledgeRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12<\n" +
-	"\x05cause\x18\x02 \x01(\x0e2\x1c.shipwarden.release.v1.CauseB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05cause\x12\"\n" +
-	"\acomment\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\acomment\"9\n" +
+	"\x05cause\x18\x02 \x01(\x0e2\x1c.shipwarden.release.v1.CauseB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05cause\x12\xa9\x01\n" +
+	"\acomment\x18\x03 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\acomment\"9\n" +
 	"\x13AcknowledgeResponse\x12\"\n" +
 	"\facknowledged\x18\x01 \x01(\x05R\facknowledged\"\xbe\x01\n" +
 	"\x18AcknowledgeNoticeRequest\x127\n" +

@@ -3558,7 +3558,10 @@ type Target struct {
 	// Retired: nothing is released to it any more.
 	Retired bool `protobuf:"varint,6,opt,name=retired,proto3" json:"retired,omitempty"`
 	// Customers that it serves.
-	Customers     []string `protobuf:"bytes,7,rep,name=customers,proto3" json:"customers,omitempty"`
+	Customers []string `protobuf:"bytes,7,rep,name=customers,proto3" json:"customers,omitempty"`
+	// Targets that it depends on, by id: it goes back before them, in whichever order they were
+	// touched.
+	Dependencies  []string `protobuf:"bytes,8,rep,name=dependencies,proto3" json:"dependencies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3638,6 +3641,13 @@ func (x *Target) GetRetired() bool {
 func (x *Target) GetCustomers() []string {
 	if x != nil {
 		return x.Customers
+	}
+	return nil
+}
+
+func (x *Target) GetDependencies() []string {
+	if x != nil {
+		return x.Dependencies
 	}
 	return nil
 }
@@ -5636,7 +5646,7 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\aservice\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aservice\x12&\n" +
 	"\bversions\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\bversions\x12M\n" +
-	"\bseverity\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\bseverity\"\xe1\x02\n" +
+	"\bseverity\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\bseverity\"\x91\x03\n" +
 	"\x06Target\x120\n" +
 	"\x02id\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\x02id\x12)\n" +
 	"\venvironment\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\venvironment\x12$\n" +
@@ -5645,7 +5655,9 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"kubernetesR\tterraformR\x04helmR\x06driver\x12C\n" +
 	"\x05kinds\x18\x05 \x03(\x0e2#.shipwarden.release.v1.ArtifactKindB\b\xbaH\x05\x92\x01\x02\b\x01R\x05kinds\x12\x18\n" +
 	"\aretired\x18\x06 \x01(\bR\aretired\x12\x1c\n" +
-	"\tcustomers\x18\a \x03(\tR\tcustomers\"\xd9\x06\n" +
+	"\tcustomers\x18\a \x03(\tR\tcustomers\x12.\n" +
+	"\fdependencies\x18\b \x03(\tB\n" +
+	"\xbaH\a\x92\x01\x04\x10\x10\x18\x01R\fdependencies\"\xd9\x06\n" +
 	"\x04Gate\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x12\xa5\x01\n" +
 	"\x05title\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +

@@ -89,7 +89,7 @@ func (x Step_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Step_Status.Descriptor instead.
 func (Step_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{11, 0}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{12, 0}
 }
 
 // Form of a document.
@@ -139,7 +139,7 @@ func (x GetRecordRequest_Format) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use GetRecordRequest_Format.Descriptor instead.
 func (GetRecordRequest_Format) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{20, 0}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // Release is one release as the record shows it.
@@ -190,7 +190,11 @@ type Release struct {
 	// asking: they are no part of its own history.
 	TakenBackBy []*WayBack `protobuf:"bytes,29,rep,name=taken_back_by,json=takenBackBy,proto3" json:"taken_back_by,omitempty"`
 	// What was agreed to be done after it, in the order of agreeing.
-	FollowUps     []*FollowUpAction `protobuf:"bytes,30,rep,name=follow_ups,json=followUps,proto3" json:"follow_ups,omitempty"`
+	FollowUps []*FollowUpAction `protobuf:"bytes,30,rep,name=follow_ups,json=followUps,proto3" json:"follow_ups,omitempty"`
+	// Its ways back, in their order: each is a change of its own, which is asked for by its id.
+	Rollbacks []*Rollback `protobuf:"bytes,31,rep,name=rollbacks,proto3" json:"rollbacks,omitempty"`
+	// The release of which this is a way back. Empty where it is none.
+	WayBackOf     string `protobuf:"bytes,32,opt,name=way_back_of,json=wayBackOf,proto3" json:"way_back_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -435,6 +439,182 @@ func (x *Release) GetFollowUps() []*FollowUpAction {
 	return nil
 }
 
+func (x *Release) GetRollbacks() []*Rollback {
+	if x != nil {
+		return x.Rollbacks
+	}
+	return nil
+}
+
+func (x *Release) GetWayBackOf() string {
+	if x != nil {
+		return x.WayBackOf
+	}
+	return ""
+}
+
+// Rollback is a way back of a release: a change of its own, within the release's history and
+// under its approval.
+type Rollback struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id: that of the release, "-rb" and its number.
+	Rollback string `protobuf:"bytes,1,opt,name=rollback,proto3" json:"rollback,omitempty"`
+	// The release.
+	Release string `protobuf:"bytes,2,opt,name=release,proto3" json:"release,omitempty"`
+	// Which one, from 1.
+	Number uint32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	// When it was ordered, by which event, and by whom; empty where the procedure did.
+	Ordered        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=ordered,proto3" json:"ordered,omitempty"`
+	OrderedByEvent uint64                 `protobuf:"varint,5,opt,name=ordered_by_event,json=orderedByEvent,proto3" json:"ordered_by_event,omitempty"`
+	OrderedBy      string                 `protobuf:"bytes,6,opt,name=ordered_by,json=orderedBy,proto3" json:"ordered_by,omitempty"`
+	// The phase of the release while it is under way, "record" until its record is closed, and
+	// "closed".
+	Phase string `protobuf:"bytes,7,opt,name=phase,proto3" json:"phase,omitempty"`
+	// The targets, in the order in which they go back; those that were touched where nothing
+	// was begun.
+	Targets []string `protobuf:"bytes,8,rep,name=targets,proto3" json:"targets,omitempty"`
+	// How many executors began it, one after the other.
+	Attempts uint32 `protobuf:"varint,9,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	// How it ended, when, and with which event, where it has.
+	Outcome      v1.Outcome             `protobuf:"varint,10,opt,name=outcome,proto3,enum=shipwarden.release.v1.Outcome" json:"outcome,omitempty"`
+	Ended        *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=ended,proto3" json:"ended,omitempty"`
+	EndedByEvent uint64                 `protobuf:"varint,12,opt,name=ended_by_event,json=endedByEvent,proto3" json:"ended_by_event,omitempty"`
+	// SHA-256 of its record, and the event of the recorder that says so and is signed; empty
+	// until the record of the release is closed.
+	RecordDigest    string `protobuf:"bytes,13,opt,name=record_digest,json=recordDigest,proto3" json:"record_digest,omitempty"`
+	RecordedByEvent uint64 `protobuf:"varint,14,opt,name=recorded_by_event,json=recordedByEvent,proto3" json:"recorded_by_event,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Rollback) Reset() {
+	*x = Rollback{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rollback) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rollback) ProtoMessage() {}
+
+func (x *Rollback) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rollback.ProtoReflect.Descriptor instead.
+func (*Rollback) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Rollback) GetRollback() string {
+	if x != nil {
+		return x.Rollback
+	}
+	return ""
+}
+
+func (x *Rollback) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *Rollback) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Rollback) GetOrdered() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ordered
+	}
+	return nil
+}
+
+func (x *Rollback) GetOrderedByEvent() uint64 {
+	if x != nil {
+		return x.OrderedByEvent
+	}
+	return 0
+}
+
+func (x *Rollback) GetOrderedBy() string {
+	if x != nil {
+		return x.OrderedBy
+	}
+	return ""
+}
+
+func (x *Rollback) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *Rollback) GetTargets() []string {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+func (x *Rollback) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *Rollback) GetOutcome() v1.Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return v1.Outcome(0)
+}
+
+func (x *Rollback) GetEnded() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+func (x *Rollback) GetEndedByEvent() uint64 {
+	if x != nil {
+		return x.EndedByEvent
+	}
+	return 0
+}
+
+func (x *Rollback) GetRecordDigest() string {
+	if x != nil {
+		return x.RecordDigest
+	}
+	return ""
+}
+
+func (x *Rollback) GetRecordedByEvent() uint64 {
+	if x != nil {
+		return x.RecordedByEvent
+	}
+	return 0
+}
+
 // WayBack is a release that takes another one back.
 type WayBack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -450,7 +630,7 @@ type WayBack struct {
 
 func (x *WayBack) Reset() {
 	*x = WayBack{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[1]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +642,7 @@ func (x *WayBack) String() string {
 func (*WayBack) ProtoMessage() {}
 
 func (x *WayBack) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[1]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +655,7 @@ func (x *WayBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WayBack.ProtoReflect.Descriptor instead.
 func (*WayBack) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *WayBack) GetRelease() string {
@@ -525,7 +705,7 @@ type FollowUpAction struct {
 
 func (x *FollowUpAction) Reset() {
 	*x = FollowUpAction{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -537,7 +717,7 @@ func (x *FollowUpAction) String() string {
 func (*FollowUpAction) ProtoMessage() {}
 
 func (x *FollowUpAction) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -550,7 +730,7 @@ func (x *FollowUpAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAction.ProtoReflect.Descriptor instead.
 func (*FollowUpAction) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *FollowUpAction) GetNumber() uint32 {
@@ -634,7 +814,7 @@ type Incident struct {
 
 func (x *Incident) Reset() {
 	*x = Incident{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +826,7 @@ func (x *Incident) String() string {
 func (*Incident) ProtoMessage() {}
 
 func (x *Incident) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +839,7 @@ func (x *Incident) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Incident.ProtoReflect.Descriptor instead.
 func (*Incident) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Incident) GetIncident() string {
@@ -765,7 +945,7 @@ type Impact struct {
 
 func (x *Impact) Reset() {
 	*x = Impact{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +957,7 @@ func (x *Impact) String() string {
 func (*Impact) ProtoMessage() {}
 
 func (x *Impact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +970,7 @@ func (x *Impact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Impact.ProtoReflect.Descriptor instead.
 func (*Impact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Impact) GetService() string {
@@ -858,7 +1038,7 @@ type ReportedImpact struct {
 
 func (x *ReportedImpact) Reset() {
 	*x = ReportedImpact{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +1050,7 @@ func (x *ReportedImpact) String() string {
 func (*ReportedImpact) ProtoMessage() {}
 
 func (x *ReportedImpact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +1063,7 @@ func (x *ReportedImpact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportedImpact.ProtoReflect.Descriptor instead.
 func (*ReportedImpact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReportedImpact) GetSequence() uint64 {
@@ -927,8 +1107,8 @@ type Escalation struct {
 	Cause v1.Cause               `protobuf:"varint,1,opt,name=cause,proto3,enum=shipwarden.release.v1.Cause" json:"cause,omitempty"`
 	// The calls, rung by rung.
 	Calls []*Call `protobuf:"bytes,2,rep,name=calls,proto3" json:"calls,omitempty"`
-	// Who took it on, when, and how: "acknowledged", "intervened" or
-	// "review_completed"; absent while nobody has.
+	// Who took it on, when, and how: "acknowledged", "intervened", "review_completed" or
+	// "notice_acknowledged"; absent while nobody has.
 	TakenOnBy  string                 `protobuf:"bytes,3,opt,name=taken_on_by,json=takenOnBy,proto3" json:"taken_on_by,omitempty"`
 	TakenOn    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=taken_on,json=takenOn,proto3" json:"taken_on,omitempty"`
 	TakenOnHow string                 `protobuf:"bytes,5,opt,name=taken_on_how,json=takenOnHow,proto3" json:"taken_on_how,omitempty"`
@@ -940,7 +1120,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1132,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1145,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Escalation) GetCause() v1.Cause {
@@ -1024,7 +1204,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1216,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,7 +1229,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Call) GetSequence() uint64 {
@@ -1104,7 +1284,7 @@ type IncidentEvent struct {
 
 func (x *IncidentEvent) Reset() {
 	*x = IncidentEvent{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1296,7 @@ func (x *IncidentEvent) String() string {
 func (*IncidentEvent) ProtoMessage() {}
 
 func (x *IncidentEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1309,7 @@ func (x *IncidentEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IncidentEvent.ProtoReflect.Descriptor instead.
 func (*IncidentEvent) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *IncidentEvent) GetSequence() uint64 {
@@ -1179,7 +1359,7 @@ type Told struct {
 
 func (x *Told) Reset() {
 	*x = Told{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1371,7 @@ func (x *Told) String() string {
 func (*Told) ProtoMessage() {}
 
 func (x *Told) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1384,7 @@ func (x *Told) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Told.ProtoReflect.Descriptor instead.
 func (*Told) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Told) GetSequence() uint64 {
@@ -1236,7 +1416,8 @@ type Closing struct {
 	Time     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
 	// The person who decided last.
 	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
-	// What they decided, such as "accept", "roll_back" or "acknowledged", and why.
+	// What they decided, such as "accept", "roll_back" or "acknowledged", and why. The reason may
+	// be empty only in releases of before one was demanded.
 	Decision string `protobuf:"bytes,4,opt,name=decision,proto3" json:"decision,omitempty"`
 	Reason   string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// How the release ended.
@@ -1247,7 +1428,7 @@ type Closing struct {
 
 func (x *Closing) Reset() {
 	*x = Closing{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1440,7 @@ func (x *Closing) String() string {
 func (*Closing) ProtoMessage() {}
 
 func (x *Closing) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1453,7 @@ func (x *Closing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Closing.ProtoReflect.Descriptor instead.
 func (*Closing) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Closing) GetSequence() uint64 {
@@ -1335,7 +1516,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1528,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1541,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Step) GetNumber() string {
@@ -1431,7 +1612,7 @@ type RecordedEvent struct {
 
 func (x *RecordedEvent) Reset() {
 	*x = RecordedEvent{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1624,7 @@ func (x *RecordedEvent) String() string {
 func (*RecordedEvent) ProtoMessage() {}
 
 func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1637,7 @@ func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedEvent.ProtoReflect.Descriptor instead.
 func (*RecordedEvent) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RecordedEvent) GetSequence() uint64 {
@@ -1539,7 +1720,7 @@ type GetReleaseRequest struct {
 
 func (x *GetReleaseRequest) Reset() {
 	*x = GetReleaseRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1732,7 @@ func (x *GetReleaseRequest) String() string {
 func (*GetReleaseRequest) ProtoMessage() {}
 
 func (x *GetReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1745,7 @@ func (x *GetReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReleaseRequest.ProtoReflect.Descriptor instead.
 func (*GetReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetReleaseRequest) GetRelease() string {
@@ -1618,7 +1799,7 @@ type GetReleaseResponse struct {
 
 func (x *GetReleaseResponse) Reset() {
 	*x = GetReleaseResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1630,7 +1811,7 @@ func (x *GetReleaseResponse) String() string {
 func (*GetReleaseResponse) ProtoMessage() {}
 
 func (x *GetReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1643,7 +1824,7 @@ func (x *GetReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReleaseResponse.ProtoReflect.Descriptor instead.
 func (*GetReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetReleaseResponse) GetRelease() *Release {
@@ -1696,7 +1877,7 @@ type ListReleasesRequest struct {
 
 func (x *ListReleasesRequest) Reset() {
 	*x = ListReleasesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1708,7 +1889,7 @@ func (x *ListReleasesRequest) String() string {
 func (*ListReleasesRequest) ProtoMessage() {}
 
 func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1721,7 +1902,7 @@ func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesRequest.ProtoReflect.Descriptor instead.
 func (*ListReleasesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListReleasesRequest) GetPageSize() int32 {
@@ -1778,13 +1959,17 @@ type Filter struct {
 	EndedBefore *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=ended_before,json=endedBefore,proto3" json:"ended_before,omitempty"`
 	// Only releases after which something is still to be done.
 	OpenFollowUps bool `protobuf:"varint,13,opt,name=open_follow_ups,json=openFollowUps,proto3" json:"open_follow_ups,omitempty"`
+	// Also ways back of releases, as changes of their own.
+	Rollbacks bool `protobuf:"varint,14,opt,name=rollbacks,proto3" json:"rollbacks,omitempty"`
+	// Only ways back of this release.
+	WayBackOf     string `protobuf:"bytes,15,opt,name=way_back_of,json=wayBackOf,proto3" json:"way_back_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Filter) Reset() {
 	*x = Filter{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +1981,7 @@ func (x *Filter) String() string {
 func (*Filter) ProtoMessage() {}
 
 func (x *Filter) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +1994,7 @@ func (x *Filter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Filter.ProtoReflect.Descriptor instead.
 func (*Filter) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Filter) GetService() string {
@@ -1903,6 +2088,20 @@ func (x *Filter) GetOpenFollowUps() bool {
 	return false
 }
 
+func (x *Filter) GetRollbacks() bool {
+	if x != nil {
+		return x.Rollbacks
+	}
+	return false
+}
+
+func (x *Filter) GetWayBackOf() string {
+	if x != nil {
+		return x.WayBackOf
+	}
+	return ""
+}
+
 type ListReleasesResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Releases []*Release             `protobuf:"bytes,1,rep,name=releases,proto3" json:"releases,omitempty"`
@@ -1915,7 +2114,7 @@ type ListReleasesResponse struct {
 
 func (x *ListReleasesResponse) Reset() {
 	*x = ListReleasesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1927,7 +2126,7 @@ func (x *ListReleasesResponse) String() string {
 func (*ListReleasesResponse) ProtoMessage() {}
 
 func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1940,7 +2139,7 @@ func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesResponse.ProtoReflect.Descriptor instead.
 func (*ListReleasesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListReleasesResponse) GetReleases() []*Release {
@@ -1973,7 +2172,7 @@ type WatchReleaseRequest struct {
 
 func (x *WatchReleaseRequest) Reset() {
 	*x = WatchReleaseRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2184,7 @@ func (x *WatchReleaseRequest) String() string {
 func (*WatchReleaseRequest) ProtoMessage() {}
 
 func (x *WatchReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2197,7 @@ func (x *WatchReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchReleaseRequest.ProtoReflect.Descriptor instead.
 func (*WatchReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchReleaseRequest) GetRelease() string {
@@ -2020,7 +2219,7 @@ type WatchReleaseResponse struct {
 
 func (x *WatchReleaseResponse) Reset() {
 	*x = WatchReleaseResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2032,7 +2231,7 @@ func (x *WatchReleaseResponse) String() string {
 func (*WatchReleaseResponse) ProtoMessage() {}
 
 func (x *WatchReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2045,7 +2244,7 @@ func (x *WatchReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchReleaseResponse.ProtoReflect.Descriptor instead.
 func (*WatchReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchReleaseResponse) GetRelease() *Release {
@@ -2080,7 +2279,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +2291,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +2304,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetRecordRequest) GetRelease() string {
@@ -2143,7 +2342,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2354,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2367,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetRecordResponse) GetDocument() []byte {
@@ -2209,7 +2408,7 @@ type ListRefusalsRequest struct {
 
 func (x *ListRefusalsRequest) Reset() {
 	*x = ListRefusalsRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +2420,7 @@ func (x *ListRefusalsRequest) String() string {
 func (*ListRefusalsRequest) ProtoMessage() {}
 
 func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2433,7 @@ func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsRequest.ProtoReflect.Descriptor instead.
 func (*ListRefusalsRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListRefusalsRequest) GetPageSize() int32 {
@@ -2263,7 +2462,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2275,7 +2474,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2288,7 +2487,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Refusal) GetSequence() uint64 {
@@ -2323,7 +2522,7 @@ type ListRefusalsResponse struct {
 
 func (x *ListRefusalsResponse) Reset() {
 	*x = ListRefusalsResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2335,7 +2534,7 @@ func (x *ListRefusalsResponse) String() string {
 func (*ListRefusalsResponse) ProtoMessage() {}
 
 func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2348,7 +2547,7 @@ func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsResponse.ProtoReflect.Descriptor instead.
 func (*ListRefusalsResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListRefusalsResponse) GetRefusals() []*Refusal {
@@ -2385,7 +2584,7 @@ type ListProcedureChangesRequest struct {
 
 func (x *ListProcedureChangesRequest) Reset() {
 	*x = ListProcedureChangesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2397,7 +2596,7 @@ func (x *ListProcedureChangesRequest) String() string {
 func (*ListProcedureChangesRequest) ProtoMessage() {}
 
 func (x *ListProcedureChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2410,7 +2609,7 @@ func (x *ListProcedureChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcedureChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListProcedureChangesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListProcedureChangesRequest) GetProcedure() string {
@@ -2454,7 +2653,7 @@ type ListProcedureChangesResponse struct {
 
 func (x *ListProcedureChangesResponse) Reset() {
 	*x = ListProcedureChangesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2466,7 +2665,7 @@ func (x *ListProcedureChangesResponse) String() string {
 func (*ListProcedureChangesResponse) ProtoMessage() {}
 
 func (x *ListProcedureChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2479,7 +2678,7 @@ func (x *ListProcedureChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcedureChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListProcedureChangesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListProcedureChangesResponse) GetChanges() []*RecordedEvent {
@@ -2513,7 +2712,7 @@ type GetEvidenceRequest struct {
 
 func (x *GetEvidenceRequest) Reset() {
 	*x = GetEvidenceRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2525,7 +2724,7 @@ func (x *GetEvidenceRequest) String() string {
 func (*GetEvidenceRequest) ProtoMessage() {}
 
 func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2538,7 +2737,7 @@ func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceRequest.ProtoReflect.Descriptor instead.
 func (*GetEvidenceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetEvidenceRequest) GetDigest() string {
@@ -2558,7 +2757,7 @@ type GetEvidenceResponse struct {
 
 func (x *GetEvidenceResponse) Reset() {
 	*x = GetEvidenceResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2570,7 +2769,7 @@ func (x *GetEvidenceResponse) String() string {
 func (*GetEvidenceResponse) ProtoMessage() {}
 
 func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2583,7 +2782,7 @@ func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceResponse.ProtoReflect.Descriptor instead.
 func (*GetEvidenceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetEvidenceResponse) GetContent() []byte {
@@ -2601,7 +2800,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2613,7 +2812,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2626,7 +2825,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{30}
 }
 
 type GetStatusResponse struct {
@@ -2646,7 +2845,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2658,7 +2857,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2671,7 +2870,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetStatusResponse) GetAsOfSequence() uint64 {
@@ -2734,7 +2933,7 @@ type ListQuarantinesRequest struct {
 
 func (x *ListQuarantinesRequest) Reset() {
 	*x = ListQuarantinesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2746,7 +2945,7 @@ func (x *ListQuarantinesRequest) String() string {
 func (*ListQuarantinesRequest) ProtoMessage() {}
 
 func (x *ListQuarantinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2759,7 +2958,7 @@ func (x *ListQuarantinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantinesRequest.ProtoReflect.Descriptor instead.
 func (*ListQuarantinesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListQuarantinesRequest) GetDigest() string {
@@ -2808,7 +3007,7 @@ type ListQuarantinesResponse struct {
 
 func (x *ListQuarantinesResponse) Reset() {
 	*x = ListQuarantinesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2820,7 +3019,7 @@ func (x *ListQuarantinesResponse) String() string {
 func (*ListQuarantinesResponse) ProtoMessage() {}
 
 func (x *ListQuarantinesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2833,7 +3032,7 @@ func (x *ListQuarantinesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantinesResponse.ProtoReflect.Descriptor instead.
 func (*ListQuarantinesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListQuarantinesResponse) GetArtifacts() []*QuarantinedArtifact {
@@ -2873,7 +3072,7 @@ type QuarantinedArtifact struct {
 
 func (x *QuarantinedArtifact) Reset() {
 	*x = QuarantinedArtifact{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2885,7 +3084,7 @@ func (x *QuarantinedArtifact) String() string {
 func (*QuarantinedArtifact) ProtoMessage() {}
 
 func (x *QuarantinedArtifact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2898,7 +3097,7 @@ func (x *QuarantinedArtifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantinedArtifact.ProtoReflect.Descriptor instead.
 func (*QuarantinedArtifact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *QuarantinedArtifact) GetState() *v1.Quarantine {
@@ -2933,8 +3132,7 @@ var File_shipwarden_recorder_v1_recorder_proto protoreflect.FileDescriptor
 
 const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\n" +
-	"%shipwarden/recorder/v1/recorder.proto\x12\x16shipwarden.recorder.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xc1\n" +
-	"\n" +
+	"%shipwarden/recorder/v1/recorder.proto\x12\x16shipwarden.recorder.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xa1\v\n" +
 	"\aRelease\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12 \n" +
@@ -2968,7 +3166,26 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x0frejected_events\x18\x1c \x01(\rR\x0erejectedEvents\x12C\n" +
 	"\rtaken_back_by\x18\x1d \x03(\v2\x1f.shipwarden.recorder.v1.WayBackR\vtakenBackBy\x12E\n" +
 	"\n" +
-	"follow_ups\x18\x1e \x03(\v2&.shipwarden.recorder.v1.FollowUpActionR\tfollowUps\"\xad\x01\n" +
+	"follow_ups\x18\x1e \x03(\v2&.shipwarden.recorder.v1.FollowUpActionR\tfollowUps\x12>\n" +
+	"\trollbacks\x18\x1f \x03(\v2 .shipwarden.recorder.v1.RollbackR\trollbacks\x12\x1e\n" +
+	"\vway_back_of\x18  \x01(\tR\twayBackOf\"\x86\x04\n" +
+	"\bRollback\x12\x1a\n" +
+	"\brollback\x18\x01 \x01(\tR\brollback\x12\x18\n" +
+	"\arelease\x18\x02 \x01(\tR\arelease\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\rR\x06number\x124\n" +
+	"\aordered\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aordered\x12(\n" +
+	"\x10ordered_by_event\x18\x05 \x01(\x04R\x0eorderedByEvent\x12\x1d\n" +
+	"\n" +
+	"ordered_by\x18\x06 \x01(\tR\torderedBy\x12\x14\n" +
+	"\x05phase\x18\a \x01(\tR\x05phase\x12\x18\n" +
+	"\atargets\x18\b \x03(\tR\atargets\x12\x1a\n" +
+	"\battempts\x18\t \x01(\rR\battempts\x128\n" +
+	"\aoutcome\x18\n" +
+	" \x01(\x0e2\x1e.shipwarden.release.v1.OutcomeR\aoutcome\x120\n" +
+	"\x05ended\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12$\n" +
+	"\x0eended_by_event\x18\f \x01(\x04R\fendedByEvent\x12#\n" +
+	"\rrecord_digest\x18\r \x01(\tR\frecordDigest\x12*\n" +
+	"\x11recorded_by_event\x18\x0e \x01(\x04R\x0frecordedByEvent\"\xad\x01\n" +
 	"\aWayBack\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x128\n" +
@@ -3087,7 +3304,7 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x126\n" +
 	"\x06filter\x18\x03 \x01(\v2\x1e.shipwarden.recorder.v1.FilterR\x06filter\x12!\n" +
-	"\fmin_sequence\x18\x04 \x01(\x04R\vminSequence\"\x92\x05\n" +
+	"\fmin_sequence\x18\x04 \x01(\x04R\vminSequence\"\xf2\x05\n" +
 	"\x06Filter\x12!\n" +
 	"\aservice\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\aservice\x12)\n" +
 	"\venvironment\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\venvironment\x12\x1f\n" +
@@ -3103,7 +3320,9 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\vended_after\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"endedAfter\x12=\n" +
 	"\fended_before\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\vendedBefore\x12&\n" +
-	"\x0fopen_follow_ups\x18\r \x01(\bR\ropenFollowUps\"\xa1\x01\n" +
+	"\x0fopen_follow_ups\x18\r \x01(\bR\ropenFollowUps\x12\x1c\n" +
+	"\trollbacks\x18\x0e \x01(\bR\trollbacks\x12@\n" +
+	"\vway_back_of\x18\x0f \x01(\tB \xbaH\x1dr\x1b2\x19^([a-z][a-z0-9-]{0,79})?$R\twayBackOf\"\xa1\x01\n" +
 	"\x14ListReleasesResponse\x12;\n" +
 	"\breleases\x18\x01 \x03(\v2\x1f.shipwarden.recorder.v1.ReleaseR\breleases\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12$\n" +
@@ -3206,147 +3425,152 @@ func file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_shipwarden_recorder_v1_recorder_proto_goTypes = []any{
 	(Step_Status)(0),                     // 0: shipwarden.recorder.v1.Step.Status
 	(GetRecordRequest_Format)(0),         // 1: shipwarden.recorder.v1.GetRecordRequest.Format
 	(*Release)(nil),                      // 2: shipwarden.recorder.v1.Release
-	(*WayBack)(nil),                      // 3: shipwarden.recorder.v1.WayBack
-	(*FollowUpAction)(nil),               // 4: shipwarden.recorder.v1.FollowUpAction
-	(*Incident)(nil),                     // 5: shipwarden.recorder.v1.Incident
-	(*Impact)(nil),                       // 6: shipwarden.recorder.v1.Impact
-	(*ReportedImpact)(nil),               // 7: shipwarden.recorder.v1.ReportedImpact
-	(*Escalation)(nil),                   // 8: shipwarden.recorder.v1.Escalation
-	(*Call)(nil),                         // 9: shipwarden.recorder.v1.Call
-	(*IncidentEvent)(nil),                // 10: shipwarden.recorder.v1.IncidentEvent
-	(*Told)(nil),                         // 11: shipwarden.recorder.v1.Told
-	(*Closing)(nil),                      // 12: shipwarden.recorder.v1.Closing
-	(*Step)(nil),                         // 13: shipwarden.recorder.v1.Step
-	(*RecordedEvent)(nil),                // 14: shipwarden.recorder.v1.RecordedEvent
-	(*GetReleaseRequest)(nil),            // 15: shipwarden.recorder.v1.GetReleaseRequest
-	(*GetReleaseResponse)(nil),           // 16: shipwarden.recorder.v1.GetReleaseResponse
-	(*ListReleasesRequest)(nil),          // 17: shipwarden.recorder.v1.ListReleasesRequest
-	(*Filter)(nil),                       // 18: shipwarden.recorder.v1.Filter
-	(*ListReleasesResponse)(nil),         // 19: shipwarden.recorder.v1.ListReleasesResponse
-	(*WatchReleaseRequest)(nil),          // 20: shipwarden.recorder.v1.WatchReleaseRequest
-	(*WatchReleaseResponse)(nil),         // 21: shipwarden.recorder.v1.WatchReleaseResponse
-	(*GetRecordRequest)(nil),             // 22: shipwarden.recorder.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),            // 23: shipwarden.recorder.v1.GetRecordResponse
-	(*ListRefusalsRequest)(nil),          // 24: shipwarden.recorder.v1.ListRefusalsRequest
-	(*Refusal)(nil),                      // 25: shipwarden.recorder.v1.Refusal
-	(*ListRefusalsResponse)(nil),         // 26: shipwarden.recorder.v1.ListRefusalsResponse
-	(*ListProcedureChangesRequest)(nil),  // 27: shipwarden.recorder.v1.ListProcedureChangesRequest
-	(*ListProcedureChangesResponse)(nil), // 28: shipwarden.recorder.v1.ListProcedureChangesResponse
-	(*GetEvidenceRequest)(nil),           // 29: shipwarden.recorder.v1.GetEvidenceRequest
-	(*GetEvidenceResponse)(nil),          // 30: shipwarden.recorder.v1.GetEvidenceResponse
-	(*GetStatusRequest)(nil),             // 31: shipwarden.recorder.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),            // 32: shipwarden.recorder.v1.GetStatusResponse
-	(*ListQuarantinesRequest)(nil),       // 33: shipwarden.recorder.v1.ListQuarantinesRequest
-	(*ListQuarantinesResponse)(nil),      // 34: shipwarden.recorder.v1.ListQuarantinesResponse
-	(*QuarantinedArtifact)(nil),          // 35: shipwarden.recorder.v1.QuarantinedArtifact
-	(v1.Trigger)(0),                      // 36: shipwarden.release.v1.Trigger
-	(v1.Outcome)(0),                      // 37: shipwarden.release.v1.Outcome
-	(*timestamppb.Timestamp)(nil),        // 38: google.protobuf.Timestamp
-	(*v1.HoldReason)(nil),                // 39: shipwarden.release.v1.HoldReason
-	(*v1.QuorumRule)(nil),                // 40: shipwarden.release.v1.QuorumRule
-	(*v1.PinnedArtifact)(nil),            // 41: shipwarden.release.v1.PinnedArtifact
-	(v1.Cause)(0),                        // 42: shipwarden.release.v1.Cause
-	(*v1.FollowUp)(nil),                  // 43: shipwarden.release.v1.FollowUp
-	(*v1.EvidenceRef)(nil),               // 44: shipwarden.release.v1.EvidenceRef
-	(v1.Occasion)(0),                     // 45: shipwarden.release.v1.Occasion
-	(*v1.Receipt)(nil),                   // 46: shipwarden.release.v1.Receipt
-	(*v1.Event)(nil),                     // 47: shipwarden.release.v1.Event
-	(*v1.RequestRefused)(nil),            // 48: shipwarden.release.v1.RequestRefused
-	(*v1.Quarantine)(nil),                // 49: shipwarden.release.v1.Quarantine
+	(*Rollback)(nil),                     // 3: shipwarden.recorder.v1.Rollback
+	(*WayBack)(nil),                      // 4: shipwarden.recorder.v1.WayBack
+	(*FollowUpAction)(nil),               // 5: shipwarden.recorder.v1.FollowUpAction
+	(*Incident)(nil),                     // 6: shipwarden.recorder.v1.Incident
+	(*Impact)(nil),                       // 7: shipwarden.recorder.v1.Impact
+	(*ReportedImpact)(nil),               // 8: shipwarden.recorder.v1.ReportedImpact
+	(*Escalation)(nil),                   // 9: shipwarden.recorder.v1.Escalation
+	(*Call)(nil),                         // 10: shipwarden.recorder.v1.Call
+	(*IncidentEvent)(nil),                // 11: shipwarden.recorder.v1.IncidentEvent
+	(*Told)(nil),                         // 12: shipwarden.recorder.v1.Told
+	(*Closing)(nil),                      // 13: shipwarden.recorder.v1.Closing
+	(*Step)(nil),                         // 14: shipwarden.recorder.v1.Step
+	(*RecordedEvent)(nil),                // 15: shipwarden.recorder.v1.RecordedEvent
+	(*GetReleaseRequest)(nil),            // 16: shipwarden.recorder.v1.GetReleaseRequest
+	(*GetReleaseResponse)(nil),           // 17: shipwarden.recorder.v1.GetReleaseResponse
+	(*ListReleasesRequest)(nil),          // 18: shipwarden.recorder.v1.ListReleasesRequest
+	(*Filter)(nil),                       // 19: shipwarden.recorder.v1.Filter
+	(*ListReleasesResponse)(nil),         // 20: shipwarden.recorder.v1.ListReleasesResponse
+	(*WatchReleaseRequest)(nil),          // 21: shipwarden.recorder.v1.WatchReleaseRequest
+	(*WatchReleaseResponse)(nil),         // 22: shipwarden.recorder.v1.WatchReleaseResponse
+	(*GetRecordRequest)(nil),             // 23: shipwarden.recorder.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),            // 24: shipwarden.recorder.v1.GetRecordResponse
+	(*ListRefusalsRequest)(nil),          // 25: shipwarden.recorder.v1.ListRefusalsRequest
+	(*Refusal)(nil),                      // 26: shipwarden.recorder.v1.Refusal
+	(*ListRefusalsResponse)(nil),         // 27: shipwarden.recorder.v1.ListRefusalsResponse
+	(*ListProcedureChangesRequest)(nil),  // 28: shipwarden.recorder.v1.ListProcedureChangesRequest
+	(*ListProcedureChangesResponse)(nil), // 29: shipwarden.recorder.v1.ListProcedureChangesResponse
+	(*GetEvidenceRequest)(nil),           // 30: shipwarden.recorder.v1.GetEvidenceRequest
+	(*GetEvidenceResponse)(nil),          // 31: shipwarden.recorder.v1.GetEvidenceResponse
+	(*GetStatusRequest)(nil),             // 32: shipwarden.recorder.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),            // 33: shipwarden.recorder.v1.GetStatusResponse
+	(*ListQuarantinesRequest)(nil),       // 34: shipwarden.recorder.v1.ListQuarantinesRequest
+	(*ListQuarantinesResponse)(nil),      // 35: shipwarden.recorder.v1.ListQuarantinesResponse
+	(*QuarantinedArtifact)(nil),          // 36: shipwarden.recorder.v1.QuarantinedArtifact
+	(v1.Trigger)(0),                      // 37: shipwarden.release.v1.Trigger
+	(v1.Outcome)(0),                      // 38: shipwarden.release.v1.Outcome
+	(*timestamppb.Timestamp)(nil),        // 39: google.protobuf.Timestamp
+	(*v1.HoldReason)(nil),                // 40: shipwarden.release.v1.HoldReason
+	(*v1.QuorumRule)(nil),                // 41: shipwarden.release.v1.QuorumRule
+	(*v1.PinnedArtifact)(nil),            // 42: shipwarden.release.v1.PinnedArtifact
+	(v1.Cause)(0),                        // 43: shipwarden.release.v1.Cause
+	(*v1.FollowUp)(nil),                  // 44: shipwarden.release.v1.FollowUp
+	(*v1.EvidenceRef)(nil),               // 45: shipwarden.release.v1.EvidenceRef
+	(v1.Occasion)(0),                     // 46: shipwarden.release.v1.Occasion
+	(*v1.Receipt)(nil),                   // 47: shipwarden.release.v1.Receipt
+	(*v1.Event)(nil),                     // 48: shipwarden.release.v1.Event
+	(*v1.RequestRefused)(nil),            // 49: shipwarden.release.v1.RequestRefused
+	(*v1.Quarantine)(nil),                // 50: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_recorder_v1_recorder_proto_depIdxs = []int32{
-	36, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
-	37, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
-	38, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
-	38, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
-	38, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
-	13, // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
-	39, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
-	38, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
-	40, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
-	41, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	42, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
-	38, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
-	3,  // 12: shipwarden.recorder.v1.Release.taken_back_by:type_name -> shipwarden.recorder.v1.WayBack
-	4,  // 13: shipwarden.recorder.v1.Release.follow_ups:type_name -> shipwarden.recorder.v1.FollowUpAction
-	37, // 14: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
-	38, // 15: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
-	43, // 16: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	38, // 17: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
-	38, // 18: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
-	38, // 19: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
-	42, // 20: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
-	6,  // 21: shipwarden.recorder.v1.Incident.impact:type_name -> shipwarden.recorder.v1.Impact
-	8,  // 22: shipwarden.recorder.v1.Incident.escalations:type_name -> shipwarden.recorder.v1.Escalation
-	10, // 23: shipwarden.recorder.v1.Incident.timeline:type_name -> shipwarden.recorder.v1.IncidentEvent
-	44, // 24: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	11, // 25: shipwarden.recorder.v1.Incident.told:type_name -> shipwarden.recorder.v1.Told
-	12, // 26: shipwarden.recorder.v1.Incident.closing:type_name -> shipwarden.recorder.v1.Closing
-	7,  // 27: shipwarden.recorder.v1.Impact.reported:type_name -> shipwarden.recorder.v1.ReportedImpact
-	38, // 28: shipwarden.recorder.v1.ReportedImpact.time:type_name -> google.protobuf.Timestamp
-	42, // 29: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
-	9,  // 30: shipwarden.recorder.v1.Escalation.calls:type_name -> shipwarden.recorder.v1.Call
-	38, // 31: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
-	38, // 32: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
-	38, // 33: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
-	38, // 34: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
-	45, // 35: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
-	46, // 36: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
-	38, // 37: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
-	37, // 38: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
-	0,  // 39: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
-	38, // 40: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
-	38, // 41: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
-	38, // 42: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
-	47, // 43: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
-	2,  // 44: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
-	14, // 45: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
-	5,  // 46: shipwarden.recorder.v1.GetReleaseResponse.incident:type_name -> shipwarden.recorder.v1.Incident
-	18, // 47: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
-	38, // 48: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
-	38, // 49: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
-	37, // 50: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
-	38, // 51: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
-	38, // 52: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
-	2,  // 53: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
-	2,  // 54: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
-	14, // 55: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
-	1,  // 56: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
-	38, // 57: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	48, // 58: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
-	25, // 59: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
-	14, // 60: shipwarden.recorder.v1.ListProcedureChangesResponse.changes:type_name -> shipwarden.recorder.v1.RecordedEvent
-	35, // 61: shipwarden.recorder.v1.ListQuarantinesResponse.artifacts:type_name -> shipwarden.recorder.v1.QuarantinedArtifact
-	49, // 62: shipwarden.recorder.v1.QuarantinedArtifact.state:type_name -> shipwarden.release.v1.Quarantine
-	38, // 63: shipwarden.recorder.v1.QuarantinedArtifact.time:type_name -> google.protobuf.Timestamp
-	15, // 64: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
-	17, // 65: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
-	20, // 66: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
-	22, // 67: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
-	24, // 68: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
-	33, // 69: shipwarden.recorder.v1.RecorderService.ListQuarantines:input_type -> shipwarden.recorder.v1.ListQuarantinesRequest
-	27, // 70: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:input_type -> shipwarden.recorder.v1.ListProcedureChangesRequest
-	29, // 71: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
-	31, // 72: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
-	16, // 73: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
-	19, // 74: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
-	21, // 75: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
-	23, // 76: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
-	26, // 77: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
-	34, // 78: shipwarden.recorder.v1.RecorderService.ListQuarantines:output_type -> shipwarden.recorder.v1.ListQuarantinesResponse
-	28, // 79: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:output_type -> shipwarden.recorder.v1.ListProcedureChangesResponse
-	30, // 80: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
-	32, // 81: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
-	73, // [73:82] is the sub-list for method output_type
-	64, // [64:73] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	37, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
+	38, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
+	39, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
+	39, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
+	39, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
+	14, // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
+	40, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
+	39, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
+	41, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
+	42, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	43, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
+	39, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
+	4,  // 12: shipwarden.recorder.v1.Release.taken_back_by:type_name -> shipwarden.recorder.v1.WayBack
+	5,  // 13: shipwarden.recorder.v1.Release.follow_ups:type_name -> shipwarden.recorder.v1.FollowUpAction
+	3,  // 14: shipwarden.recorder.v1.Release.rollbacks:type_name -> shipwarden.recorder.v1.Rollback
+	39, // 15: shipwarden.recorder.v1.Rollback.ordered:type_name -> google.protobuf.Timestamp
+	38, // 16: shipwarden.recorder.v1.Rollback.outcome:type_name -> shipwarden.release.v1.Outcome
+	39, // 17: shipwarden.recorder.v1.Rollback.ended:type_name -> google.protobuf.Timestamp
+	38, // 18: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
+	39, // 19: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
+	44, // 20: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	39, // 21: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
+	39, // 22: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
+	39, // 23: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
+	43, // 24: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
+	7,  // 25: shipwarden.recorder.v1.Incident.impact:type_name -> shipwarden.recorder.v1.Impact
+	9,  // 26: shipwarden.recorder.v1.Incident.escalations:type_name -> shipwarden.recorder.v1.Escalation
+	11, // 27: shipwarden.recorder.v1.Incident.timeline:type_name -> shipwarden.recorder.v1.IncidentEvent
+	45, // 28: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	12, // 29: shipwarden.recorder.v1.Incident.told:type_name -> shipwarden.recorder.v1.Told
+	13, // 30: shipwarden.recorder.v1.Incident.closing:type_name -> shipwarden.recorder.v1.Closing
+	8,  // 31: shipwarden.recorder.v1.Impact.reported:type_name -> shipwarden.recorder.v1.ReportedImpact
+	39, // 32: shipwarden.recorder.v1.ReportedImpact.time:type_name -> google.protobuf.Timestamp
+	43, // 33: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
+	10, // 34: shipwarden.recorder.v1.Escalation.calls:type_name -> shipwarden.recorder.v1.Call
+	39, // 35: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
+	39, // 36: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
+	39, // 37: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
+	39, // 38: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
+	46, // 39: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
+	47, // 40: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
+	39, // 41: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
+	38, // 42: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
+	0,  // 43: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
+	39, // 44: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
+	39, // 45: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
+	39, // 46: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
+	48, // 47: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
+	2,  // 48: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
+	15, // 49: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
+	6,  // 50: shipwarden.recorder.v1.GetReleaseResponse.incident:type_name -> shipwarden.recorder.v1.Incident
+	19, // 51: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
+	39, // 52: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
+	39, // 53: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
+	38, // 54: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
+	39, // 55: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
+	39, // 56: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
+	2,  // 57: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
+	2,  // 58: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
+	15, // 59: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
+	1,  // 60: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
+	39, // 61: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	49, // 62: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
+	26, // 63: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
+	15, // 64: shipwarden.recorder.v1.ListProcedureChangesResponse.changes:type_name -> shipwarden.recorder.v1.RecordedEvent
+	36, // 65: shipwarden.recorder.v1.ListQuarantinesResponse.artifacts:type_name -> shipwarden.recorder.v1.QuarantinedArtifact
+	50, // 66: shipwarden.recorder.v1.QuarantinedArtifact.state:type_name -> shipwarden.release.v1.Quarantine
+	39, // 67: shipwarden.recorder.v1.QuarantinedArtifact.time:type_name -> google.protobuf.Timestamp
+	16, // 68: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
+	18, // 69: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
+	21, // 70: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
+	23, // 71: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
+	25, // 72: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
+	34, // 73: shipwarden.recorder.v1.RecorderService.ListQuarantines:input_type -> shipwarden.recorder.v1.ListQuarantinesRequest
+	28, // 74: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:input_type -> shipwarden.recorder.v1.ListProcedureChangesRequest
+	30, // 75: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
+	32, // 76: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
+	17, // 77: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
+	20, // 78: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
+	22, // 79: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
+	24, // 80: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
+	27, // 81: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
+	35, // 82: shipwarden.recorder.v1.RecorderService.ListQuarantines:output_type -> shipwarden.recorder.v1.ListQuarantinesResponse
+	29, // 83: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:output_type -> shipwarden.recorder.v1.ListProcedureChangesResponse
+	31, // 84: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
+	33, // 85: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
+	77, // [77:86] is the sub-list for method output_type
+	68, // [68:77] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_recorder_v1_recorder_proto_init() }
@@ -3360,7 +3584,7 @@ func file_shipwarden_recorder_v1_recorder_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_recorder_v1_recorder_proto_rawDesc), len(file_shipwarden_recorder_v1_recorder_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -182,7 +182,7 @@ func (x ReviewCompleted_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReviewCompleted_Result.Descriptor instead.
 func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46, 0}
 }
 
 // How it came into effect without a proposal.
@@ -234,7 +234,7 @@ func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
 func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -1643,9 +1643,12 @@ type Requested struct {
 	// The release may not start later than this.
 	StartBy *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=start_by,json=startBy,proto3" json:"start_by,omitempty"`
 	// Deadlines of the machine's steps under this procedure, by phase.
-	Timeouts      *Timeouts `protobuf:"bytes,7,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Timeouts *Timeouts `protobuf:"bytes,7,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
+	// Whether nobody takes a call on without a reason. Unset in events of before that was asked
+	// for: what was taken on without one stays so.
+	ReasonsDemanded bool `protobuf:"varint,8,opt,name=reasons_demanded,json=reasonsDemanded,proto3" json:"reasons_demanded,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Requested) Reset() {
@@ -1725,6 +1728,13 @@ func (x *Requested) GetTimeouts() *Timeouts {
 		return x.Timeouts
 	}
 	return nil
+}
+
+func (x *Requested) GetReasonsDemanded() bool {
+	if x != nil {
+		return x.ReasonsDemanded
+	}
+	return false
 }
 
 // GatesConfirmed ends step 1 well.
@@ -3921,7 +3931,10 @@ type RollbackClaimed struct {
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// The artifact that is in quarantine with this event, "sha256:…"; empty where it never
 	// ran, or was there already because of this release.
-	Quarantined   string `protobuf:"bytes,6,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	Quarantined string `protobuf:"bytes,6,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	// The id of the way back as a change of its own, such as "shop-k7q2m3xw5d8ta4bc-rb1". Empty
+	// in events of before it had one; this holds for the three that follow as well.
+	Rollback      string `protobuf:"bytes,7,opt,name=rollback,proto3" json:"rollback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3998,13 +4011,22 @@ func (x *RollbackClaimed) GetQuarantined() string {
 	return ""
 }
 
+func (x *RollbackClaimed) GetRollback() string {
+	if x != nil {
+		return x.Rollback
+	}
+	return ""
+}
+
 // RolledBack ends the way back well.
 type RolledBack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What every target carries.
 	Results []*TargetResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
 	// The attempt.
-	Attempt       uint32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Attempt uint32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// The id of the way back.
+	Rollback      string `protobuf:"bytes,3,opt,name=rollback,proto3" json:"rollback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4053,6 +4075,13 @@ func (x *RolledBack) GetAttempt() uint32 {
 	return 0
 }
 
+func (x *RolledBack) GetRollback() string {
+	if x != nil {
+		return x.Rollback
+	}
+	return ""
+}
+
 // RollbackFailed ends the way back badly.
 type RollbackFailed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4061,7 +4090,9 @@ type RollbackFailed struct {
 	// Why.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The attempt.
-	Attempt       uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// The id of the way back.
+	Rollback      string `protobuf:"bytes,4,opt,name=rollback,proto3" json:"rollback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4117,6 +4148,13 @@ func (x *RollbackFailed) GetAttempt() uint32 {
 	return 0
 }
 
+func (x *RollbackFailed) GetRollback() string {
+	if x != nil {
+		return x.Rollback
+	}
+	return ""
+}
+
 // RollbackUnavailable says that there is no way back.
 type RollbackUnavailable struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4124,7 +4162,9 @@ type RollbackUnavailable struct {
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The artifact that is in quarantine with this event, "sha256:…"; empty where it never
 	// ran.
-	Quarantined   string `protobuf:"bytes,2,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	Quarantined string `protobuf:"bytes,2,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	// The id of the way back.
+	Rollback      string `protobuf:"bytes,3,opt,name=rollback,proto3" json:"rollback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4169,6 +4209,13 @@ func (x *RollbackUnavailable) GetReason() string {
 func (x *RollbackUnavailable) GetQuarantined() string {
 	if x != nil {
 		return x.Quarantined
+	}
+	return ""
+}
+
+func (x *RollbackUnavailable) GetRollback() string {
+	if x != nil {
+		return x.Rollback
 	}
 	return ""
 }
@@ -4269,7 +4316,7 @@ type Acknowledged struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The escalation's cause.
 	Cause Cause `protobuf:"varint,1,opt,name=cause,proto3,enum=shipwarden.release.v1.Cause" json:"cause,omitempty"`
-	// What the person wrote.
+	// The reason that the person gave. May be empty only where none was demanded.
 	Comment       string `protobuf:"bytes,2,opt,name=comment,proto3" json:"comment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4503,7 +4550,10 @@ type Recorded struct {
 	// SHA-256 of the record as it was then, "sha256:…".
 	RecordDigest string `protobuf:"bytes,2,opt,name=record_digest,json=recordDigest,proto3" json:"record_digest,omitempty"`
 	// The last event that the record covers.
-	AsOfSequence  uint64 `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	AsOfSequence uint64 `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	// The ways back of the release, each with the digest of its own record: all of them, or
+	// none in events of before they had records.
+	Rollbacks     []*RecordedRollback `protobuf:"bytes,4,rep,name=rollbacks,proto3" json:"rollbacks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4559,6 +4609,86 @@ func (x *Recorded) GetAsOfSequence() uint64 {
 	return 0
 }
 
+func (x *Recorded) GetRollbacks() []*RecordedRollback {
+	if x != nil {
+		return x.Rollbacks
+	}
+	return nil
+}
+
+// RecordedRollback closes the record of a way back, with that of its release.
+type RecordedRollback struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	Rollback string `protobuf:"bytes,1,opt,name=rollback,proto3" json:"rollback,omitempty"`
+	// How it ended.
+	Outcome Outcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=shipwarden.release.v1.Outcome" json:"outcome,omitempty"`
+	// SHA-256 of its record, "sha256:…".
+	RecordDigest string `protobuf:"bytes,3,opt,name=record_digest,json=recordDigest,proto3" json:"record_digest,omitempty"`
+	// The last event that its record covers.
+	AsOfSequence  uint64 `protobuf:"varint,4,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordedRollback) Reset() {
+	*x = RecordedRollback{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordedRollback) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordedRollback) ProtoMessage() {}
+
+func (x *RecordedRollback) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordedRollback.ProtoReflect.Descriptor instead.
+func (*RecordedRollback) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *RecordedRollback) GetRollback() string {
+	if x != nil {
+		return x.Rollback
+	}
+	return ""
+}
+
+func (x *RecordedRollback) GetOutcome() Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return Outcome_OUTCOME_UNSPECIFIED
+}
+
+func (x *RecordedRollback) GetRecordDigest() string {
+	if x != nil {
+		return x.RecordDigest
+	}
+	return ""
+}
+
+func (x *RecordedRollback) GetAsOfSequence() uint64 {
+	if x != nil {
+		return x.AsOfSequence
+	}
+	return 0
+}
+
 // ReviewCompleted pays the debt of an emergency.
 type ReviewCompleted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4574,7 +4704,7 @@ type ReviewCompleted struct {
 
 func (x *ReviewCompleted) Reset() {
 	*x = ReviewCompleted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4586,7 +4716,7 @@ func (x *ReviewCompleted) String() string {
 func (*ReviewCompleted) ProtoMessage() {}
 
 func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4599,7 +4729,7 @@ func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewCompleted.ProtoReflect.Descriptor instead.
 func (*ReviewCompleted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ReviewCompleted) GetResult() ReviewCompleted_Result {
@@ -4636,7 +4766,7 @@ type FollowUpAdded struct {
 
 func (x *FollowUpAdded) Reset() {
 	*x = FollowUpAdded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4648,7 +4778,7 @@ func (x *FollowUpAdded) String() string {
 func (*FollowUpAdded) ProtoMessage() {}
 
 func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4661,7 +4791,7 @@ func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAdded.ProtoReflect.Descriptor instead.
 func (*FollowUpAdded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *FollowUpAdded) GetNumber() uint32 {
@@ -4691,7 +4821,7 @@ type FollowUpClosed struct {
 
 func (x *FollowUpClosed) Reset() {
 	*x = FollowUpClosed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4703,7 +4833,7 @@ func (x *FollowUpClosed) String() string {
 func (*FollowUpClosed) ProtoMessage() {}
 
 func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4716,7 +4846,7 @@ func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpClosed.ProtoReflect.Descriptor instead.
 func (*FollowUpClosed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *FollowUpClosed) GetNumber() uint32 {
@@ -4752,7 +4882,7 @@ type TargetLocked struct {
 
 func (x *TargetLocked) Reset() {
 	*x = TargetLocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4764,7 +4894,7 @@ func (x *TargetLocked) String() string {
 func (*TargetLocked) ProtoMessage() {}
 
 func (x *TargetLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4777,7 +4907,7 @@ func (x *TargetLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetLocked.ProtoReflect.Descriptor instead.
 func (*TargetLocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *TargetLocked) GetRelease() string {
@@ -4828,7 +4958,7 @@ type TargetUnlocked struct {
 
 func (x *TargetUnlocked) Reset() {
 	*x = TargetUnlocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4840,7 +4970,7 @@ func (x *TargetUnlocked) String() string {
 func (*TargetUnlocked) ProtoMessage() {}
 
 func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4853,7 +4983,7 @@ func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetUnlocked.ProtoReflect.Descriptor instead.
 func (*TargetUnlocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *TargetUnlocked) GetRelease() string {
@@ -4886,7 +5016,7 @@ type TargetFreed struct {
 
 func (x *TargetFreed) Reset() {
 	*x = TargetFreed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4898,7 +5028,7 @@ func (x *TargetFreed) String() string {
 func (*TargetFreed) ProtoMessage() {}
 
 func (x *TargetFreed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4911,7 +5041,7 @@ func (x *TargetFreed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetFreed.ProtoReflect.Descriptor instead.
 func (*TargetFreed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *TargetFreed) GetRelease() string {
@@ -4954,7 +5084,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4966,7 +5096,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4979,7 +5109,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -5037,7 +5167,7 @@ type RequestRefused struct {
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5049,7 +5179,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5062,7 +5192,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -5119,7 +5249,7 @@ type RefusedDecision struct {
 
 func (x *RefusedDecision) Reset() {
 	*x = RefusedDecision{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5131,7 +5261,7 @@ func (x *RefusedDecision) String() string {
 func (*RefusedDecision) ProtoMessage() {}
 
 func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5144,7 +5274,7 @@ func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedDecision.ProtoReflect.Descriptor instead.
 func (*RefusedDecision) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *RefusedDecision) GetRelease() string {
@@ -5203,7 +5333,7 @@ type DelegationsChanged struct {
 
 func (x *DelegationsChanged) Reset() {
 	*x = DelegationsChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5215,7 +5345,7 @@ func (x *DelegationsChanged) String() string {
 func (*DelegationsChanged) ProtoMessage() {}
 
 func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5228,7 +5358,7 @@ func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegationsChanged.ProtoReflect.Descriptor instead.
 func (*DelegationsChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *DelegationsChanged) GetDelegations() []*Delegation {
@@ -5288,7 +5418,7 @@ type ProcedureBegun struct {
 
 func (x *ProcedureBegun) Reset() {
 	*x = ProcedureBegun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5300,7 +5430,7 @@ func (x *ProcedureBegun) String() string {
 func (*ProcedureBegun) ProtoMessage() {}
 
 func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5313,7 +5443,7 @@ func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureBegun.ProtoReflect.Descriptor instead.
 func (*ProcedureBegun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ProcedureBegun) GetId() string {
@@ -5372,7 +5502,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5384,7 +5514,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5397,7 +5527,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -5513,7 +5643,7 @@ type FreezeOverridden struct {
 
 func (x *FreezeOverridden) Reset() {
 	*x = FreezeOverridden{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5525,7 +5655,7 @@ func (x *FreezeOverridden) String() string {
 func (*FreezeOverridden) ProtoMessage() {}
 
 func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5538,7 +5668,7 @@ func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
 func (*FreezeOverridden) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *FreezeOverridden) GetFreeze() string {
@@ -5596,7 +5726,7 @@ type ExecutionOverrun struct {
 
 func (x *ExecutionOverrun) Reset() {
 	*x = ExecutionOverrun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5608,7 +5738,7 @@ func (x *ExecutionOverrun) String() string {
 func (*ExecutionOverrun) ProtoMessage() {}
 
 func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5621,7 +5751,7 @@ func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
 func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ExecutionOverrun) GetWave() uint32 {
@@ -5651,7 +5781,7 @@ type ArtifactQuarantined struct {
 
 func (x *ArtifactQuarantined) Reset() {
 	*x = ArtifactQuarantined{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5663,7 +5793,7 @@ func (x *ArtifactQuarantined) String() string {
 func (*ArtifactQuarantined) ProtoMessage() {}
 
 func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5676,7 +5806,7 @@ func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactQuarantined.ProtoReflect.Descriptor instead.
 func (*ArtifactQuarantined) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ArtifactQuarantined) GetRelease() string {
@@ -5704,7 +5834,7 @@ type ClearanceProposed struct {
 
 func (x *ClearanceProposed) Reset() {
 	*x = ClearanceProposed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5716,7 +5846,7 @@ func (x *ClearanceProposed) String() string {
 func (*ClearanceProposed) ProtoMessage() {}
 
 func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5729,7 +5859,7 @@ func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearanceProposed.ProtoReflect.Descriptor instead.
 func (*ClearanceProposed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ClearanceProposed) GetState() *Quarantine {
@@ -5750,7 +5880,7 @@ type QuarantineCleared struct {
 
 func (x *QuarantineCleared) Reset() {
 	*x = QuarantineCleared{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5762,7 +5892,7 @@ func (x *QuarantineCleared) String() string {
 func (*QuarantineCleared) ProtoMessage() {}
 
 func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5775,7 +5905,7 @@ func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineCleared.ProtoReflect.Descriptor instead.
 func (*QuarantineCleared) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *QuarantineCleared) GetState() *Quarantine {
@@ -5889,7 +6019,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"KIND_HUMAN\x10\x01\x12\x10\n" +
-	"\fKIND_SERVICE\x10\x02\"\xe8\x02\n" +
+	"\fKIND_SERVICE\x10\x02\"\x93\x03\n" +
 	"\tRequested\x128\n" +
 	"\arequest\x18\x01 \x01(\v2\x1e.shipwarden.release.v1.RequestR\arequest\x12%\n" +
 	"\x0erequest_digest\x18\x02 \x01(\tR\rrequestDigest\x12>\n" +
@@ -5897,7 +6027,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\tsigned_by\x18\x04 \x01(\tR\bsignedBy\x12)\n" +
 	"\x10request_sequence\x18\x05 \x01(\x04R\x0frequestSequence\x125\n" +
 	"\bstart_by\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\astartBy\x12;\n" +
-	"\btimeouts\x18\a \x01(\v2\x1f.shipwarden.release.v1.TimeoutsR\btimeouts\"\xc9\x01\n" +
+	"\btimeouts\x18\a \x01(\v2\x1f.shipwarden.release.v1.TimeoutsR\btimeouts\x12)\n" +
+	"\x10reasons_demanded\x18\b \x01(\bR\x0freasonsDemanded\"\xc9\x01\n" +
 	"\x0eGatesConfirmed\x12>\n" +
 	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\x128\n" +
 	"\x05found\x18\x02 \x03(\v2\".shipwarden.release.v1.EvidenceRefR\x05found\x12=\n" +
@@ -6054,7 +6185,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x18VerificationInconclusive\x12G\n" +
 	"\fverification\x18\x01 \x01(\v2#.shipwarden.release.v1.VerificationR\fverification\x12*\n" +
 	"\x11counts_as_failure\x18\x02 \x01(\bR\x0fcountsAsFailure\x125\n" +
-	"\x06remedy\x18\x03 \x01(\v2\x1d.shipwarden.release.v1.RemedyR\x06remedy\"\xf6\x01\n" +
+	"\x06remedy\x18\x03 \x01(\v2\x1d.shipwarden.release.v1.RemedyR\x06remedy\"\x92\x02\n" +
 	"\x0fRollbackClaimed\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12\x18\n" +
 	"\atargets\x18\x02 \x03(\tR\atargets\x12\x18\n" +
@@ -6062,18 +6193,22 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\vlease_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"leaseUntil\x126\n" +
 	"\bdeadline\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12 \n" +
-	"\vquarantined\x18\x06 \x01(\tR\vquarantined\"e\n" +
+	"\vquarantined\x18\x06 \x01(\tR\vquarantined\x12\x1a\n" +
+	"\brollback\x18\a \x01(\tR\brollback\"\x81\x01\n" +
 	"\n" +
 	"RolledBack\x12=\n" +
 	"\aresults\x18\x01 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x18\n" +
-	"\aattempt\x18\x02 \x01(\rR\aattempt\"\x81\x01\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x1a\n" +
+	"\brollback\x18\x03 \x01(\tR\brollback\"\x9d\x01\n" +
 	"\x0eRollbackFailed\x12=\n" +
 	"\aresults\x18\x01 \x03(\v2#.shipwarden.release.v1.TargetResultR\aresults\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\rR\aattempt\"O\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x1a\n" +
+	"\brollback\x18\x04 \x01(\tR\brollback\"k\n" +
 	"\x13RollbackUnavailable\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12 \n" +
-	"\vquarantined\x18\x02 \x01(\tR\vquarantined\"\xdc\x01\n" +
+	"\vquarantined\x18\x02 \x01(\tR\vquarantined\x12\x1a\n" +
+	"\brollback\x18\x03 \x01(\tR\brollback\"\xdc\x01\n" +
 	"\tEscalated\x122\n" +
 	"\x05cause\x18\x01 \x01(\x0e2\x1c.shipwarden.release.v1.CauseR\x05cause\x12\x12\n" +
 	"\x04rung\x18\x02 \x01(\rR\x04rung\x12\x0e\n" +
@@ -6100,11 +6235,17 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0eDeadlinePassed\x12;\n" +
 	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\x12,\n" +
 	"\x03due\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x122\n" +
-	"\x05cause\x18\x03 \x01(\x0e2\x1c.shipwarden.release.v1.CauseR\x05cause\"\x8f\x01\n" +
+	"\x05cause\x18\x03 \x01(\x0e2\x1c.shipwarden.release.v1.CauseR\x05cause\"\xd6\x01\n" +
 	"\bRecorded\x128\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x1e.shipwarden.release.v1.OutcomeR\aoutcome\x12#\n" +
 	"\rrecord_digest\x18\x02 \x01(\tR\frecordDigest\x12$\n" +
-	"\x0eas_of_sequence\x18\x03 \x01(\x04R\fasOfSequence\"\xb3\x02\n" +
+	"\x0eas_of_sequence\x18\x03 \x01(\x04R\fasOfSequence\x12E\n" +
+	"\trollbacks\x18\x04 \x03(\v2'.shipwarden.release.v1.RecordedRollbackR\trollbacks\"\xb3\x01\n" +
+	"\x10RecordedRollback\x12\x1a\n" +
+	"\brollback\x18\x01 \x01(\tR\brollback\x128\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2\x1e.shipwarden.release.v1.OutcomeR\aoutcome\x12#\n" +
+	"\rrecord_digest\x18\x03 \x01(\tR\frecordDigest\x12$\n" +
+	"\x0eas_of_sequence\x18\x04 \x01(\x04R\fasOfSequence\"\xb3\x02\n" +
 	"\x0fReviewCompleted\x12E\n" +
 	"\x06result\x18\x01 \x01(\x0e2-.shipwarden.release.v1.ReviewCompleted.ResultR\x06result\x12#\n" +
 	"\rresidual_risk\x18\x02 \x01(\tR\fresidualRisk\x12>\n" +
@@ -6217,7 +6358,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
@@ -6268,78 +6409,79 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Aborted)(nil),                        // 46: shipwarden.release.v1.Aborted
 	(*DeadlinePassed)(nil),                 // 47: shipwarden.release.v1.DeadlinePassed
 	(*Recorded)(nil),                       // 48: shipwarden.release.v1.Recorded
-	(*ReviewCompleted)(nil),                // 49: shipwarden.release.v1.ReviewCompleted
-	(*FollowUpAdded)(nil),                  // 50: shipwarden.release.v1.FollowUpAdded
-	(*FollowUpClosed)(nil),                 // 51: shipwarden.release.v1.FollowUpClosed
-	(*TargetLocked)(nil),                   // 52: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),                 // 53: shipwarden.release.v1.TargetUnlocked
-	(*TargetFreed)(nil),                    // 54: shipwarden.release.v1.TargetFreed
-	(*ServiceChanged)(nil),                 // 55: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),                 // 56: shipwarden.release.v1.RequestRefused
-	(*RefusedDecision)(nil),                // 57: shipwarden.release.v1.RefusedDecision
-	(*DelegationsChanged)(nil),             // 58: shipwarden.release.v1.DelegationsChanged
-	(*ProcedureBegun)(nil),                 // 59: shipwarden.release.v1.ProcedureBegun
-	(*ProcedureActivated)(nil),             // 60: shipwarden.release.v1.ProcedureActivated
-	(*FreezeOverridden)(nil),               // 61: shipwarden.release.v1.FreezeOverridden
-	(*ExecutionOverrun)(nil),               // 62: shipwarden.release.v1.ExecutionOverrun
-	(*ArtifactQuarantined)(nil),            // 63: shipwarden.release.v1.ArtifactQuarantined
-	(*ClearanceProposed)(nil),              // 64: shipwarden.release.v1.ClearanceProposed
-	(*QuarantineCleared)(nil),              // 65: shipwarden.release.v1.QuarantineCleared
-	(*timestamppb.Timestamp)(nil),          // 66: google.protobuf.Timestamp
-	(*UnkeptEvidence)(nil),                 // 67: shipwarden.release.v1.UnkeptEvidence
-	(*ProcedureProposed)(nil),              // 68: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 69: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 70: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 71: shipwarden.release.v1.ProcedureProposalClosed
-	(*ProcedureReviewed)(nil),              // 72: shipwarden.release.v1.ProcedureReviewed
-	(*Shift)(nil),                          // 73: shipwarden.release.v1.Shift
-	(*Request)(nil),                        // 74: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 75: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 76: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),                    // 77: shipwarden.release.v1.GateVerdict
-	(*UnseenEvidence)(nil),                 // 78: shipwarden.release.v1.UnseenEvidence
-	(*PinnedArtifact)(nil),                 // 79: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 80: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 81: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 82: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 83: shipwarden.release.v1.QuorumRule
-	(*RiskScore)(nil),                      // 84: shipwarden.release.v1.RiskScore
-	(*AlertAnswer)(nil),                    // 85: shipwarden.release.v1.AlertAnswer
-	(*Chosen)(nil),                         // 86: shipwarden.release.v1.Chosen
-	(*HoldReason)(nil),                     // 87: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 88: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 89: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 90: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 91: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 92: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 93: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 94: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 95: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 96: shipwarden.release.v1.Deferral
-	(*RecordReading)(nil),                  // 97: shipwarden.release.v1.RecordReading
-	(*RollbackProof)(nil),                  // 98: shipwarden.release.v1.RollbackProof
-	(*TargetResult)(nil),                   // 99: shipwarden.release.v1.TargetResult
-	(*Remedy)(nil),                         // 100: shipwarden.release.v1.Remedy
-	(*Verification)(nil),                   // 101: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 102: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 103: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 104: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 105: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 106: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 107: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 108: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 109: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 110: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 111: shipwarden.release.v1.ProcedureStanding
-	(*ProcedureDebt)(nil),                  // 112: shipwarden.release.v1.ProcedureDebt
-	(*Quarantine)(nil),                     // 113: shipwarden.release.v1.Quarantine
+	(*RecordedRollback)(nil),               // 49: shipwarden.release.v1.RecordedRollback
+	(*ReviewCompleted)(nil),                // 50: shipwarden.release.v1.ReviewCompleted
+	(*FollowUpAdded)(nil),                  // 51: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),                 // 52: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),                   // 53: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),                 // 54: shipwarden.release.v1.TargetUnlocked
+	(*TargetFreed)(nil),                    // 55: shipwarden.release.v1.TargetFreed
+	(*ServiceChanged)(nil),                 // 56: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),                 // 57: shipwarden.release.v1.RequestRefused
+	(*RefusedDecision)(nil),                // 58: shipwarden.release.v1.RefusedDecision
+	(*DelegationsChanged)(nil),             // 59: shipwarden.release.v1.DelegationsChanged
+	(*ProcedureBegun)(nil),                 // 60: shipwarden.release.v1.ProcedureBegun
+	(*ProcedureActivated)(nil),             // 61: shipwarden.release.v1.ProcedureActivated
+	(*FreezeOverridden)(nil),               // 62: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),               // 63: shipwarden.release.v1.ExecutionOverrun
+	(*ArtifactQuarantined)(nil),            // 64: shipwarden.release.v1.ArtifactQuarantined
+	(*ClearanceProposed)(nil),              // 65: shipwarden.release.v1.ClearanceProposed
+	(*QuarantineCleared)(nil),              // 66: shipwarden.release.v1.QuarantineCleared
+	(*timestamppb.Timestamp)(nil),          // 67: google.protobuf.Timestamp
+	(*UnkeptEvidence)(nil),                 // 68: shipwarden.release.v1.UnkeptEvidence
+	(*ProcedureProposed)(nil),              // 69: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 70: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 71: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 72: shipwarden.release.v1.ProcedureProposalClosed
+	(*ProcedureReviewed)(nil),              // 73: shipwarden.release.v1.ProcedureReviewed
+	(*Shift)(nil),                          // 74: shipwarden.release.v1.Shift
+	(*Request)(nil),                        // 75: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 76: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 77: shipwarden.release.v1.Timeouts
+	(*GateVerdict)(nil),                    // 78: shipwarden.release.v1.GateVerdict
+	(*UnseenEvidence)(nil),                 // 79: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),                 // 80: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 81: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 82: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 83: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 84: shipwarden.release.v1.QuorumRule
+	(*RiskScore)(nil),                      // 85: shipwarden.release.v1.RiskScore
+	(*AlertAnswer)(nil),                    // 86: shipwarden.release.v1.AlertAnswer
+	(*Chosen)(nil),                         // 87: shipwarden.release.v1.Chosen
+	(*HoldReason)(nil),                     // 88: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 89: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 90: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 91: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 92: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 93: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 94: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 95: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 96: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 97: shipwarden.release.v1.Deferral
+	(*RecordReading)(nil),                  // 98: shipwarden.release.v1.RecordReading
+	(*RollbackProof)(nil),                  // 99: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 100: shipwarden.release.v1.TargetResult
+	(*Remedy)(nil),                         // 101: shipwarden.release.v1.Remedy
+	(*Verification)(nil),                   // 102: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 103: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 104: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 105: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 106: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 107: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 108: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 109: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 110: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 111: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 112: shipwarden.release.v1.ProcedureStanding
+	(*ProcedureDebt)(nil),                  // 113: shipwarden.release.v1.ProcedureDebt
+	(*Quarantine)(nil),                     // 114: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	66,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	67,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	66,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
-	67,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
+	67,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
+	68,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
 	7,   // 5: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
 	8,   // 6: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
 	9,   // 7: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
@@ -6365,7 +6507,7 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	34,  // 27: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
 	35,  // 28: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
 	16,  // 29: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	54,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
+	55,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
 	36,  // 31: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
 	37,  // 32: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
 	38,  // 33: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
@@ -6379,133 +6521,135 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	46,  // 41: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
 	47,  // 42: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
 	48,  // 43: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	49,  // 44: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	50,  // 45: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	51,  // 46: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	50,  // 44: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	51,  // 45: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	52,  // 46: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
 	29,  // 47: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
 	26,  // 48: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
 	28,  // 49: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
 	27,  // 50: shipwarden.release.v1.Event.unrecorded_change:type_name -> shipwarden.release.v1.UnrecordedChange
-	52,  // 51: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	53,  // 52: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	55,  // 53: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	56,  // 54: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	60,  // 55: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	59,  // 56: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
-	58,  // 57: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
-	63,  // 58: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
-	64,  // 59: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
-	65,  // 60: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
-	68,  // 61: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	69,  // 62: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	70,  // 63: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	71,  // 64: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	72,  // 65: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
-	61,  // 66: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
-	62,  // 67: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	53,  // 51: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	54,  // 52: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	56,  // 53: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	57,  // 54: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	61,  // 55: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	60,  // 56: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
+	59,  // 57: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
+	64,  // 58: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	65,  // 59: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	66,  // 60: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	69,  // 61: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	70,  // 62: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	71,  // 63: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	72,  // 64: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	73,  // 65: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
+	62,  // 66: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	63,  // 67: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
 	10,  // 68: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
 	16,  // 69: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
 	0,   // 70: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	73,  // 71: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
-	74,  // 72: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	75,  // 73: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	66,  // 74: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	76,  // 75: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	77,  // 76: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	75,  // 77: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
-	78,  // 78: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	77,  // 79: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	75,  // 80: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
-	78,  // 81: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	75,  // 82: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	79,  // 83: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	80,  // 84: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	81,  // 85: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	81,  // 86: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	82,  // 87: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	81,  // 88: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	81,  // 89: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	83,  // 90: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	66,  // 91: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	81,  // 92: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	84,  // 93: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	66,  // 94: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
-	85,  // 95: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	86,  // 96: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
-	87,  // 97: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	66,  // 98: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	85,  // 99: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	81,  // 100: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	84,  // 101: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	85,  // 102: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	66,  // 103: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	88,  // 104: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	89,  // 105: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	90,  // 106: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	66,  // 107: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	66,  // 108: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	91,  // 109: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	92,  // 110: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	93,  // 111: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	94,  // 112: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	95,  // 113: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	87,  // 114: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	96,  // 115: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	92,  // 116: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	66,  // 117: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	66,  // 118: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	97,  // 119: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	98,  // 120: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
-	85,  // 121: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	81,  // 122: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
-	99,  // 123: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	99,  // 124: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	100, // 125: shipwarden.release.v1.ExecutionFailed.remedy:type_name -> shipwarden.release.v1.Remedy
-	99,  // 126: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	81,  // 127: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	99,  // 128: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	101, // 129: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	101, // 130: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	100, // 131: shipwarden.release.v1.VerificationFailed.remedy:type_name -> shipwarden.release.v1.Remedy
-	101, // 132: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	100, // 133: shipwarden.release.v1.VerificationInconclusive.remedy:type_name -> shipwarden.release.v1.Remedy
-	66,  // 134: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	66,  // 135: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	99,  // 136: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	99,  // 137: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	102, // 138: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	66,  // 139: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	102, // 140: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	74,  // 71: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
+	75,  // 72: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	76,  // 73: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	67,  // 74: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	77,  // 75: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	78,  // 76: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	76,  // 77: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	79,  // 78: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	78,  // 79: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	76,  // 80: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	79,  // 81: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	76,  // 82: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	80,  // 83: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	81,  // 84: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	82,  // 85: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	82,  // 86: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	83,  // 87: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	82,  // 88: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	82,  // 89: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	84,  // 90: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	67,  // 91: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	82,  // 92: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	85,  // 93: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	67,  // 94: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
+	86,  // 95: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	87,  // 96: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
+	88,  // 97: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	67,  // 98: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	86,  // 99: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	82,  // 100: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	85,  // 101: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	86,  // 102: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	67,  // 103: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	89,  // 104: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	90,  // 105: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	91,  // 106: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	67,  // 107: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	67,  // 108: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	92,  // 109: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	93,  // 110: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	94,  // 111: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	95,  // 112: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	96,  // 113: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	88,  // 114: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	97,  // 115: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	93,  // 116: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	67,  // 117: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	67,  // 118: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	98,  // 119: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	99,  // 120: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	86,  // 121: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	82,  // 122: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
+	100, // 123: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	100, // 124: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	101, // 125: shipwarden.release.v1.ExecutionFailed.remedy:type_name -> shipwarden.release.v1.Remedy
+	100, // 126: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	82,  // 127: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	100, // 128: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	102, // 129: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	102, // 130: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	101, // 131: shipwarden.release.v1.VerificationFailed.remedy:type_name -> shipwarden.release.v1.Remedy
+	102, // 132: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	101, // 133: shipwarden.release.v1.VerificationInconclusive.remedy:type_name -> shipwarden.release.v1.Remedy
+	67,  // 134: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	67,  // 135: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	100, // 136: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	100, // 137: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	103, // 138: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	67,  // 139: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	103, // 140: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
 	1,   // 141: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	91,  // 142: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	66,  // 143: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	102, // 144: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	103, // 145: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 146: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	104, // 147: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	104, // 148: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	66,  // 149: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	105, // 150: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	105, // 151: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	106, // 152: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	107, // 153: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	108, // 154: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	57,  // 155: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	109, // 156: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	109, // 157: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	110, // 158: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 159: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	111, // 160: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	112, // 161: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
-	87,  // 162: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	113, // 163: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	113, // 164: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	113, // 165: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	166, // [166:166] is the sub-list for method output_type
-	166, // [166:166] is the sub-list for method input_type
-	166, // [166:166] is the sub-list for extension type_name
-	166, // [166:166] is the sub-list for extension extendee
-	0,   // [0:166] is the sub-list for field type_name
+	92,  // 142: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	67,  // 143: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	103, // 144: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	104, // 145: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	49,  // 146: shipwarden.release.v1.Recorded.rollbacks:type_name -> shipwarden.release.v1.RecordedRollback
+	104, // 147: shipwarden.release.v1.RecordedRollback.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 148: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	105, // 149: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	105, // 150: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	67,  // 151: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	106, // 152: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	106, // 153: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	107, // 154: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	108, // 155: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	109, // 156: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	58,  // 157: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	110, // 158: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	110, // 159: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	111, // 160: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 161: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	112, // 162: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	113, // 163: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
+	88,  // 164: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	114, // 165: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	114, // 166: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	114, // 167: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	168, // [168:168] is the sub-list for method output_type
+	168, // [168:168] is the sub-list for method input_type
+	168, // [168:168] is the sub-list for extension type_name
+	168, // [168:168] is the sub-list for extension extendee
+	0,   // [0:168] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -6589,7 +6733,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   62,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

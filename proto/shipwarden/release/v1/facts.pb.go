@@ -38,21 +38,30 @@ const (
 	Outcome_OUTCOME_WITHDRAWN             Outcome = 7
 	Outcome_OUTCOME_SUPERSEDED            Outcome = 8
 	Outcome_OUTCOME_EXPIRED               Outcome = 9
+	// The following are those of a way back that is named as a change of its own, beside
+	// OUTCOME_ROLLED_BACK. No release ends with them.
+	Outcome_OUTCOME_ROLLBACK_FAILED      Outcome = 10
+	Outcome_OUTCOME_ROLLBACK_UNAVAILABLE Outcome = 11
+	// Nobody can tell how far it came.
+	Outcome_OUTCOME_ROLLBACK_UNKNOWN Outcome = 12
 )
 
 // Enum value maps for Outcome.
 var (
 	Outcome_name = map[int32]string{
-		0: "OUTCOME_UNSPECIFIED",
-		1: "OUTCOME_SUCCEEDED",
-		2: "OUTCOME_SUCCEEDED_WITH_ISSUES",
-		3: "OUTCOME_ROLLED_BACK",
-		4: "OUTCOME_ROLLED_FORWARD",
-		5: "OUTCOME_FAILED_UNRESOLVED",
-		6: "OUTCOME_REJECTED",
-		7: "OUTCOME_WITHDRAWN",
-		8: "OUTCOME_SUPERSEDED",
-		9: "OUTCOME_EXPIRED",
+		0:  "OUTCOME_UNSPECIFIED",
+		1:  "OUTCOME_SUCCEEDED",
+		2:  "OUTCOME_SUCCEEDED_WITH_ISSUES",
+		3:  "OUTCOME_ROLLED_BACK",
+		4:  "OUTCOME_ROLLED_FORWARD",
+		5:  "OUTCOME_FAILED_UNRESOLVED",
+		6:  "OUTCOME_REJECTED",
+		7:  "OUTCOME_WITHDRAWN",
+		8:  "OUTCOME_SUPERSEDED",
+		9:  "OUTCOME_EXPIRED",
+		10: "OUTCOME_ROLLBACK_FAILED",
+		11: "OUTCOME_ROLLBACK_UNAVAILABLE",
+		12: "OUTCOME_ROLLBACK_UNKNOWN",
 	}
 	Outcome_value = map[string]int32{
 		"OUTCOME_UNSPECIFIED":           0,
@@ -65,6 +74,9 @@ var (
 		"OUTCOME_WITHDRAWN":             7,
 		"OUTCOME_SUPERSEDED":            8,
 		"OUTCOME_EXPIRED":               9,
+		"OUTCOME_ROLLBACK_FAILED":       10,
+		"OUTCOME_ROLLBACK_UNAVAILABLE":  11,
+		"OUTCOME_ROLLBACK_UNKNOWN":      12,
 	}
 )
 
@@ -2124,7 +2136,11 @@ type ScopedTarget struct {
 	// What it carries.
 	State *TargetState `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
 	// The relation.
-	Relation      ScopedTarget_Relation `protobuf:"varint,5,opt,name=relation,proto3,enum=shipwarden.release.v1.ScopedTarget_Relation" json:"relation,omitempty"`
+	Relation ScopedTarget_Relation `protobuf:"varint,5,opt,name=relation,proto3,enum=shipwarden.release.v1.ScopedTarget_Relation" json:"relation,omitempty"`
+	// How many targets of the plan the longest chain of dependencies from it leads over: more
+	// than of each target that it depends on. 0 where it depends on none, and in events of
+	// before dependencies of targets were known.
+	Depth         uint32 `protobuf:"varint,6,opt,name=depth,proto3" json:"depth,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2192,6 +2208,13 @@ func (x *ScopedTarget) GetRelation() ScopedTarget_Relation {
 		return x.Relation
 	}
 	return ScopedTarget_RELATION_UNSPECIFIED
+}
+
+func (x *ScopedTarget) GetDepth() uint32 {
+	if x != nil {
+		return x.Depth
+	}
+	return 0
 }
 
 // AlertAnswer is what a source of alerts said when step 3 or a start asked it. With it the
@@ -5061,13 +5084,14 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x18ACTION_CREATE_AND_FORGET\x10\x06\"C\n" +
 	"\rPlatformImage\x12\x1a\n" +
 	"\bplatform\x18\x01 \x01(\tR\bplatform\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\tR\x06digest\"\xe7\x02\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\"\xfd\x02\n" +
 	"\fScopedTarget\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x12\n" +
 	"\x04wave\x18\x02 \x01(\rR\x04wave\x12\x16\n" +
 	"\x06driver\x18\x03 \x01(\tR\x06driver\x128\n" +
 	"\x05state\x18\x04 \x01(\v2\".shipwarden.release.v1.TargetStateR\x05state\x12H\n" +
-	"\brelation\x18\x05 \x01(\x0e2,.shipwarden.release.v1.ScopedTarget.RelationR\brelation\"\x8e\x01\n" +
+	"\brelation\x18\x05 \x01(\x0e2,.shipwarden.release.v1.ScopedTarget.RelationR\brelation\x12\x14\n" +
+	"\x05depth\x18\x06 \x01(\rR\x05depth\"\x8e\x01\n" +
 	"\bRelation\x12\x18\n" +
 	"\x14RELATION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eRELATION_FIRST\x10\x01\x12\x14\n" +
@@ -5354,7 +5378,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\fconfirmed_by\x18\x04 \x01(\tR\vconfirmedBy\x128\n" +
 	"\tconfirmed\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tconfirmed\x12\x18\n" +
 	"\acomment\x18\x06 \x01(\tR\acomment\x12!\n" +
-	"\fconfirmed_as\x18\a \x03(\tR\vconfirmedAs*\x8a\x02\n" +
+	"\fconfirmed_as\x18\a \x03(\tR\vconfirmedAs*\xe7\x02\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_SUCCEEDED\x10\x01\x12!\n" +
@@ -5365,7 +5389,11 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x10OUTCOME_REJECTED\x10\x06\x12\x15\n" +
 	"\x11OUTCOME_WITHDRAWN\x10\a\x12\x16\n" +
 	"\x12OUTCOME_SUPERSEDED\x10\b\x12\x13\n" +
-	"\x0fOUTCOME_EXPIRED\x10\t*\xb6\x02\n" +
+	"\x0fOUTCOME_EXPIRED\x10\t\x12\x1b\n" +
+	"\x17OUTCOME_ROLLBACK_FAILED\x10\n" +
+	"\x12 \n" +
+	"\x1cOUTCOME_ROLLBACK_UNAVAILABLE\x10\v\x12\x1c\n" +
+	"\x18OUTCOME_ROLLBACK_UNKNOWN\x10\f*\xb6\x02\n" +
 	"\bOccasion\x12\x18\n" +
 	"\x14OCCASION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOCCASION_START\x10\x01\x12\x10\n" +

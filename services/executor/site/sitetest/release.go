@@ -179,6 +179,7 @@ func (r *Release) scope(t *testing.T, s procedure.State) *releasev1.Event {
 	e := proceduretest.Scope(s)
 	for _, target := range e.GetScopeValidated().GetTargets() {
 		target.State = r.world.Standing(t, target.GetTarget()).State
+		target.Depth = r.world.Depth[target.GetTarget()]
 	}
 	return e
 }

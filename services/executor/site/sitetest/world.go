@@ -48,6 +48,9 @@ type World struct {
 	Targets []*configv1.TargetDriver
 	// Digest is that of the procedure document under which releases are made.
 	Digest string
+	// Depth is how deep targets lie among those of their releases; those that are left out
+	// depend on none.
+	Depth map[string]uint32
 
 	stores map[string]*eventstore.Store
 }
