@@ -91,6 +91,7 @@ func TestEveryFieldOfAReleaseIsApprovedOrHasAReason(t *testing.T) {
 		"Results": outcome, "EscalatedFor": outcome, "EscalatedRollback": outcome, "Impacts": outcome, "Impact": outcome, "Outcome": outcome,
 		"EndReason": outcome, "EndedBy": outcome, "Recorded": outcome, "ReviewDue": outcome, "ReviewOverdue": outcome, "Review": outcome,
 		"ReviewedBy": outcome, "FollowUps": outcome, "Drifts": outcome, "DriftsSeen": outcome, "Question": outcome,
+		"Verified": outcome, "Later": outcome,
 	}
 	s := whole(t)
 	s.Chosen = &releasev1.Chosen{Lane: "standard"}

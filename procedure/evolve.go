@@ -140,6 +140,10 @@ func (s *State) apply(e Entry) error {
 		return s.applyImpactReported(e, d.ImpactReported)
 	case *releasev1.Event_UnrecordedChange:
 		return s.applyUnrecordedChange(e, d.UnrecordedChange)
+	case *releasev1.Event_VerificationRevoked:
+		return s.applyVerificationRevoked(e, d.VerificationRevoked)
+	case *releasev1.Event_Reverified:
+		return s.applyReverified(e, d.Reverified)
 	case *releasev1.Event_AuthorizationRefused:
 		return s.applyAuthorizationRefused(e, d.AuthorizationRefused)
 	case *releasev1.Event_NoticeAcknowledged:

@@ -181,7 +181,29 @@ func worlds() []*world {
 	trying.moves = append(trying.moves, move{name: "finn tries", person: "finn", build: func(procedure.State, time.Time) *releasev1.Event {
 		return proceduretest.Attempt()
 	}})
-	add("rollback", one, fenced, ", no way back planned", planless)
+	add("rollback", one, fenced, ", no way back planned, looked at again", planless)
+	watched := all[len(all)-1]
+	due := func(s procedure.State) time.Time {
+		return s.Verified.Add(time.Duration(s.Later.Number+1) * 24 * time.Hour)
+	}
+	watched.moves = append(watched.moves,
+		move{name: "requested, to be looked at again", build: func(s procedure.State, now time.Time) *releasev1.Event {
+			if s.Phase != procedure.PhaseNone {
+				return nil
+			}
+			return proceduretest.LookedAtAgain(proceduretest.Request(proceduretest.Waves(one...), proceduretest.Rollback, planless), now, 24*time.Hour, 1)
+		}},
+		move{name: "fails later", from: due, build: func(s procedure.State, now time.Time) *releasev1.Event {
+			return proceduretest.LaterLook(s, now, releasev1.CheckResult_VERDICT_FAIL)
+		}},
+		move{name: "unseen later", from: due, build: func(s procedure.State, now time.Time) *releasev1.Event {
+			if s.Later.Looks > 0 {
+				return nil // One tells what all do.
+			}
+			return proceduretest.LaterLook(s, now, releasev1.CheckResult_VERDICT_INCONCLUSIVE)
+		}},
+	)
+	watched.moves = slices.DeleteFunc(watched.moves, func(m move) bool { return m.name == "requested" })
 	return all
 }
 
@@ -243,7 +265,7 @@ func abstraction(n *node) string {
 	if d, ok := procedure.NextDeadline(s); ok {
 		put(d.Kind, n.now.Before(d.At))
 	}
-	put(len(s.Drifts), s.DriftsSeen)
+	put(len(s.Drifts), s.DriftsSeen, s.Later.Looks > 0, s.Later.Revoked != nil)
 	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED {
 		return b.String() // What it went through decides nothing any more.
 	}

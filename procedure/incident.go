@@ -13,7 +13,7 @@ var Damage = []releasev1.Cause{
 	releasev1.Cause_CAUSE_VALIDATION_FAILED, releasev1.Cause_CAUSE_EXECUTION_FAILED, releasev1.Cause_CAUSE_OUTCOME_UNKNOWN,
 	releasev1.Cause_CAUSE_ROLLBACK_FAILED, releasev1.Cause_CAUSE_ROLLBACK_UNAVAILABLE, releasev1.Cause_CAUSE_VALIDATION_INCONCLUSIVE,
 	releasev1.Cause_CAUSE_EXECUTION_REFUSED, releasev1.Cause_CAUSE_UNEXPECTED_IMPACT, releasev1.Cause_CAUSE_UNRECORDED_CHANGE,
-	releasev1.Cause_CAUSE_BOTH_UNHEALTHY, releasev1.Cause_CAUSE_MANUAL_CHANGE,
+	releasev1.Cause_CAUSE_BOTH_UNHEALTHY, releasev1.Cause_CAUSE_MANUAL_CHANGE, releasev1.Cause_CAUSE_VERIFICATION_REVOKED,
 }
 
 // harmless are those that damage nothing where nothing was begun.

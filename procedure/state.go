@@ -135,6 +135,10 @@ type State struct {
 	// how often one was found to, or to do so no more.
 	Drifts     []Drift
 	DriftsSeen uint32
+	// Verified is when the checks of the last wave had passed; zero where they did not. Later is
+	// what was seen of it since.
+	Verified time.Time
+	Later    LaterLooks
 	// Attempts is who tried to authorize the emergency and may not.
 	Attempts []string
 	// Wanted is what stakeholders have not been told yet.

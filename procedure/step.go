@@ -131,7 +131,7 @@ var Steps = []Step{
 		WakesOn: []string{
 			"authorized", "execution_failed", "execution_unknown", "execution_refused", "verification_failed",
 			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "deadline_passed", "impact_reported",
-			"unrecorded_change",
+			"unrecorded_change", "verification_revoked", "reverified",
 		},
 		Appends: []string{"escalated", "acknowledged", "intervened", "aborted", "impact_reported"},
 	},
@@ -161,7 +161,7 @@ var Steps = []Step{
 	{
 		ID: StepCatalog, Number: "-", Title: "Keep the service's open releases, review debts and incidents", Service: ServiceApproval, Package: "services/approval/catalog",
 		Clause:  "Emergency or exceptional deployments must be reviewed retrospectively and recorded.",
-		WakesOn: []string{"authorized", "recorded", "review_completed", "acknowledged", "impact_reported", "unrecorded_change"},
+		WakesOn: []string{"authorized", "recorded", "review_completed", "acknowledged", "impact_reported", "unrecorded_change", "verification_revoked"},
 		Appends: []string{"service_changed", "review_completed", "follow_up_added", "follow_up_closed", "clearance_proposed", "quarantine_cleared"},
 	},
 	{
@@ -180,6 +180,7 @@ var Steps = []Step{
 			"execution_refused", "aborted", "verification_passed", "verification_failed", "verification_inconclusive",
 			"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "escalated", "acknowledged",
 			"intervened", "recorded", "freeze_overridden", "execution_overrun", "target_freed", "unrecorded_change",
+			"verification_revoked", "reverified",
 		},
 	},
 	{

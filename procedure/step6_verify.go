@@ -75,6 +75,7 @@ func (s *State) applyVerificationPassed(e Entry, v *releasev1.Verification) erro
 		s.enter(PhaseExecute, e.Stored)
 		return nil
 	}
+	s.Verified = e.Stored
 	s.end(s.success(), "", v.GetReason(), e.Stored)
 	return nil
 }

@@ -106,9 +106,6 @@ func (s *State) applyUnrecordedChange(e Entry, d *releasev1.UnrecordedChange) er
 		return nil
 	}
 	s.Drifts = append(s.Drifts, Drift{Target: d.GetTarget(), What: d, Since: e.Stored})
-	s.raise(releasev1.Cause_CAUSE_UNRECORDED_CHANGE, e.Stored)
-	if s.Phase == PhaseClosed {
-		s.enter(PhaseFollowUp, e.Stored)
-	}
+	s.owe(releasev1.Cause_CAUSE_UNRECORDED_CHANGE, e.Stored)
 	return nil
 }

@@ -52,8 +52,10 @@ func LetsPass(e *releasev1.Event) bool {
 	case *releasev1.Event_ExecutionFinished, *releasev1.Event_ExecutionFailed, *releasev1.Event_ExecutionUnknown,
 		*releasev1.Event_RolledBack, *releasev1.Event_RollbackFailed, *releasev1.Event_TargetsReleased:
 		return false // what happened to production happened
-	case *releasev1.Event_VerificationFailed, *releasev1.Event_VerificationInconclusive:
+	case *releasev1.Event_VerificationFailed, *releasev1.Event_VerificationInconclusive, *releasev1.Event_VerificationRevoked:
 		return false
+	case *releasev1.Event_Reverified:
+		return !d.Reverified.GetInconclusive()
 	case *releasev1.Event_VerificationPassed:
 		return !d.VerificationPassed.GetVerification().GetRollback()
 	}

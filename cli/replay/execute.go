@@ -153,6 +153,28 @@ func (p *pass) verified(ctx context.Context, d *Decision, before procedure.State
 	return same(derived, e.Event)
 }
 
+// lookedLater judges a look at a release that was verified by its samples again.
+func (p *pass) lookedLater(ctx context.Context, d *Decision, before procedure.State, e procedure.Entry, l *releasev1.LaterLook) error {
+	index, err := p.document(ctx, before.ProcedureDigest)
+	if err != nil {
+		return err
+	}
+	if l.GetSamples().GetDigest() == "" {
+		d.Result, d.Taken = Taken, []string{"the results of all checks: no samples were kept"}
+		return nil
+	}
+	samples, err := p.blob(ctx, l.GetSamples().GetDigest())
+	if err != nil {
+		return err
+	}
+	derived, err := verify.RejudgeLater(index, before, samples, l)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errDiffers, err)
+	}
+	d.partly("the verdict of every check and of all together", "the samples, which the validator took", "which targets carried the release then")
+	return same(derived, e.Event)
+}
+
 // prescribed judges again what becomes of a validation that did not pass. That follows from the
 // procedure document and from no sample: nobody hides it by keeping none.
 func prescribed(index *policy.Index, before procedure.State, e *releasev1.Event) error {

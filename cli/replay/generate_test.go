@@ -20,6 +20,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/changerecord/changerecordtest"
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
+	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
@@ -283,6 +284,7 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		d := g.index.Document().GetDeadlines()
 		x.Evidence, x.StartBy = g.ref, timestamppb.New(now.Add(d.GetStartWithin().AsDuration()))
 		x.Timeouts = &releasev1.Timeouts{Step: d.GetStep(), Execute: d.GetExecute(), Verify: d.GetVerify(), Decision: d.GetDecision()}
+		x.Reverification = g.index.Reverification(g.Asked)
 		return person, decided(event)
 	case procedure.PhaseGates:
 		if g.unbound {
@@ -353,6 +355,12 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		g.Advance(s.HeldUntil.Sub(g.Now))
 		now = s.HeldUntil
 		return "", decided(procedure.DecideDeadline(s, now))
+	case procedure.PhaseClosed:
+		if every := s.Requested.GetReverification().GetEvery().AsDuration(); every > 0 && s.Later.Looks < 4 {
+			g.Advance(every)
+			return "", decided(g.later(g.Now.Add(g.Pace)))
+		}
+		return "", nil
 	case procedure.PhaseRecord:
 		digest, err := record.Digest(g.Release, g.recorded, s.Head.Sequence)
 		if err != nil {
@@ -438,8 +446,47 @@ func (g *generator) record(m *recorderv1.RecordedEvent, e procedure.Entry) {
 	g.recorded = append(g.recorded, view.Recorded{Entry: e, Subject: m.GetSubject(), SignedBy: m.GetSignedBy(), Rejected: m.GetRejected()})
 }
 
-// verify is step 6 with targets that answer by chance, and a clock that does not wait.
+// later is a look at the release after it was verified; nil where none is due.
+func (g *generator) later(now time.Time) *releasev1.Event {
+	s := g.State()
+	number, due, is := procedure.LookDue(s, now)
+	if !is {
+		return nil
+	}
+	bake, targets := g.bake()
+	r := s.Request
+	plan := check.Plan{
+		Release: check.Release{Service: r.GetService(), Environment: r.GetEnvironment()}, Bake: time.Minute, Interval: 10 * time.Second,
+		Checks: criterion.Each(criterion.Looked(r, g.index.Service(r.GetService()).GetChecks(), false)),
+	}
+	look := procedure.NewLook(number, due, nil)
+	for _, id := range s.Touched {
+		if targets[id] != nil {
+			plan.Subjects, look.Targets = append(plan.Subjects, check.Subject{Target: targets[id], Digest: s.PrimaryArtifact().GetDigest()}), append(look.Targets, id)
+		}
+	}
+	if len(plan.Subjects) == 0 {
+		return nil
+	}
+	report, err := bake.Run(g.t.Context(), plan)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	look.Started, look.Ended = report.Verification.GetStarted(), report.Verification.GetEnded()
+	if look.Samples, err = g.kept.Put(g.t.Context(), check.MediaType, "samples", report.Document); err != nil {
+		g.t.Fatal(err)
+	}
+	return procedure.DecideLaterLook(look, report.Verification)
+}
+
+// verify is step 6.
 func (g *generator) verify() reactor.Step {
+	bake, targets := g.bake()
+	return verify.New(g.procedures, bake, targets, g.kept, nil)
+}
+
+// bake looks at targets that answer by chance, by a clock that does not wait.
+func (g *generator) bake() (check.Bake, map[string]*target.Target) {
 	targets := map[string]*target.Target{}
 	for _, id := range []string{"eu1", "us1", "us2"} {
 		if g.rand.IntN(25) == 0 {
@@ -456,7 +503,7 @@ func (g *generator) verify() reactor.Step {
 	if g.State().Phase == procedure.PhaseVerifyRollback {
 		want = proceduretest.Digest('b')
 	}
-	return verify.New(g.procedures, check.Bake{
+	return check.Bake{
 		Probers: map[string]check.Prober{"http": dice}, Clock: &clock{now: g.Now},
 		RunningDigest: func(context.Context, *target.Target) (string, error) {
 			switch dice.roll(40) {
@@ -467,7 +514,7 @@ func (g *generator) verify() reactor.Step {
 			}
 			return want, nil
 		},
-	}, targets, g.kept, nil)
+	}, targets
 }
 
 // dice are targets that mostly answer as they should.

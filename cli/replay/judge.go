@@ -50,6 +50,10 @@ func (p *pass) judge(ctx context.Context, d *Decision, before procedure.State, e
 		return p.verified(ctx, d, before, e, x.VerificationFailed.GetVerification())
 	case *releasev1.Event_VerificationInconclusive:
 		return p.verified(ctx, d, before, e, x.VerificationInconclusive.GetVerification())
+	case *releasev1.Event_VerificationRevoked:
+		return p.lookedLater(ctx, d, before, e, x.VerificationRevoked.GetLook())
+	case *releasev1.Event_Reverified:
+		return p.lookedLater(ctx, d, before, e, x.Reverified.GetLook())
 	case *releasev1.Event_ChangePreviewed:
 		return p.previewed(ctx, d, before, x.ChangePreviewed)
 	case *releasev1.Event_DeadlinePassed, *releasev1.Event_Expired:

@@ -38,7 +38,10 @@ func (p *pass) requested(ctx context.Context, d *Decision, e procedure.Entry, x 
 	if !proto.Equal(timeouts, x.GetTimeouts()) {
 		return fmt.Errorf("%w: timeouts: other ones than those of the procedure document", errDiffers)
 	}
-	d.partly("the digest of the request with its evidence, and the deadlines",
+	if want := index.Reverification(request); !proto.Equal(want, x.GetReverification()) {
+		return fmt.Errorf("%w: reverification: it says %v, the procedure document says %v", errDiffers, x.GetReverification(), want)
+	}
+	d.partly("the digest of the request with its evidence, the deadlines, and how it is looked at later",
 		"that the request was in order, and that nothing else stood against it", "the signature of the request, which is not kept")
 	now, kept, err := clock(e)
 	if err != nil || !kept {

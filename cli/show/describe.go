@@ -59,6 +59,7 @@ func Describe(w io.Writer, r *recorderv1.Release, events []*recorderv1.RecordedE
 	p.review(f.review, f.reviewer)
 	p.followUps(followUps(r, f.review))
 	p.rollbacks(r.GetRollbacks())
+	p.laterLooks(r.GetLaterLooks())
 	p.waysBack(r.GetTakenBackBy())
 	p.unkept(f.unkept)
 	if n := r.GetRejectedEvents(); n > 0 {

@@ -175,6 +175,26 @@ func (p *page) verification(all []*releasev1.Verification) {
 	p.table("Checks", t, "OF", "TARGET", "CHECK", "VERDICT", "SAMPLES", "REASON")
 }
 
+// laterLooks are the looks at the release after it was verified.
+func (p *page) laterLooks(l *recorderv1.LaterLooks) {
+	if l == nil {
+		return
+	}
+	t := terminal.NewTable()
+	t.Add("looks", fmt.Sprintf("%d, the newest ended %s", l.GetLooks(), terminal.Time(l.GetNewest())))
+	if n := l.GetUnseen(); n > 0 {
+		t.Add("no verdict", fmt.Sprintf("the newest %d", n))
+	}
+	if failed := l.GetFailed(); failed != nil {
+		t.Add("verified no more", fmt.Sprintf("since %s, look %d: %s", terminal.Time(l.GetRevoked()), failed.GetNumber(), failed.GetReason()))
+		for _, r := range failed.GetResults() {
+			t.Add("", fmt.Sprintf("%s on %s: %s, %s", r.GetCheck(), r.GetTarget(), terminal.Word(r.GetVerdict(), "VERDICT_"), r.GetReason()))
+		}
+		t.Add("samples", failed.GetSamples().GetDigest())
+	}
+	p.table("Looked at again", t)
+}
+
 func (p *page) calls(all []call) {
 	t := terminal.NewTable()
 	for _, c := range all {

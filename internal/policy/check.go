@@ -29,6 +29,7 @@ func Check(document *policyv1.Procedure) []strictyaml.Violation {
 	c.areas()
 	c.alerts()
 	c.incidents()
+	c.reverify()
 	c.remediationRows()
 	c.score()
 	c.channels()

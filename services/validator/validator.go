@@ -81,7 +81,9 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 	named := slices.Sorted(maps.Keys(sources))
 	s.WarnOfMetrics(ctx, named)
 	s.Step(scope.New(s.Procedures, resolver, s.Store, scope.Reach{Sources: named, Namespaces: namespaces(places)}))
-	s.Step(verify.New(s.Procedures, check.Bake{Probers: probers(sources, clusters)}, places, s.Evidence, s.Store))
+	bake := check.Bake{Probers: probers(sources, clusters)}
+	s.Step(verify.New(s.Procedures, bake, places, s.Evidence, s.Store))
+	s.Group.Add("later-looks", verify.NewLater(s.Procedures, bake, places, s.Evidence, s.Store, s.Registry, s.Now).Run)
 	return s.Run(ctx)
 }
 

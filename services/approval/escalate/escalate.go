@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,6 +127,12 @@ func summary(s procedure.State, cause releasev1.Cause) string {
 				out += ": " + strings.Join(changes, ", ")
 			}
 		}
+	}
+	if cause == releasev1.Cause_CAUSE_VERIFICATION_REVOKED {
+		out += "; it was verified, and look " + strconv.FormatUint(uint64(s.Later.Revoked.GetNumber()), 10) + " after that says: " + s.Later.Revoked.GetReason()
+	}
+	if cause == releasev1.Cause_CAUSE_REVERIFICATION_UNSEEN {
+		out += "; it was verified, and the newest " + strconv.FormatUint(uint64(s.Later.Unseen), 10) + " looks after that have no verdict"
 	}
 	if q := s.Question; !q.Until.IsZero() && cause == s.EscalatedFor {
 		out += "; decide by " + q.Until.UTC().Format(time.RFC3339) + ", or "

@@ -122,6 +122,26 @@ func TestCauseUnexpectedCustomerOrProductionImpact(t *testing.T) {
 	opens(t, h, releasev1.Cause_CAUSE_UNEXPECTED_IMPACT, "checkout fails for every third customer; customers: acme")
 }
 
+// TestCauseOfAReleaseThatIsVerifiedNoMore says which look it was and what it saw, and which nobody
+// could see.
+func TestCauseOfAReleaseThatIsVerifiedNoMore(t *testing.T) {
+	for cause, test := range map[releasev1.Cause]struct {
+		verdict releasev1.CheckResult_Verdict
+		says    string
+	}{
+		releasev1.Cause_CAUSE_VERIFICATION_REVOKED:  {releasev1.CheckResult_VERDICT_FAIL, "it was verified, and look 1 after that says: health on eu1: as the test has it"},
+		releasev1.Cause_CAUSE_REVERIFICATION_UNSEEN: {releasev1.CheckResult_VERDICT_INCONCLUSIVE, "the newest 1 looks after that have no verdict"},
+	} {
+		r := proceduretest.Request()
+		h := proceduretest.New(r)
+		h.Do(t, "", proceduretest.LookedAtAgain(r, h.Now, time.Hour, 1))
+		h.To(t, procedure.PhaseClosed)
+		h.Advance(time.Hour)
+		h.Do(t, "", proceduretest.LaterLook(h.State(), h.Now, test.verdict))
+		opens(t, h, cause, test.says)
+	}
+}
+
 func TestCauseRollbackFails(t *testing.T) {
 	h := proceduretest.New(proceduretest.Request())
 	h.To(t, procedure.PhaseVerify)

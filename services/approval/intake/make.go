@@ -155,6 +155,7 @@ func Requested(ctx context.Context, blobs Blobs, index *policy.Index, request *r
 			Step: d.GetStep(), Execute: d.GetExecute(), Verify: d.GetVerify(), Decision: d.GetDecision(),
 		},
 		ReasonsDemanded: true,
+		Reverification:  index.Reverification(request),
 	}}}, nil
 }
 

@@ -194,6 +194,10 @@ func (b *builder) late(r view.Recorded) {
 		d.Verifications = append(d.Verifications, b.entry(r, x.VerificationFailed))
 	case *releasev1.Event_VerificationInconclusive:
 		d.Verifications = append(d.Verifications, b.entry(r, x.VerificationInconclusive))
+	case *releasev1.Event_VerificationRevoked:
+		d.Verifications = append(d.Verifications, b.entry(r, x.VerificationRevoked))
+	case *releasev1.Event_Reverified:
+		d.Verifications = append(d.Verifications, b.entry(r, x.Reverified))
 	case *releasev1.Event_RollbackClaimed:
 		d.Rollback = append(d.Rollback, b.entry(r, x.RollbackClaimed))
 	case *releasev1.Event_RolledBack:

@@ -51,7 +51,7 @@ func (w *writer) troubles(r *Record) (issues, deviations []string) {
 		case *releasev1.Event_GatesRefused, *releasev1.Event_ScopeRefused, *releasev1.Event_PreviewRefused,
 			*releasev1.Event_RiskRefused, *releasev1.Event_Expired,
 			*releasev1.Event_ExecutionFailed, *releasev1.Event_ExecutionUnknown, *releasev1.Event_ExecutionRefused,
-			*releasev1.Event_VerificationFailed, *releasev1.Event_VerificationInconclusive,
+			*releasev1.Event_VerificationFailed, *releasev1.Event_VerificationInconclusive, *releasev1.Event_VerificationRevoked,
 			*releasev1.Event_RollbackFailed, *releasev1.Event_RollbackUnavailable, *releasev1.Event_DeadlinePassed:
 			known[view.Describe(e.Entry.Event)] = true
 			if p, ok := d.(*releasev1.Event_DeadlinePassed); ok && p.DeadlinePassed.GetDeadline() == releasev1.Deadline_DEADLINE_HOLD {

@@ -124,6 +124,37 @@ func (w *writer) verification(r *Record) {
 	w.validations(all)
 }
 
+// laterLooks writes what was seen of the release after it was verified, a line for each look, and
+// the results of the one by which it is verified no more.
+func (w *writer) laterLooks(r *Record) {
+	var rows [][]string
+	for _, e := range r.events {
+		l, how := e.Entry.Event.GetVerificationRevoked().GetLook(), "verified no more"
+		if d := e.Entry.Event.GetReverified(); d != nil {
+			l, how = d.GetLook(), map[bool]string{false: "passed", true: "no verdict"}[d.GetInconclusive()]
+		}
+		if l == nil {
+			continue
+		}
+		rows = append(rows, []string{
+			fmt.Sprint(e.Entry.Sequence), fmt.Sprint(l.GetNumber()), at(l.GetDue()), at(l.GetStarted()), series(l.GetTargets()), how,
+			w.said(l.GetReason(), "named in a verdict"), w.evidence(l.GetSamples(), fmt.Sprintf("samples, event %d", e.Entry.Sequence)),
+		})
+	}
+	if len(rows) == 0 {
+		return
+	}
+	w.section("Looked at again")
+	w.table([]string{"Event", "Look", "Due", "Begun", "Targets", "Verdict", "Why", "Samples"}, rows)
+	if failed := r.state.Later.Revoked; failed != nil {
+		w.part(fmt.Sprintf("Look %d", failed.GetNumber()))
+		w.table([]string{"Target", "Check", "Verdict", "Samples", "Passed", "Failed", "Not taken", "Why"}, w.checks(failed.GetResults()))
+		if more := failed.GetMore(); more > 0 {
+			w.paragraph(fmt.Sprintf("%d more results are in the samples.", more))
+		}
+	}
+}
+
 // checked is a verification with how it ended.
 type checked struct {
 	*releasev1.Verification

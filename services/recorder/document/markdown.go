@@ -26,6 +26,7 @@ func (r *Record) Markdown() []byte {
 		w.remediation(r)
 		w.incident(r)
 		w.closing(r)
+		w.laterLooks(r)
 	}
 	w.timeline(r)
 	w.rejected(r)

@@ -92,6 +92,10 @@ func (w *writer) remedies(r *Record) (claims, results, calls, decisions, deadlin
 			calls = append(calls, []string{
 				number, when, causeWords(releasev1.Cause_CAUSE_UNRECORDED_CHANGE), "found", none, none, none, none, w.said(view.Tell(e.Entry.Event), "named in an unrecorded change"),
 			})
+		case *releasev1.Event_VerificationRevoked:
+			calls = append(calls, []string{
+				number, when, causeWords(releasev1.Cause_CAUSE_VERIFICATION_REVOKED), "found", none, none, none, none, w.said(view.Tell(e.Entry.Event), "named in a verdict"),
+			})
 		case *releasev1.Event_Acknowledged:
 			calls = append(calls, []string{
 				number, when, causeWords(d.Acknowledged.GetCause()), "taken on", none, by, none, none, escape(d.Acknowledged.GetComment()),

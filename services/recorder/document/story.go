@@ -43,7 +43,7 @@ func wellFromTheStart(r *Record) (good int, rest []*releasev1.Event) {
 		switch procedure.TypeOf(e.Entry.Event) {
 		case "execution_finished", "execution_failed", "execution_unknown", "execution_refused", "verification_passed",
 			"verification_failed", "verification_inconclusive", "rolled_back", "rollback_failed", "rollback_unavailable",
-			"intervened", "aborted", "execution_overrun":
+			"intervened", "aborted", "execution_overrun", "verification_revoked":
 			turns = append(turns, e.Entry.Event)
 		}
 	}
@@ -78,6 +78,9 @@ func (w *writer) turn(e *releasev1.Event) string {
 	case *releasev1.Event_VerificationInconclusive:
 		v := d.VerificationInconclusive.GetVerification()
 		return sentence(because(validated(v, "gave no verdict"), said(v.GetReason())))
+	case *releasev1.Event_VerificationRevoked:
+		l := d.VerificationRevoked.GetLook()
+		return sentence(because(fmt.Sprintf("Look %d afterwards took back that it is verified", l.GetNumber()), said(l.GetReason())))
 	case *releasev1.Event_RolledBack:
 		return "It was rolled back."
 	case *releasev1.Event_RollbackFailed:

@@ -160,6 +160,10 @@ func describeWork(e *releasev1.Event) string {
 		return verified("failed", d.VerificationFailed.GetVerification())
 	case *releasev1.Event_VerificationInconclusive:
 		return verified("no verdict", d.VerificationInconclusive.GetVerification())
+	case *releasev1.Event_VerificationRevoked:
+		return laterLook("verified no more", d.VerificationRevoked.GetLook())
+	case *releasev1.Event_Reverified:
+		return laterLook(map[bool]string{false: "still verified", true: "no verdict"}[d.Reverified.GetInconclusive()], d.Reverified.GetLook())
 	case *releasev1.Event_RollbackClaimed:
 		return fmt.Sprintf("way back, attempt %d: %s", d.RollbackClaimed.GetAttempt(), strings.Join(d.RollbackClaimed.GetTargets(), ", "))
 	case *releasev1.Event_RolledBack:

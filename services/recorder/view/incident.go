@@ -183,6 +183,8 @@ func evidenceOf(e *releasev1.Event) []*releasev1.EvidenceRef {
 		return ofVerification(d.VerificationPassed.GetVerification())
 	case *releasev1.Event_VerificationFailed:
 		return ofVerification(d.VerificationFailed.GetVerification())
+	case *releasev1.Event_VerificationRevoked:
+		return []*releasev1.EvidenceRef{d.VerificationRevoked.GetLook().GetSamples()}
 	case *releasev1.Event_VerificationInconclusive:
 		return ofVerification(d.VerificationInconclusive.GetVerification())
 	}

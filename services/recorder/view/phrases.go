@@ -92,6 +92,11 @@ func verified(verdict string, v *releasev1.Verification) string {
 	return joined(what, v.GetReason())
 }
 
+// laterLook is a look at a release after it was verified.
+func laterLook(verdict string, l *releasev1.LaterLook) string {
+	return joined(fmt.Sprintf("look %d afterwards, %s", l.GetNumber(), verdict), l.GetReason())
+}
+
 // Summary says in a sentence where a release stands.
 func Summary(s procedure.State) string {
 	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED {
@@ -145,6 +150,9 @@ func ending(s procedure.State) string {
 		out += " " + by + "."
 	} else {
 		out = strings.TrimSuffix(joined(out, s.EndReason), ".") + "."
+	}
+	if revoked := s.Later.Revoked; revoked != nil {
+		out += " It is verified no more: " + strings.TrimRight(revoked.GetReason(), ". ") + "."
 	}
 	switch {
 	case s.ReviewOwed():

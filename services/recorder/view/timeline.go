@@ -124,6 +124,12 @@ func (t *Timeline) Release(rejected uint32) *recorderv1.Release {
 	if s.ReviewOwed() {
 		r.ReviewDue = stamp(s.ReviewDue)
 	}
+	if s.Later.Looks > 0 {
+		r.LaterLooks = &recorderv1.LaterLooks{
+			Looks: s.Later.Looks, Unseen: s.Later.Unseen, Newest: stamp(s.Later.Ended),
+			Revoked: stamp(s.Later.RevokedAt), Failed: s.Later.Revoked,
+		}
+	}
 	if s.Phase == procedure.PhaseApprove {
 		// As of the last event: what has expired since is for the approval
 		// service to say, which knows the time.

@@ -144,3 +144,9 @@ func split(samples []Sample) (first, last []Sample) {
 	}
 	return samples[:i+1], samples[i+1:]
 }
+
+// Holds reports whether a document has samples of that target.
+func Holds(content []byte, target string) bool {
+	var d document
+	return json.Unmarshal(content, &d) == nil && slices.ContainsFunc(d.Targets, func(t documentTarget) bool { return t.Target == target })
+}

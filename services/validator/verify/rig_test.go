@@ -37,6 +37,9 @@ type place struct {
 	digest string
 	sick   map[string]bool
 	asked  map[string]int
+	// hiccup is a path that fails once, and hook runs whenever something is asked.
+	hiccup string
+	hook   func()
 }
 
 func newPlace(t *testing.T, digest string) *place {
@@ -44,9 +47,18 @@ func newPlace(t *testing.T, digest string) *place {
 	p := &place{digest: digest, sick: map[string]bool{}, asked: map[string]int{}}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
+		hook := p.hook
+		p.mu.Unlock()
+		if hook != nil {
+			hook()
+		}
+		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.asked[r.URL.Path]++
 		switch {
+		case p.hiccup == r.URL.Path:
+			p.hiccup = ""
+			w.WriteHeader(http.StatusInternalServerError)
 		case r.URL.Path == "/digest":
 			fmt.Fprint(w, p.digest)
 		case p.sick[r.URL.Path]:
@@ -62,6 +74,27 @@ func (p *place) count(path string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.asked[path]
+}
+
+// set makes a path fail from now on, or no more.
+func (p *place) set(path string, sick bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sick[path] = sick
+}
+
+// once makes a path fail once.
+func (p *place) once(path string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hiccup = path
+}
+
+// whenAsked has something done before every answer; nil for nothing.
+func (p *place) whenAsked(do func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hook = do
 }
 
 // rig is a stream with one release, and validators that look at the places.
@@ -126,6 +159,16 @@ func httpCheck(name, path string) *releasev1.Check {
 	return &releasev1.Check{Name: name, Probe: &releasev1.Check_Http{Http: &releasev1.HttpProbe{Path: path}}}
 }
 
+// index is the procedure document.
+func (r *rig) index(t *testing.T) *policy.Index {
+	t.Helper()
+	index, err := policy.NewSource(evidence.New(r.JetStream()).Get).ByDigest(t.Context(), r.digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
+}
+
 func (r *rig) history(t *testing.T) (eventstore.History, procedure.State) {
 	t.Helper()
 	h, err := eventstoretest.Store(r, procedure.ServiceApproval).Load(t.Context(), procedure.Aggregate(r.id))
@@ -172,7 +215,9 @@ func (r *rig) to(t *testing.T, phase procedure.Phase) {
 		}
 		switch s.Phase {
 		case procedure.PhaseNone:
-			r.do(t, "", proceduretest.Requested(r.asked, now))
+			e := proceduretest.Requested(r.asked, now)
+			e.GetRequested().Reverification = r.index(t).Reverification(r.asked)
+			r.do(t, "", e)
 		case procedure.PhaseGates:
 			r.do(t, "", proceduretest.Gates(s))
 		case procedure.PhaseScope:

@@ -10,6 +10,9 @@
 // What is looked at are the checks of the request and those of the service's
 // catalogue entry, and that the digest which runs is the one that was approved; on
 // the way back, the one that ran before.
+//
+// Beside the step, Later looks again at releases that were verified, and appends reverified or
+// verification_revoked.
 package verify
 
 import (

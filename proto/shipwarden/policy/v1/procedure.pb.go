@@ -82,7 +82,7 @@ func (x Incidents_Scope) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Incidents_Scope.Descriptor instead.
 func (Incidents_Scope) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5, 0}
 }
 
 // When an incident is resolved.
@@ -131,7 +131,7 @@ func (x Incidents_Until) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Incidents_Until.Descriptor instead.
 func (Incidents_Until) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5, 1}
 }
 
 // What of targets to which nothing was ever released, where they are all that has no way
@@ -185,7 +185,7 @@ func (x RollbackReadiness_FirstRelease) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RollbackReadiness_FirstRelease.Descriptor instead.
 func (RollbackReadiness_FirstRelease) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6, 0}
 }
 
 // Kind of a contact.
@@ -245,7 +245,7 @@ func (x Contact_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Contact_Kind.Descriptor instead.
 func (Contact_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // What a window means.
@@ -298,7 +298,7 @@ func (x Freeze_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Kind.Descriptor instead.
 func (Freeze_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37, 0}
 }
 
 // What becomes of a release that has begun when it may not start any more.
@@ -355,7 +355,7 @@ func (x Freeze_Overrun) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Freeze_Overrun.Descriptor instead.
 func (Freeze_Overrun) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36, 1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37, 1}
 }
 
 // Day of the week.
@@ -420,7 +420,7 @@ func (x Weekly_Day) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Weekly_Day.Descriptor instead.
 func (Weekly_Day) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40, 0}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41, 0}
 }
 
 // Procedure is the procedure document. A release names the version under which
@@ -495,7 +495,9 @@ type Procedure struct {
 	Incidents *Incidents `protobuf:"bytes,61,opt,name=incidents,proto3" json:"incidents,omitempty"`
 	// What becomes of a release that failed: the first row that fits counts. Where none does, it
 	// goes back at once.
-	Remediation   []*Remediation `protobuf:"bytes,62,rep,name=remediation,proto3" json:"remediation,omitempty"`
+	Remediation []*Remediation `protobuf:"bytes,62,rep,name=remediation,proto3" json:"remediation,omitempty"`
+	// How releases that were verified are looked at again. Absent: they are not.
+	Reverify      *Reverify `protobuf:"bytes,63,opt,name=reverify,proto3" json:"reverify,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -754,6 +756,114 @@ func (x *Procedure) GetRemediation() []*Remediation {
 	return nil
 }
 
+func (x *Procedure) GetReverify() *Reverify {
+	if x != nil {
+		return x.Reverify
+	}
+	return nil
+}
+
+// Reverify has releases that were verified looked at again for some time. One that fails its
+// checks then is verified no more, and people are called (PD-6.4).
+type Reverify struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long between two looks, and from the end of step 6 to the first.
+	Every *durationpb.Duration `protobuf:"bytes,1,opt,name=every,proto3" json:"every,omitempty"`
+	// For how long: as much as 64 times every.
+	During *durationpb.Duration `protobuf:"bytes,2,opt,name=during,proto3" json:"during,omitempty"`
+	// How long one look lasts at most, which is no more than every. Absent: as long as the bake of the release,
+	// and no longer than half of every.
+	Look *durationpb.Duration `protobuf:"bytes,3,opt,name=look,proto3" json:"look,omitempty"`
+	// After so many looks in a row without a verdict people are called. Absent: 3.
+	Unseen uint32 `protobuf:"varint,4,opt,name=unseen,proto3" json:"unseen,omitempty"`
+	// Which checks of the request and of the catalogue, by name. An empty list means all.
+	Checks []string `protobuf:"bytes,5,rep,name=checks,proto3" json:"checks,omitempty"`
+	// Where; empty lists mean everywhere.
+	Environments  []string `protobuf:"bytes,6,rep,name=environments,proto3" json:"environments,omitempty"`
+	Services      []string `protobuf:"bytes,7,rep,name=services,proto3" json:"services,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reverify) Reset() {
+	*x = Reverify{}
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reverify) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reverify) ProtoMessage() {}
+
+func (x *Reverify) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reverify.ProtoReflect.Descriptor instead.
+func (*Reverify) Descriptor() ([]byte, []int) {
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Reverify) GetEvery() *durationpb.Duration {
+	if x != nil {
+		return x.Every
+	}
+	return nil
+}
+
+func (x *Reverify) GetDuring() *durationpb.Duration {
+	if x != nil {
+		return x.During
+	}
+	return nil
+}
+
+func (x *Reverify) GetLook() *durationpb.Duration {
+	if x != nil {
+		return x.Look
+	}
+	return nil
+}
+
+func (x *Reverify) GetUnseen() uint32 {
+	if x != nil {
+		return x.Unseen
+	}
+	return 0
+}
+
+func (x *Reverify) GetChecks() []string {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+func (x *Reverify) GetEnvironments() []string {
+	if x != nil {
+		return x.Environments
+	}
+	return nil
+}
+
+func (x *Reverify) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
 // Remediation is a row of the table by which step 7 goes (PD-7.1). What it never does, whatever
 // a row says, is to roll a rollback back by itself, or a change of data that cannot be changed
 // back: then people are called.
@@ -776,7 +886,7 @@ type Remediation struct {
 
 func (x *Remediation) Reset() {
 	*x = Remediation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -788,7 +898,7 @@ func (x *Remediation) String() string {
 func (*Remediation) ProtoMessage() {}
 
 func (x *Remediation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[1]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -801,7 +911,7 @@ func (x *Remediation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Remediation.ProtoReflect.Descriptor instead.
 func (*Remediation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Remediation) GetName() string {
@@ -860,7 +970,7 @@ type Situation struct {
 
 func (x *Situation) Reset() {
 	*x = Situation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +982,7 @@ func (x *Situation) String() string {
 func (*Situation) ProtoMessage() {}
 
 func (x *Situation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[2]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +995,7 @@ func (x *Situation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Situation.ProtoReflect.Descriptor instead.
 func (*Situation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Situation) GetCauses() []v1.Cause {
@@ -952,7 +1062,7 @@ type Asking struct {
 
 func (x *Asking) Reset() {
 	*x = Asking{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1074,7 @@ func (x *Asking) String() string {
 func (*Asking) ProtoMessage() {}
 
 func (x *Asking) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[3]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1087,7 @@ func (x *Asking) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Asking.ProtoReflect.Descriptor instead.
 func (*Asking) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Asking) GetWho() v1.Remedy_Asked {
@@ -1022,7 +1132,7 @@ type Incidents struct {
 
 func (x *Incidents) Reset() {
 	*x = Incidents{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +1144,7 @@ func (x *Incidents) String() string {
 func (*Incidents) ProtoMessage() {}
 
 func (x *Incidents) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[4]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +1157,7 @@ func (x *Incidents) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Incidents.ProtoReflect.Descriptor instead.
 func (*Incidents) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Incidents) GetEnvironments() []string {
@@ -1104,7 +1214,7 @@ type RollbackReadiness struct {
 
 func (x *RollbackReadiness) Reset() {
 	*x = RollbackReadiness{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1226,7 @@ func (x *RollbackReadiness) String() string {
 func (*RollbackReadiness) ProtoMessage() {}
 
 func (x *RollbackReadiness) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[5]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1239,7 @@ func (x *RollbackReadiness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackReadiness.ProtoReflect.Descriptor instead.
 func (*RollbackReadiness) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RollbackReadiness) GetEnvironments() []string {
@@ -1189,7 +1299,7 @@ type ChangeRecordRule struct {
 
 func (x *ChangeRecordRule) Reset() {
 	*x = ChangeRecordRule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1311,7 @@ func (x *ChangeRecordRule) String() string {
 func (*ChangeRecordRule) ProtoMessage() {}
 
 func (x *ChangeRecordRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[6]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1324,7 @@ func (x *ChangeRecordRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRecordRule.ProtoReflect.Descriptor instead.
 func (*ChangeRecordRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ChangeRecordRule) GetName() string {
@@ -1309,7 +1419,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1431,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[7]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1444,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Quarantine) GetGroup() string {
@@ -1373,7 +1483,7 @@ type ChangeControl struct {
 
 func (x *ChangeControl) Reset() {
 	*x = ChangeControl{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +1495,7 @@ func (x *ChangeControl) String() string {
 func (*ChangeControl) ProtoMessage() {}
 
 func (x *ChangeControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[8]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +1508,7 @@ func (x *ChangeControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeControl.ProtoReflect.Descriptor instead.
 func (*ChangeControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ChangeControl) GetProposerGroups() []string {
@@ -1455,7 +1565,7 @@ type StandIns struct {
 
 func (x *StandIns) Reset() {
 	*x = StandIns{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +1577,7 @@ func (x *StandIns) String() string {
 func (*StandIns) ProtoMessage() {}
 
 func (x *StandIns) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[9]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1590,7 @@ func (x *StandIns) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandIns.ProtoReflect.Descriptor instead.
 func (*StandIns) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StandIns) GetLongest() *durationpb.Duration {
@@ -1519,7 +1629,7 @@ type RiskScore struct {
 
 func (x *RiskScore) Reset() {
 	*x = RiskScore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1641,7 @@ func (x *RiskScore) String() string {
 func (*RiskScore) ProtoMessage() {}
 
 func (x *RiskScore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[10]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1654,7 @@ func (x *RiskScore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskScore.ProtoReflect.Descriptor instead.
 func (*RiskScore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RiskScore) GetWeights() *RiskWeights {
@@ -1613,7 +1723,7 @@ type RiskWeights struct {
 
 func (x *RiskWeights) Reset() {
 	*x = RiskWeights{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1735,7 @@ func (x *RiskWeights) String() string {
 func (*RiskWeights) ProtoMessage() {}
 
 func (x *RiskWeights) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[11]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1748,7 @@ func (x *RiskWeights) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskWeights.ProtoReflect.Descriptor instead.
 func (*RiskWeights) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RiskWeights) GetTarget() uint32 {
@@ -1790,7 +1900,7 @@ type RiskLevel struct {
 
 func (x *RiskLevel) Reset() {
 	*x = RiskLevel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1912,7 @@ func (x *RiskLevel) String() string {
 func (*RiskLevel) ProtoMessage() {}
 
 func (x *RiskLevel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[12]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1925,7 @@ func (x *RiskLevel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RiskLevel.ProtoReflect.Descriptor instead.
 func (*RiskLevel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RiskLevel) GetFrom() uint32 {
@@ -1881,7 +1991,7 @@ type Lane struct {
 
 func (x *Lane) Reset() {
 	*x = Lane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +2003,7 @@ func (x *Lane) String() string {
 func (*Lane) ProtoMessage() {}
 
 func (x *Lane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[13]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +2016,7 @@ func (x *Lane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lane.ProtoReflect.Descriptor instead.
 func (*Lane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Lane) GetName() string {
@@ -1966,7 +2076,7 @@ type AlertRule struct {
 
 func (x *AlertRule) Reset() {
 	*x = AlertRule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1978,7 +2088,7 @@ func (x *AlertRule) String() string {
 func (*AlertRule) ProtoMessage() {}
 
 func (x *AlertRule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[14]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1991,7 +2101,7 @@ func (x *AlertRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlertRule.ProtoReflect.Descriptor instead.
 func (*AlertRule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AlertRule) GetName() string {
@@ -2060,7 +2170,7 @@ type LabelMatcher struct {
 
 func (x *LabelMatcher) Reset() {
 	*x = LabelMatcher{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2182,7 @@ func (x *LabelMatcher) String() string {
 func (*LabelMatcher) ProtoMessage() {}
 
 func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[15]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2195,7 @@ func (x *LabelMatcher) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LabelMatcher.ProtoReflect.Descriptor instead.
 func (*LabelMatcher) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LabelMatcher) GetLabel() string {
@@ -2170,7 +2280,7 @@ type Sigstore struct {
 
 func (x *Sigstore) Reset() {
 	*x = Sigstore{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2182,7 +2292,7 @@ func (x *Sigstore) String() string {
 func (*Sigstore) ProtoMessage() {}
 
 func (x *Sigstore) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[16]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2195,7 +2305,7 @@ func (x *Sigstore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sigstore.ProtoReflect.Descriptor instead.
 func (*Sigstore) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Sigstore) GetTrustedRoot() string {
@@ -2248,7 +2358,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2260,7 +2370,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[17]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2273,7 +2383,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Identity) GetId() string {
@@ -2407,7 +2517,7 @@ type VersionRules struct {
 
 func (x *VersionRules) Reset() {
 	*x = VersionRules{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2419,7 +2529,7 @@ func (x *VersionRules) String() string {
 func (*VersionRules) ProtoMessage() {}
 
 func (x *VersionRules) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[18]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2432,7 +2542,7 @@ func (x *VersionRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRules.ProtoReflect.Descriptor instead.
 func (*VersionRules) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *VersionRules) GetLive() v1.Finding_Severity {
@@ -2490,7 +2600,7 @@ type Person struct {
 
 func (x *Person) Reset() {
 	*x = Person{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2502,7 +2612,7 @@ func (x *Person) String() string {
 func (*Person) ProtoMessage() {}
 
 func (x *Person) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[19]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2515,7 +2625,7 @@ func (x *Person) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Person.ProtoReflect.Descriptor instead.
 func (*Person) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Person) GetId() string {
@@ -2589,7 +2699,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2601,7 +2711,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[20]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2614,7 +2724,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Contact) GetKind() Contact_Kind {
@@ -2649,7 +2759,7 @@ type PersonKey struct {
 
 func (x *PersonKey) Reset() {
 	*x = PersonKey{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2661,7 +2771,7 @@ func (x *PersonKey) String() string {
 func (*PersonKey) ProtoMessage() {}
 
 func (x *PersonKey) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[21]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2674,7 +2784,7 @@ func (x *PersonKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonKey.ProtoReflect.Descriptor instead.
 func (*PersonKey) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PersonKey) GetSsh() string {
@@ -2728,7 +2838,7 @@ type PersonIdentity struct {
 
 func (x *PersonIdentity) Reset() {
 	*x = PersonIdentity{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2740,7 +2850,7 @@ func (x *PersonIdentity) String() string {
 func (*PersonIdentity) ProtoMessage() {}
 
 func (x *PersonIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[22]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2753,7 +2863,7 @@ func (x *PersonIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PersonIdentity.ProtoReflect.Descriptor instead.
 func (*PersonIdentity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PersonIdentity) GetIssuer() string {
@@ -2812,7 +2922,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2824,7 +2934,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[23]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2837,7 +2947,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Group) GetName() string {
@@ -2891,7 +3001,7 @@ type OnCall struct {
 
 func (x *OnCall) Reset() {
 	*x = OnCall{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2903,7 +3013,7 @@ func (x *OnCall) String() string {
 func (*OnCall) ProtoMessage() {}
 
 func (x *OnCall) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[24]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2916,7 +3026,7 @@ func (x *OnCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OnCall.ProtoReflect.Descriptor instead.
 func (*OnCall) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *OnCall) GetRotas() []*Rota {
@@ -2954,7 +3064,7 @@ type Rota struct {
 
 func (x *Rota) Reset() {
 	*x = Rota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2966,7 +3076,7 @@ func (x *Rota) String() string {
 func (*Rota) ProtoMessage() {}
 
 func (x *Rota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[25]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2979,7 +3089,7 @@ func (x *Rota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rota.ProtoReflect.Descriptor instead.
 func (*Rota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Rota) GetName() string {
@@ -3033,7 +3143,7 @@ type OnCallOverride struct {
 
 func (x *OnCallOverride) Reset() {
 	*x = OnCallOverride{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3045,7 +3155,7 @@ func (x *OnCallOverride) String() string {
 func (*OnCallOverride) ProtoMessage() {}
 
 func (x *OnCallOverride) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[26]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3058,7 +3168,7 @@ func (x *OnCallOverride) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OnCallOverride.ProtoReflect.Descriptor instead.
 func (*OnCallOverride) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *OnCallOverride) GetPerson() string {
@@ -3113,7 +3223,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3125,7 +3235,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[27]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3138,7 +3248,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Key) GetId() string {
@@ -3223,7 +3333,7 @@ type Environment struct {
 
 func (x *Environment) Reset() {
 	*x = Environment{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3235,7 +3345,7 @@ func (x *Environment) String() string {
 func (*Environment) ProtoMessage() {}
 
 func (x *Environment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[28]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3248,7 +3358,7 @@ func (x *Environment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Environment.ProtoReflect.Descriptor instead.
 func (*Environment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Environment) GetName() string {
@@ -3315,7 +3425,7 @@ type Approvals struct {
 
 func (x *Approvals) Reset() {
 	*x = Approvals{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3327,7 +3437,7 @@ func (x *Approvals) String() string {
 func (*Approvals) ProtoMessage() {}
 
 func (x *Approvals) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[29]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3340,7 +3450,7 @@ func (x *Approvals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approvals.ProtoReflect.Descriptor instead.
 func (*Approvals) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Approvals) GetGroup() string {
@@ -3391,7 +3501,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3403,7 +3513,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[30]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3416,7 +3526,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Service) GetName() string {
@@ -3493,7 +3603,7 @@ type Requirement struct {
 
 func (x *Requirement) Reset() {
 	*x = Requirement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3505,7 +3615,7 @@ func (x *Requirement) String() string {
 func (*Requirement) ProtoMessage() {}
 
 func (x *Requirement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[31]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3518,7 +3628,7 @@ func (x *Requirement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Requirement.ProtoReflect.Descriptor instead.
 func (*Requirement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Requirement) GetService() string {
@@ -3568,7 +3678,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3580,7 +3690,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[32]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3593,7 +3703,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Target) GetId() string {
@@ -3694,7 +3804,7 @@ type Gate struct {
 
 func (x *Gate) Reset() {
 	*x = Gate{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3706,7 +3816,7 @@ func (x *Gate) String() string {
 func (*Gate) ProtoMessage() {}
 
 func (x *Gate) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[33]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3719,7 +3829,7 @@ func (x *Gate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gate.ProtoReflect.Descriptor instead.
 func (*Gate) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Gate) GetName() string {
@@ -3845,7 +3955,7 @@ type Waivable struct {
 
 func (x *Waivable) Reset() {
 	*x = Waivable{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3857,7 +3967,7 @@ func (x *Waivable) String() string {
 func (*Waivable) ProtoMessage() {}
 
 func (x *Waivable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[34]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3870,7 +3980,7 @@ func (x *Waivable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Waivable.ProtoReflect.Descriptor instead.
 func (*Waivable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Waivable) GetMax() *durationpb.Duration {
@@ -3899,7 +4009,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3911,7 +4021,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[35]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3924,7 +4034,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Rule) GetName() string {
@@ -3989,7 +4099,7 @@ type Freeze struct {
 
 func (x *Freeze) Reset() {
 	*x = Freeze{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4001,7 +4111,7 @@ func (x *Freeze) String() string {
 func (*Freeze) ProtoMessage() {}
 
 func (x *Freeze) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[36]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4014,7 +4124,7 @@ func (x *Freeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Freeze.ProtoReflect.Descriptor instead.
 func (*Freeze) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Freeze) GetName() string {
@@ -4185,7 +4295,7 @@ type Span struct {
 
 func (x *Span) Reset() {
 	*x = Span{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4197,7 +4307,7 @@ func (x *Span) String() string {
 func (*Span) ProtoMessage() {}
 
 func (x *Span) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[37]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4210,7 +4320,7 @@ func (x *Span) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Span.ProtoReflect.Descriptor instead.
 func (*Span) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Span) GetStart() *timestamppb.Timestamp {
@@ -4247,7 +4357,7 @@ type Recurring struct {
 
 func (x *Recurring) Reset() {
 	*x = Recurring{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4259,7 +4369,7 @@ func (x *Recurring) String() string {
 func (*Recurring) ProtoMessage() {}
 
 func (x *Recurring) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[38]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4272,7 +4382,7 @@ func (x *Recurring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recurring.ProtoReflect.Descriptor instead.
 func (*Recurring) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Recurring) GetStart() string {
@@ -4324,7 +4434,7 @@ type Calendar struct {
 
 func (x *Calendar) Reset() {
 	*x = Calendar{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4336,7 +4446,7 @@ func (x *Calendar) String() string {
 func (*Calendar) ProtoMessage() {}
 
 func (x *Calendar) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[39]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4349,7 +4459,7 @@ func (x *Calendar) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Calendar.ProtoReflect.Descriptor instead.
 func (*Calendar) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Calendar) GetIcalendar() string {
@@ -4383,7 +4493,7 @@ type Weekly struct {
 
 func (x *Weekly) Reset() {
 	*x = Weekly{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4395,7 +4505,7 @@ func (x *Weekly) String() string {
 func (*Weekly) ProtoMessage() {}
 
 func (x *Weekly) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[40]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4408,7 +4518,7 @@ func (x *Weekly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Weekly.ProtoReflect.Descriptor instead.
 func (*Weekly) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Weekly) GetFromDay() Weekly_Day {
@@ -4476,7 +4586,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4488,7 +4598,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[41]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4501,7 +4611,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Channel) GetName() string {
@@ -4585,7 +4695,7 @@ type QuietHours struct {
 
 func (x *QuietHours) Reset() {
 	*x = QuietHours{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4597,7 +4707,7 @@ func (x *QuietHours) String() string {
 func (*QuietHours) ProtoMessage() {}
 
 func (x *QuietHours) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[42]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4610,7 +4720,7 @@ func (x *QuietHours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuietHours.ProtoReflect.Descriptor instead.
 func (*QuietHours) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *QuietHours) GetDays() []Weekly_Day {
@@ -4652,7 +4762,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4664,7 +4774,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[43]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4677,7 +4787,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Digest) GetEvery() *durationpb.Duration {
@@ -4724,7 +4834,7 @@ type Audience struct {
 
 func (x *Audience) Reset() {
 	*x = Audience{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4736,7 +4846,7 @@ func (x *Audience) String() string {
 func (*Audience) ProtoMessage() {}
 
 func (x *Audience) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[44]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4749,7 +4859,7 @@ func (x *Audience) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Audience.ProtoReflect.Descriptor instead.
 func (*Audience) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Audience) GetName() string {
@@ -4857,7 +4967,7 @@ type Acknowledgement struct {
 
 func (x *Acknowledgement) Reset() {
 	*x = Acknowledgement{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4869,7 +4979,7 @@ func (x *Acknowledgement) String() string {
 func (*Acknowledgement) ProtoMessage() {}
 
 func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[45]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4882,7 +4992,7 @@ func (x *Acknowledgement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledgement.ProtoReflect.Descriptor instead.
 func (*Acknowledgement) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Acknowledgement) GetWithin() *durationpb.Duration {
@@ -4912,7 +5022,7 @@ type CustomerContact struct {
 
 func (x *CustomerContact) Reset() {
 	*x = CustomerContact{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[46]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4924,7 +5034,7 @@ func (x *CustomerContact) String() string {
 func (*CustomerContact) ProtoMessage() {}
 
 func (x *CustomerContact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[46]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4937,7 +5047,7 @@ func (x *CustomerContact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerContact.ProtoReflect.Descriptor instead.
 func (*CustomerContact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CustomerContact) GetCustomer() string {
@@ -4983,7 +5093,7 @@ type Deadlines struct {
 
 func (x *Deadlines) Reset() {
 	*x = Deadlines{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[47]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4995,7 +5105,7 @@ func (x *Deadlines) String() string {
 func (*Deadlines) ProtoMessage() {}
 
 func (x *Deadlines) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[47]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5008,7 +5118,7 @@ func (x *Deadlines) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deadlines.ProtoReflect.Descriptor instead.
 func (*Deadlines) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Deadlines) GetStartWithin() *durationpb.Duration {
@@ -5093,7 +5203,7 @@ type EmergencyLane struct {
 
 func (x *EmergencyLane) Reset() {
 	*x = EmergencyLane{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[48]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5105,7 +5215,7 @@ func (x *EmergencyLane) String() string {
 func (*EmergencyLane) ProtoMessage() {}
 
 func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[48]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5118,7 +5228,7 @@ func (x *EmergencyLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyLane.ProtoReflect.Descriptor instead.
 func (*EmergencyLane) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *EmergencyLane) GetGroup() string {
@@ -5171,7 +5281,7 @@ type EmergencyQuota struct {
 
 func (x *EmergencyQuota) Reset() {
 	*x = EmergencyQuota{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[49]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5183,7 +5293,7 @@ func (x *EmergencyQuota) String() string {
 func (*EmergencyQuota) ProtoMessage() {}
 
 func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[49]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5196,7 +5306,7 @@ func (x *EmergencyQuota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyQuota.ProtoReflect.Descriptor instead.
 func (*EmergencyQuota) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *EmergencyQuota) GetCount() uint32 {
@@ -5233,7 +5343,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[50]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5245,7 +5355,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[50]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5258,7 +5368,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Escalation) GetRungs() []*Rung {
@@ -5288,7 +5398,7 @@ type Rung struct {
 
 func (x *Rung) Reset() {
 	*x = Rung{}
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[51]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5300,7 +5410,7 @@ func (x *Rung) String() string {
 func (*Rung) ProtoMessage() {}
 
 func (x *Rung) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[51]
+	mi := &file_shipwarden_policy_v1_procedure_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5313,7 +5423,7 @@ func (x *Rung) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rung.ProtoReflect.Descriptor instead.
 func (*Rung) Descriptor() ([]byte, []int) {
-	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_policy_v1_procedure_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Rung) GetGroup() string {
@@ -5334,7 +5444,7 @@ var File_shipwarden_policy_v1_procedure_proto protoreflect.FileDescriptor
 
 const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\n" +
-	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xc6\x10\n" +
+	"$shipwarden/policy/v1/procedure.proto\x12\x14shipwarden.policy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\x82\x11\n" +
 	"\tProcedure\x12-\n" +
 	"\x02id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[A-Z][A-Z0-9-]{0,39}$R\x02id\x12A\n" +
 	"\aversion\x18\x02 \x01(\tB'\xbaH$r\"\x10\x01\x18@2\x1c^[A-Za-z0-9][A-Za-z0-9._-]*$R\aversion\x12>\n" +
@@ -5373,7 +5483,17 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\x0echange_records\x18. \x03(\v2&.shipwarden.policy.v1.ChangeRecordRuleB\b\xbaH\x05\x92\x01\x02\x10\bR\rchangeRecords\x12V\n" +
 	"\x12rollback_readiness\x18< \x01(\v2'.shipwarden.policy.v1.RollbackReadinessR\x11rollbackReadiness\x12=\n" +
 	"\tincidents\x18= \x01(\v2\x1f.shipwarden.policy.v1.IncidentsR\tincidents\x12M\n" +
-	"\vremediation\x18> \x03(\v2!.shipwarden.policy.v1.RemediationB\b\xbaH\x05\x92\x01\x02\x10\x10R\vremediation\"\x8c\x02\n" +
+	"\vremediation\x18> \x03(\v2!.shipwarden.policy.v1.RemediationB\b\xbaH\x05\x92\x01\x02\x10\x10R\vremediation\x12:\n" +
+	"\breverify\x18? \x01(\v2\x1e.shipwarden.policy.v1.ReverifyR\breverify\"\x8e\x03\n" +
+	"\bReverify\x12D\n" +
+	"\x05every\x18\x01 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xc8\x01\x01\xaa\x01\n" +
+	"\"\x04\b\x80\xf5$2\x02\b\x01R\x05every\x12G\n" +
+	"\x06during\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x14\xbaH\x11\xc8\x01\x01\xaa\x01\v\"\x05\b\x80\xce\xda\x032\x02\b\x01R\x06during\x12=\n" +
+	"\x04look\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\x04look\x12\x1f\n" +
+	"\x06unseen\x18\x04 \x01(\rB\a\xbaH\x04*\x02\x18@R\x06unseen\x12>\n" +
+	"\x06checks\x18\x05 \x03(\tB&\xbaH#\x92\x01 \x10@\x18\x01\"\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x06checks\x12,\n" +
+	"\fenvironments\x18\x06 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10@R\fenvironments\x12%\n" +
+	"\bservices\x18\a \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\x80\bR\bservices\"\x8c\x02\n" +
 	"\vRemediation\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x123\n" +
 	"\x04when\x18\x02 \x01(\v2\x1f.shipwarden.policy.v1.SituationR\x04when\x12D\n" +
@@ -5844,7 +5964,7 @@ func file_shipwarden_policy_v1_procedure_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_policy_v1_procedure_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_shipwarden_policy_v1_procedure_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Incidents_Scope)(0),                // 0: shipwarden.policy.v1.Incidents.Scope
 	(Incidents_Until)(0),                // 1: shipwarden.policy.v1.Incidents.Until
@@ -5854,200 +5974,205 @@ var file_shipwarden_policy_v1_procedure_proto_goTypes = []any{
 	(Freeze_Overrun)(0),                 // 5: shipwarden.policy.v1.Freeze.Overrun
 	(Weekly_Day)(0),                     // 6: shipwarden.policy.v1.Weekly.Day
 	(*Procedure)(nil),                   // 7: shipwarden.policy.v1.Procedure
-	(*Remediation)(nil),                 // 8: shipwarden.policy.v1.Remediation
-	(*Situation)(nil),                   // 9: shipwarden.policy.v1.Situation
-	(*Asking)(nil),                      // 10: shipwarden.policy.v1.Asking
-	(*Incidents)(nil),                   // 11: shipwarden.policy.v1.Incidents
-	(*RollbackReadiness)(nil),           // 12: shipwarden.policy.v1.RollbackReadiness
-	(*ChangeRecordRule)(nil),            // 13: shipwarden.policy.v1.ChangeRecordRule
-	(*Quarantine)(nil),                  // 14: shipwarden.policy.v1.Quarantine
-	(*ChangeControl)(nil),               // 15: shipwarden.policy.v1.ChangeControl
-	(*StandIns)(nil),                    // 16: shipwarden.policy.v1.StandIns
-	(*RiskScore)(nil),                   // 17: shipwarden.policy.v1.RiskScore
-	(*RiskWeights)(nil),                 // 18: shipwarden.policy.v1.RiskWeights
-	(*RiskLevel)(nil),                   // 19: shipwarden.policy.v1.RiskLevel
-	(*Lane)(nil),                        // 20: shipwarden.policy.v1.Lane
-	(*AlertRule)(nil),                   // 21: shipwarden.policy.v1.AlertRule
-	(*LabelMatcher)(nil),                // 22: shipwarden.policy.v1.LabelMatcher
-	(*Sigstore)(nil),                    // 23: shipwarden.policy.v1.Sigstore
-	(*Identity)(nil),                    // 24: shipwarden.policy.v1.Identity
-	(*VersionRules)(nil),                // 25: shipwarden.policy.v1.VersionRules
-	(*Person)(nil),                      // 26: shipwarden.policy.v1.Person
-	(*Contact)(nil),                     // 27: shipwarden.policy.v1.Contact
-	(*PersonKey)(nil),                   // 28: shipwarden.policy.v1.PersonKey
-	(*PersonIdentity)(nil),              // 29: shipwarden.policy.v1.PersonIdentity
-	(*Group)(nil),                       // 30: shipwarden.policy.v1.Group
-	(*OnCall)(nil),                      // 31: shipwarden.policy.v1.OnCall
-	(*Rota)(nil),                        // 32: shipwarden.policy.v1.Rota
-	(*OnCallOverride)(nil),              // 33: shipwarden.policy.v1.OnCallOverride
-	(*Key)(nil),                         // 34: shipwarden.policy.v1.Key
-	(*Environment)(nil),                 // 35: shipwarden.policy.v1.Environment
-	(*Approvals)(nil),                   // 36: shipwarden.policy.v1.Approvals
-	(*Service)(nil),                     // 37: shipwarden.policy.v1.Service
-	(*Requirement)(nil),                 // 38: shipwarden.policy.v1.Requirement
-	(*Target)(nil),                      // 39: shipwarden.policy.v1.Target
-	(*Gate)(nil),                        // 40: shipwarden.policy.v1.Gate
-	(*Waivable)(nil),                    // 41: shipwarden.policy.v1.Waivable
-	(*Rule)(nil),                        // 42: shipwarden.policy.v1.Rule
-	(*Freeze)(nil),                      // 43: shipwarden.policy.v1.Freeze
-	(*Span)(nil),                        // 44: shipwarden.policy.v1.Span
-	(*Recurring)(nil),                   // 45: shipwarden.policy.v1.Recurring
-	(*Calendar)(nil),                    // 46: shipwarden.policy.v1.Calendar
-	(*Weekly)(nil),                      // 47: shipwarden.policy.v1.Weekly
-	(*Channel)(nil),                     // 48: shipwarden.policy.v1.Channel
-	(*QuietHours)(nil),                  // 49: shipwarden.policy.v1.QuietHours
-	(*Digest)(nil),                      // 50: shipwarden.policy.v1.Digest
-	(*Audience)(nil),                    // 51: shipwarden.policy.v1.Audience
-	(*Acknowledgement)(nil),             // 52: shipwarden.policy.v1.Acknowledgement
-	(*CustomerContact)(nil),             // 53: shipwarden.policy.v1.CustomerContact
-	(*Deadlines)(nil),                   // 54: shipwarden.policy.v1.Deadlines
-	(*EmergencyLane)(nil),               // 55: shipwarden.policy.v1.EmergencyLane
-	(*EmergencyQuota)(nil),              // 56: shipwarden.policy.v1.EmergencyQuota
-	(*Escalation)(nil),                  // 57: shipwarden.policy.v1.Escalation
-	(*Rung)(nil),                        // 58: shipwarden.policy.v1.Rung
-	nil,                                 // 59: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	(v1.Remedy_Action)(0),               // 60: shipwarden.release.v1.Remedy.Action
-	(v1.Cause)(0),                       // 61: shipwarden.release.v1.Cause
-	(v1.Trigger)(0),                     // 62: shipwarden.release.v1.Trigger
-	(v1.Risk_Data)(0),                   // 63: shipwarden.release.v1.Risk.Data
-	(v1.Remedy_Asked)(0),                // 64: shipwarden.release.v1.Remedy.Asked
-	(*durationpb.Duration)(nil),         // 65: google.protobuf.Duration
-	(v1.Finding_Severity)(0),            // 66: shipwarden.release.v1.Finding.Severity
-	(*timestamppb.Timestamp)(nil),       // 67: google.protobuf.Timestamp
-	(*v1.Check)(nil),                    // 68: shipwarden.release.v1.Check
-	(v1.ArtifactKind)(0),                // 69: shipwarden.release.v1.ArtifactKind
-	(v1.Occasion)(0),                    // 70: shipwarden.release.v1.Occasion
+	(*Reverify)(nil),                    // 8: shipwarden.policy.v1.Reverify
+	(*Remediation)(nil),                 // 9: shipwarden.policy.v1.Remediation
+	(*Situation)(nil),                   // 10: shipwarden.policy.v1.Situation
+	(*Asking)(nil),                      // 11: shipwarden.policy.v1.Asking
+	(*Incidents)(nil),                   // 12: shipwarden.policy.v1.Incidents
+	(*RollbackReadiness)(nil),           // 13: shipwarden.policy.v1.RollbackReadiness
+	(*ChangeRecordRule)(nil),            // 14: shipwarden.policy.v1.ChangeRecordRule
+	(*Quarantine)(nil),                  // 15: shipwarden.policy.v1.Quarantine
+	(*ChangeControl)(nil),               // 16: shipwarden.policy.v1.ChangeControl
+	(*StandIns)(nil),                    // 17: shipwarden.policy.v1.StandIns
+	(*RiskScore)(nil),                   // 18: shipwarden.policy.v1.RiskScore
+	(*RiskWeights)(nil),                 // 19: shipwarden.policy.v1.RiskWeights
+	(*RiskLevel)(nil),                   // 20: shipwarden.policy.v1.RiskLevel
+	(*Lane)(nil),                        // 21: shipwarden.policy.v1.Lane
+	(*AlertRule)(nil),                   // 22: shipwarden.policy.v1.AlertRule
+	(*LabelMatcher)(nil),                // 23: shipwarden.policy.v1.LabelMatcher
+	(*Sigstore)(nil),                    // 24: shipwarden.policy.v1.Sigstore
+	(*Identity)(nil),                    // 25: shipwarden.policy.v1.Identity
+	(*VersionRules)(nil),                // 26: shipwarden.policy.v1.VersionRules
+	(*Person)(nil),                      // 27: shipwarden.policy.v1.Person
+	(*Contact)(nil),                     // 28: shipwarden.policy.v1.Contact
+	(*PersonKey)(nil),                   // 29: shipwarden.policy.v1.PersonKey
+	(*PersonIdentity)(nil),              // 30: shipwarden.policy.v1.PersonIdentity
+	(*Group)(nil),                       // 31: shipwarden.policy.v1.Group
+	(*OnCall)(nil),                      // 32: shipwarden.policy.v1.OnCall
+	(*Rota)(nil),                        // 33: shipwarden.policy.v1.Rota
+	(*OnCallOverride)(nil),              // 34: shipwarden.policy.v1.OnCallOverride
+	(*Key)(nil),                         // 35: shipwarden.policy.v1.Key
+	(*Environment)(nil),                 // 36: shipwarden.policy.v1.Environment
+	(*Approvals)(nil),                   // 37: shipwarden.policy.v1.Approvals
+	(*Service)(nil),                     // 38: shipwarden.policy.v1.Service
+	(*Requirement)(nil),                 // 39: shipwarden.policy.v1.Requirement
+	(*Target)(nil),                      // 40: shipwarden.policy.v1.Target
+	(*Gate)(nil),                        // 41: shipwarden.policy.v1.Gate
+	(*Waivable)(nil),                    // 42: shipwarden.policy.v1.Waivable
+	(*Rule)(nil),                        // 43: shipwarden.policy.v1.Rule
+	(*Freeze)(nil),                      // 44: shipwarden.policy.v1.Freeze
+	(*Span)(nil),                        // 45: shipwarden.policy.v1.Span
+	(*Recurring)(nil),                   // 46: shipwarden.policy.v1.Recurring
+	(*Calendar)(nil),                    // 47: shipwarden.policy.v1.Calendar
+	(*Weekly)(nil),                      // 48: shipwarden.policy.v1.Weekly
+	(*Channel)(nil),                     // 49: shipwarden.policy.v1.Channel
+	(*QuietHours)(nil),                  // 50: shipwarden.policy.v1.QuietHours
+	(*Digest)(nil),                      // 51: shipwarden.policy.v1.Digest
+	(*Audience)(nil),                    // 52: shipwarden.policy.v1.Audience
+	(*Acknowledgement)(nil),             // 53: shipwarden.policy.v1.Acknowledgement
+	(*CustomerContact)(nil),             // 54: shipwarden.policy.v1.CustomerContact
+	(*Deadlines)(nil),                   // 55: shipwarden.policy.v1.Deadlines
+	(*EmergencyLane)(nil),               // 56: shipwarden.policy.v1.EmergencyLane
+	(*EmergencyQuota)(nil),              // 57: shipwarden.policy.v1.EmergencyQuota
+	(*Escalation)(nil),                  // 58: shipwarden.policy.v1.Escalation
+	(*Rung)(nil),                        // 59: shipwarden.policy.v1.Rung
+	nil,                                 // 60: shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	(*durationpb.Duration)(nil),         // 61: google.protobuf.Duration
+	(v1.Remedy_Action)(0),               // 62: shipwarden.release.v1.Remedy.Action
+	(v1.Cause)(0),                       // 63: shipwarden.release.v1.Cause
+	(v1.Trigger)(0),                     // 64: shipwarden.release.v1.Trigger
+	(v1.Risk_Data)(0),                   // 65: shipwarden.release.v1.Risk.Data
+	(v1.Remedy_Asked)(0),                // 66: shipwarden.release.v1.Remedy.Asked
+	(v1.Finding_Severity)(0),            // 67: shipwarden.release.v1.Finding.Severity
+	(*timestamppb.Timestamp)(nil),       // 68: google.protobuf.Timestamp
+	(*v1.Check)(nil),                    // 69: shipwarden.release.v1.Check
+	(v1.ArtifactKind)(0),                // 70: shipwarden.release.v1.ArtifactKind
+	(v1.Occasion)(0),                    // 71: shipwarden.release.v1.Occasion
 }
 var file_shipwarden_policy_v1_procedure_proto_depIdxs = []int32{
-	26,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
-	30,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
-	34,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
-	35,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
-	37,  // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
-	39,  // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
-	40,  // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
-	43,  // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
-	48,  // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
-	54,  // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
-	55,  // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
-	57,  // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
-	36,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
-	36,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
-	25,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
-	23,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
-	14,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
-	21,  // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
-	17,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
-	16,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
-	51,  // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
-	53,  // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
-	15,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
-	13,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
-	12,  // 24: shipwarden.policy.v1.Procedure.rollback_readiness:type_name -> shipwarden.policy.v1.RollbackReadiness
-	11,  // 25: shipwarden.policy.v1.Procedure.incidents:type_name -> shipwarden.policy.v1.Incidents
-	8,   // 26: shipwarden.policy.v1.Procedure.remediation:type_name -> shipwarden.policy.v1.Remediation
-	9,   // 27: shipwarden.policy.v1.Remediation.when:type_name -> shipwarden.policy.v1.Situation
-	60,  // 28: shipwarden.policy.v1.Remediation.then:type_name -> shipwarden.release.v1.Remedy.Action
-	10,  // 29: shipwarden.policy.v1.Remediation.ask:type_name -> shipwarden.policy.v1.Asking
-	61,  // 30: shipwarden.policy.v1.Situation.causes:type_name -> shipwarden.release.v1.Cause
-	62,  // 31: shipwarden.policy.v1.Situation.triggers:type_name -> shipwarden.release.v1.Trigger
-	63,  // 32: shipwarden.policy.v1.Situation.data:type_name -> shipwarden.release.v1.Risk.Data
-	64,  // 33: shipwarden.policy.v1.Asking.who:type_name -> shipwarden.release.v1.Remedy.Asked
-	65,  // 34: shipwarden.policy.v1.Asking.within:type_name -> google.protobuf.Duration
-	60,  // 35: shipwarden.policy.v1.Asking.otherwise:type_name -> shipwarden.release.v1.Remedy.Action
-	0,   // 36: shipwarden.policy.v1.Incidents.scopes:type_name -> shipwarden.policy.v1.Incidents.Scope
-	61,  // 37: shipwarden.policy.v1.Incidents.causes:type_name -> shipwarden.release.v1.Cause
-	1,   // 38: shipwarden.policy.v1.Incidents.until:type_name -> shipwarden.policy.v1.Incidents.Until
-	36,  // 39: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
-	2,   // 40: shipwarden.policy.v1.RollbackReadiness.first_release:type_name -> shipwarden.policy.v1.RollbackReadiness.FirstRelease
-	62,  // 41: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
-	59,  // 42: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
-	36,  // 43: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
-	65,  // 44: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
-	65,  // 45: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
-	65,  // 46: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
-	18,  // 47: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
-	19,  // 48: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
-	49,  // 49: shipwarden.policy.v1.RiskScore.working_hours:type_name -> shipwarden.policy.v1.QuietHours
-	36,  // 50: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
-	65,  // 51: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
-	20,  // 52: shipwarden.policy.v1.RiskLevel.lane:type_name -> shipwarden.policy.v1.Lane
-	36,  // 53: shipwarden.policy.v1.Lane.approvals:type_name -> shipwarden.policy.v1.Approvals
-	22,  // 54: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
-	24,  // 55: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
-	66,  // 56: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
-	66,  // 57: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
-	66,  // 58: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
-	66,  // 59: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
-	27,  // 60: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
-	28,  // 61: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
-	29,  // 62: shipwarden.policy.v1.Person.signing_identities:type_name -> shipwarden.policy.v1.PersonIdentity
-	3,   // 63: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
-	67,  // 64: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
-	67,  // 65: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
-	67,  // 66: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
-	67,  // 67: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
-	27,  // 68: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
-	31,  // 69: shipwarden.policy.v1.Group.on_call:type_name -> shipwarden.policy.v1.OnCall
-	32,  // 70: shipwarden.policy.v1.OnCall.rotas:type_name -> shipwarden.policy.v1.Rota
-	33,  // 71: shipwarden.policy.v1.OnCall.overrides:type_name -> shipwarden.policy.v1.OnCallOverride
-	65,  // 72: shipwarden.policy.v1.Rota.shift:type_name -> google.protobuf.Duration
-	67,  // 73: shipwarden.policy.v1.OnCallOverride.from:type_name -> google.protobuf.Timestamp
-	67,  // 74: shipwarden.policy.v1.OnCallOverride.until:type_name -> google.protobuf.Timestamp
-	67,  // 75: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
-	67,  // 76: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
-	36,  // 77: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
-	68,  // 78: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
-	38,  // 79: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
-	66,  // 80: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
-	69,  // 81: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	65,  // 82: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
-	69,  // 83: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
-	62,  // 84: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
-	42,  // 85: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
-	41,  // 86: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
-	65,  // 87: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
-	65,  // 88: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
-	44,  // 89: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
-	47,  // 90: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
-	45,  // 91: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
-	46,  // 92: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
-	4,   // 93: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
-	5,   // 94: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
-	67,  // 95: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
-	67,  // 96: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
-	65,  // 97: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
-	6,   // 98: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	6,   // 99: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
-	70,  // 100: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
-	49,  // 101: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
-	50,  // 102: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
-	6,   // 103: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
-	65,  // 104: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
-	70,  // 105: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
-	52,  // 106: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
-	65,  // 107: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
-	65,  // 108: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
-	65,  // 109: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
-	65,  // 110: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
-	65,  // 111: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
-	65,  // 112: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
-	65,  // 113: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
-	65,  // 114: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
-	65,  // 115: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
-	65,  // 116: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
-	65,  // 117: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
-	65,  // 118: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
-	56,  // 119: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
-	65,  // 120: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
-	36,  // 121: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
-	58,  // 122: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
-	65,  // 123: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
-	124, // [124:124] is the sub-list for method output_type
-	124, // [124:124] is the sub-list for method input_type
-	124, // [124:124] is the sub-list for extension type_name
-	124, // [124:124] is the sub-list for extension extendee
-	0,   // [0:124] is the sub-list for field type_name
+	27,  // 0: shipwarden.policy.v1.Procedure.people:type_name -> shipwarden.policy.v1.Person
+	31,  // 1: shipwarden.policy.v1.Procedure.groups:type_name -> shipwarden.policy.v1.Group
+	35,  // 2: shipwarden.policy.v1.Procedure.keys:type_name -> shipwarden.policy.v1.Key
+	36,  // 3: shipwarden.policy.v1.Procedure.environments:type_name -> shipwarden.policy.v1.Environment
+	38,  // 4: shipwarden.policy.v1.Procedure.services:type_name -> shipwarden.policy.v1.Service
+	40,  // 5: shipwarden.policy.v1.Procedure.targets:type_name -> shipwarden.policy.v1.Target
+	41,  // 6: shipwarden.policy.v1.Procedure.gates:type_name -> shipwarden.policy.v1.Gate
+	44,  // 7: shipwarden.policy.v1.Procedure.freezes:type_name -> shipwarden.policy.v1.Freeze
+	49,  // 8: shipwarden.policy.v1.Procedure.channels:type_name -> shipwarden.policy.v1.Channel
+	55,  // 9: shipwarden.policy.v1.Procedure.deadlines:type_name -> shipwarden.policy.v1.Deadlines
+	56,  // 10: shipwarden.policy.v1.Procedure.emergency:type_name -> shipwarden.policy.v1.EmergencyLane
+	58,  // 11: shipwarden.policy.v1.Procedure.escalation:type_name -> shipwarden.policy.v1.Escalation
+	37,  // 12: shipwarden.policy.v1.Procedure.no_rollback_approvals:type_name -> shipwarden.policy.v1.Approvals
+	37,  // 13: shipwarden.policy.v1.Procedure.high_risk_approvals:type_name -> shipwarden.policy.v1.Approvals
+	26,  // 14: shipwarden.policy.v1.Procedure.version_rules:type_name -> shipwarden.policy.v1.VersionRules
+	24,  // 15: shipwarden.policy.v1.Procedure.sigstore:type_name -> shipwarden.policy.v1.Sigstore
+	15,  // 16: shipwarden.policy.v1.Procedure.quarantine:type_name -> shipwarden.policy.v1.Quarantine
+	22,  // 17: shipwarden.policy.v1.Procedure.alerts:type_name -> shipwarden.policy.v1.AlertRule
+	18,  // 18: shipwarden.policy.v1.Procedure.risk_score:type_name -> shipwarden.policy.v1.RiskScore
+	17,  // 19: shipwarden.policy.v1.Procedure.stand_ins:type_name -> shipwarden.policy.v1.StandIns
+	52,  // 20: shipwarden.policy.v1.Procedure.audiences:type_name -> shipwarden.policy.v1.Audience
+	54,  // 21: shipwarden.policy.v1.Procedure.customer_contacts:type_name -> shipwarden.policy.v1.CustomerContact
+	16,  // 22: shipwarden.policy.v1.Procedure.change_control:type_name -> shipwarden.policy.v1.ChangeControl
+	14,  // 23: shipwarden.policy.v1.Procedure.change_records:type_name -> shipwarden.policy.v1.ChangeRecordRule
+	13,  // 24: shipwarden.policy.v1.Procedure.rollback_readiness:type_name -> shipwarden.policy.v1.RollbackReadiness
+	12,  // 25: shipwarden.policy.v1.Procedure.incidents:type_name -> shipwarden.policy.v1.Incidents
+	9,   // 26: shipwarden.policy.v1.Procedure.remediation:type_name -> shipwarden.policy.v1.Remediation
+	8,   // 27: shipwarden.policy.v1.Procedure.reverify:type_name -> shipwarden.policy.v1.Reverify
+	61,  // 28: shipwarden.policy.v1.Reverify.every:type_name -> google.protobuf.Duration
+	61,  // 29: shipwarden.policy.v1.Reverify.during:type_name -> google.protobuf.Duration
+	61,  // 30: shipwarden.policy.v1.Reverify.look:type_name -> google.protobuf.Duration
+	10,  // 31: shipwarden.policy.v1.Remediation.when:type_name -> shipwarden.policy.v1.Situation
+	62,  // 32: shipwarden.policy.v1.Remediation.then:type_name -> shipwarden.release.v1.Remedy.Action
+	11,  // 33: shipwarden.policy.v1.Remediation.ask:type_name -> shipwarden.policy.v1.Asking
+	63,  // 34: shipwarden.policy.v1.Situation.causes:type_name -> shipwarden.release.v1.Cause
+	64,  // 35: shipwarden.policy.v1.Situation.triggers:type_name -> shipwarden.release.v1.Trigger
+	65,  // 36: shipwarden.policy.v1.Situation.data:type_name -> shipwarden.release.v1.Risk.Data
+	66,  // 37: shipwarden.policy.v1.Asking.who:type_name -> shipwarden.release.v1.Remedy.Asked
+	61,  // 38: shipwarden.policy.v1.Asking.within:type_name -> google.protobuf.Duration
+	62,  // 39: shipwarden.policy.v1.Asking.otherwise:type_name -> shipwarden.release.v1.Remedy.Action
+	0,   // 40: shipwarden.policy.v1.Incidents.scopes:type_name -> shipwarden.policy.v1.Incidents.Scope
+	63,  // 41: shipwarden.policy.v1.Incidents.causes:type_name -> shipwarden.release.v1.Cause
+	1,   // 42: shipwarden.policy.v1.Incidents.until:type_name -> shipwarden.policy.v1.Incidents.Until
+	37,  // 43: shipwarden.policy.v1.RollbackReadiness.approvals:type_name -> shipwarden.policy.v1.Approvals
+	2,   // 44: shipwarden.policy.v1.RollbackReadiness.first_release:type_name -> shipwarden.policy.v1.RollbackReadiness.FirstRelease
+	64,  // 45: shipwarden.policy.v1.ChangeRecordRule.triggers:type_name -> shipwarden.release.v1.Trigger
+	60,  // 46: shipwarden.policy.v1.ChangeRecordRule.service_names:type_name -> shipwarden.policy.v1.ChangeRecordRule.ServiceNamesEntry
+	37,  // 47: shipwarden.policy.v1.ChangeControl.approvals:type_name -> shipwarden.policy.v1.Approvals
+	61,  // 48: shipwarden.policy.v1.ChangeControl.approval_valid:type_name -> google.protobuf.Duration
+	61,  // 49: shipwarden.policy.v1.ChangeControl.proposal_valid:type_name -> google.protobuf.Duration
+	61,  // 50: shipwarden.policy.v1.StandIns.longest:type_name -> google.protobuf.Duration
+	19,  // 51: shipwarden.policy.v1.RiskScore.weights:type_name -> shipwarden.policy.v1.RiskWeights
+	20,  // 52: shipwarden.policy.v1.RiskScore.levels:type_name -> shipwarden.policy.v1.RiskLevel
+	50,  // 53: shipwarden.policy.v1.RiskScore.working_hours:type_name -> shipwarden.policy.v1.QuietHours
+	37,  // 54: shipwarden.policy.v1.RiskLevel.approvals:type_name -> shipwarden.policy.v1.Approvals
+	61,  // 55: shipwarden.policy.v1.RiskLevel.bake:type_name -> google.protobuf.Duration
+	21,  // 56: shipwarden.policy.v1.RiskLevel.lane:type_name -> shipwarden.policy.v1.Lane
+	37,  // 57: shipwarden.policy.v1.Lane.approvals:type_name -> shipwarden.policy.v1.Approvals
+	23,  // 58: shipwarden.policy.v1.AlertRule.matchers:type_name -> shipwarden.policy.v1.LabelMatcher
+	25,  // 59: shipwarden.policy.v1.Sigstore.identities:type_name -> shipwarden.policy.v1.Identity
+	67,  // 60: shipwarden.policy.v1.VersionRules.live:type_name -> shipwarden.release.v1.Finding.Severity
+	67,  // 61: shipwarden.policy.v1.VersionRules.older:type_name -> shipwarden.release.v1.Finding.Severity
+	67,  // 62: shipwarden.policy.v1.VersionRules.rolled_back:type_name -> shipwarden.release.v1.Finding.Severity
+	67,  // 63: shipwarden.policy.v1.VersionRules.reused:type_name -> shipwarden.release.v1.Finding.Severity
+	28,  // 64: shipwarden.policy.v1.Person.contacts:type_name -> shipwarden.policy.v1.Contact
+	29,  // 65: shipwarden.policy.v1.Person.signing_keys:type_name -> shipwarden.policy.v1.PersonKey
+	30,  // 66: shipwarden.policy.v1.Person.signing_identities:type_name -> shipwarden.policy.v1.PersonIdentity
+	3,   // 67: shipwarden.policy.v1.Contact.kind:type_name -> shipwarden.policy.v1.Contact.Kind
+	68,  // 68: shipwarden.policy.v1.PersonKey.not_before:type_name -> google.protobuf.Timestamp
+	68,  // 69: shipwarden.policy.v1.PersonKey.not_after:type_name -> google.protobuf.Timestamp
+	68,  // 70: shipwarden.policy.v1.PersonIdentity.not_before:type_name -> google.protobuf.Timestamp
+	68,  // 71: shipwarden.policy.v1.PersonIdentity.not_after:type_name -> google.protobuf.Timestamp
+	28,  // 72: shipwarden.policy.v1.Group.contacts:type_name -> shipwarden.policy.v1.Contact
+	32,  // 73: shipwarden.policy.v1.Group.on_call:type_name -> shipwarden.policy.v1.OnCall
+	33,  // 74: shipwarden.policy.v1.OnCall.rotas:type_name -> shipwarden.policy.v1.Rota
+	34,  // 75: shipwarden.policy.v1.OnCall.overrides:type_name -> shipwarden.policy.v1.OnCallOverride
+	61,  // 76: shipwarden.policy.v1.Rota.shift:type_name -> google.protobuf.Duration
+	68,  // 77: shipwarden.policy.v1.OnCallOverride.from:type_name -> google.protobuf.Timestamp
+	68,  // 78: shipwarden.policy.v1.OnCallOverride.until:type_name -> google.protobuf.Timestamp
+	68,  // 79: shipwarden.policy.v1.Key.not_before:type_name -> google.protobuf.Timestamp
+	68,  // 80: shipwarden.policy.v1.Key.not_after:type_name -> google.protobuf.Timestamp
+	37,  // 81: shipwarden.policy.v1.Environment.approvals:type_name -> shipwarden.policy.v1.Approvals
+	69,  // 82: shipwarden.policy.v1.Service.checks:type_name -> shipwarden.release.v1.Check
+	39,  // 83: shipwarden.policy.v1.Service.requirements:type_name -> shipwarden.policy.v1.Requirement
+	67,  // 84: shipwarden.policy.v1.Requirement.severity:type_name -> shipwarden.release.v1.Finding.Severity
+	70,  // 85: shipwarden.policy.v1.Target.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	61,  // 86: shipwarden.policy.v1.Gate.max_age:type_name -> google.protobuf.Duration
+	70,  // 87: shipwarden.policy.v1.Gate.kinds:type_name -> shipwarden.release.v1.ArtifactKind
+	64,  // 88: shipwarden.policy.v1.Gate.triggers:type_name -> shipwarden.release.v1.Trigger
+	43,  // 89: shipwarden.policy.v1.Gate.rules:type_name -> shipwarden.policy.v1.Rule
+	42,  // 90: shipwarden.policy.v1.Gate.waivable:type_name -> shipwarden.policy.v1.Waivable
+	61,  // 91: shipwarden.policy.v1.Gate.evidence_within:type_name -> google.protobuf.Duration
+	61,  // 92: shipwarden.policy.v1.Waivable.max:type_name -> google.protobuf.Duration
+	45,  // 93: shipwarden.policy.v1.Freeze.once:type_name -> shipwarden.policy.v1.Span
+	48,  // 94: shipwarden.policy.v1.Freeze.weekly:type_name -> shipwarden.policy.v1.Weekly
+	46,  // 95: shipwarden.policy.v1.Freeze.recurring:type_name -> shipwarden.policy.v1.Recurring
+	47,  // 96: shipwarden.policy.v1.Freeze.calendar:type_name -> shipwarden.policy.v1.Calendar
+	4,   // 97: shipwarden.policy.v1.Freeze.kind:type_name -> shipwarden.policy.v1.Freeze.Kind
+	5,   // 98: shipwarden.policy.v1.Freeze.overrun:type_name -> shipwarden.policy.v1.Freeze.Overrun
+	68,  // 99: shipwarden.policy.v1.Span.start:type_name -> google.protobuf.Timestamp
+	68,  // 100: shipwarden.policy.v1.Span.end:type_name -> google.protobuf.Timestamp
+	61,  // 101: shipwarden.policy.v1.Recurring.length:type_name -> google.protobuf.Duration
+	6,   // 102: shipwarden.policy.v1.Weekly.from_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	6,   // 103: shipwarden.policy.v1.Weekly.to_day:type_name -> shipwarden.policy.v1.Weekly.Day
+	71,  // 104: shipwarden.policy.v1.Channel.occasions:type_name -> shipwarden.release.v1.Occasion
+	50,  // 105: shipwarden.policy.v1.Channel.quiet_hours:type_name -> shipwarden.policy.v1.QuietHours
+	51,  // 106: shipwarden.policy.v1.Channel.digest:type_name -> shipwarden.policy.v1.Digest
+	6,   // 107: shipwarden.policy.v1.QuietHours.days:type_name -> shipwarden.policy.v1.Weekly.Day
+	61,  // 108: shipwarden.policy.v1.Digest.every:type_name -> google.protobuf.Duration
+	71,  // 109: shipwarden.policy.v1.Audience.occasions:type_name -> shipwarden.release.v1.Occasion
+	53,  // 110: shipwarden.policy.v1.Audience.acknowledge:type_name -> shipwarden.policy.v1.Acknowledgement
+	61,  // 111: shipwarden.policy.v1.Acknowledgement.within:type_name -> google.protobuf.Duration
+	61,  // 112: shipwarden.policy.v1.Deadlines.start_within:type_name -> google.protobuf.Duration
+	61,  // 113: shipwarden.policy.v1.Deadlines.approve_within:type_name -> google.protobuf.Duration
+	61,  // 114: shipwarden.policy.v1.Deadlines.approval_valid:type_name -> google.protobuf.Duration
+	61,  // 115: shipwarden.policy.v1.Deadlines.step:type_name -> google.protobuf.Duration
+	61,  // 116: shipwarden.policy.v1.Deadlines.execute:type_name -> google.protobuf.Duration
+	61,  // 117: shipwarden.policy.v1.Deadlines.verify:type_name -> google.protobuf.Duration
+	61,  // 118: shipwarden.policy.v1.Deadlines.decision:type_name -> google.protobuf.Duration
+	61,  // 119: shipwarden.policy.v1.Deadlines.recheck:type_name -> google.protobuf.Duration
+	61,  // 120: shipwarden.policy.v1.Deadlines.remind_before:type_name -> google.protobuf.Duration
+	61,  // 121: shipwarden.policy.v1.EmergencyLane.review_within:type_name -> google.protobuf.Duration
+	61,  // 122: shipwarden.policy.v1.EmergencyLane.grace:type_name -> google.protobuf.Duration
+	57,  // 123: shipwarden.policy.v1.EmergencyLane.quota:type_name -> shipwarden.policy.v1.EmergencyQuota
+	61,  // 124: shipwarden.policy.v1.EmergencyQuota.period:type_name -> google.protobuf.Duration
+	37,  // 125: shipwarden.policy.v1.EmergencyQuota.over:type_name -> shipwarden.policy.v1.Approvals
+	59,  // 126: shipwarden.policy.v1.Escalation.rungs:type_name -> shipwarden.policy.v1.Rung
+	61,  // 127: shipwarden.policy.v1.Rung.acknowledge_within:type_name -> google.protobuf.Duration
+	128, // [128:128] is the sub-list for method output_type
+	128, // [128:128] is the sub-list for method input_type
+	128, // [128:128] is the sub-list for extension type_name
+	128, // [128:128] is the sub-list for extension extendee
+	0,   // [0:128] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_policy_v1_procedure_proto_init() }
@@ -6055,16 +6180,16 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 	if File_shipwarden_policy_v1_procedure_proto != nil {
 		return
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[15].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[16].OneofWrappers = []any{
 		(*LabelMatcher_Is)(nil),
 		(*LabelMatcher_IsNot)(nil),
 		(*LabelMatcher_Matches)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[17].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[18].OneofWrappers = []any{
 		(*Identity_Subject)(nil),
 		(*Identity_SubjectPattern)(nil),
 	}
-	file_shipwarden_policy_v1_procedure_proto_msgTypes[36].OneofWrappers = []any{
+	file_shipwarden_policy_v1_procedure_proto_msgTypes[37].OneofWrappers = []any{
 		(*Freeze_Once)(nil),
 		(*Freeze_Weekly)(nil),
 		(*Freeze_Recurring)(nil),
@@ -6076,7 +6201,7 @@ func file_shipwarden_policy_v1_procedure_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_policy_v1_procedure_proto_rawDesc), len(file_shipwarden_policy_v1_procedure_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   53,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -89,7 +89,7 @@ func (x Step_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Step_Status.Descriptor instead.
 func (Step_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{12, 0}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Form of a document.
@@ -139,7 +139,7 @@ func (x GetRecordRequest_Format) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use GetRecordRequest_Format.Descriptor instead.
 func (GetRecordRequest_Format) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{21, 0}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Release is one release as the record shows it.
@@ -194,7 +194,9 @@ type Release struct {
 	// Its ways back, in their order: each is a change of its own, which is asked for by its id.
 	Rollbacks []*Rollback `protobuf:"bytes,31,rep,name=rollbacks,proto3" json:"rollbacks,omitempty"`
 	// The release of which this is a way back. Empty where it is none.
-	WayBackOf     string `protobuf:"bytes,32,opt,name=way_back_of,json=wayBackOf,proto3" json:"way_back_of,omitempty"`
+	WayBackOf string `protobuf:"bytes,32,opt,name=way_back_of,json=wayBackOf,proto3" json:"way_back_of,omitempty"`
+	// What became of it since it was verified. Absent where it was not, or was not looked at again.
+	LaterLooks    *LaterLooks `protobuf:"bytes,33,opt,name=later_looks,json=laterLooks,proto3" json:"later_looks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -453,6 +455,13 @@ func (x *Release) GetWayBackOf() string {
 	return ""
 }
 
+func (x *Release) GetLaterLooks() *LaterLooks {
+	if x != nil {
+		return x.LaterLooks
+	}
+	return nil
+}
+
 // Rollback is a way back of a release: a change of its own, within the release's history and
 // under its approval.
 type Rollback struct {
@@ -615,6 +624,87 @@ func (x *Rollback) GetRecordedByEvent() uint64 {
 	return 0
 }
 
+// LaterLooks are the looks at a release after it was verified.
+type LaterLooks struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many are on record, and how many of the newest had no verdict, one after the other.
+	Looks  uint32 `protobuf:"varint,1,opt,name=looks,proto3" json:"looks,omitempty"`
+	Unseen uint32 `protobuf:"varint,2,opt,name=unseen,proto3" json:"unseen,omitempty"`
+	// When the newest ended.
+	Newest *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=newest,proto3" json:"newest,omitempty"`
+	// When it was said that the release is verified no more, and what was seen then. Absent while
+	// it is verified.
+	Revoked       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	Failed        *v1.LaterLook          `protobuf:"bytes,5,opt,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LaterLooks) Reset() {
+	*x = LaterLooks{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LaterLooks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LaterLooks) ProtoMessage() {}
+
+func (x *LaterLooks) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LaterLooks.ProtoReflect.Descriptor instead.
+func (*LaterLooks) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *LaterLooks) GetLooks() uint32 {
+	if x != nil {
+		return x.Looks
+	}
+	return 0
+}
+
+func (x *LaterLooks) GetUnseen() uint32 {
+	if x != nil {
+		return x.Unseen
+	}
+	return 0
+}
+
+func (x *LaterLooks) GetNewest() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Newest
+	}
+	return nil
+}
+
+func (x *LaterLooks) GetRevoked() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Revoked
+	}
+	return nil
+}
+
+func (x *LaterLooks) GetFailed() *v1.LaterLook {
+	if x != nil {
+		return x.Failed
+	}
+	return nil
+}
+
 // WayBack is a release that takes another one back.
 type WayBack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -630,7 +720,7 @@ type WayBack struct {
 
 func (x *WayBack) Reset() {
 	*x = WayBack{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +732,7 @@ func (x *WayBack) String() string {
 func (*WayBack) ProtoMessage() {}
 
 func (x *WayBack) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +745,7 @@ func (x *WayBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WayBack.ProtoReflect.Descriptor instead.
 func (*WayBack) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *WayBack) GetRelease() string {
@@ -705,7 +795,7 @@ type FollowUpAction struct {
 
 func (x *FollowUpAction) Reset() {
 	*x = FollowUpAction{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -717,7 +807,7 @@ func (x *FollowUpAction) String() string {
 func (*FollowUpAction) ProtoMessage() {}
 
 func (x *FollowUpAction) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -730,7 +820,7 @@ func (x *FollowUpAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAction.ProtoReflect.Descriptor instead.
 func (*FollowUpAction) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *FollowUpAction) GetNumber() uint32 {
@@ -814,7 +904,7 @@ type Incident struct {
 
 func (x *Incident) Reset() {
 	*x = Incident{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +916,7 @@ func (x *Incident) String() string {
 func (*Incident) ProtoMessage() {}
 
 func (x *Incident) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +929,7 @@ func (x *Incident) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Incident.ProtoReflect.Descriptor instead.
 func (*Incident) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Incident) GetIncident() string {
@@ -945,7 +1035,7 @@ type Impact struct {
 
 func (x *Impact) Reset() {
 	*x = Impact{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1047,7 @@ func (x *Impact) String() string {
 func (*Impact) ProtoMessage() {}
 
 func (x *Impact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1060,7 @@ func (x *Impact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Impact.ProtoReflect.Descriptor instead.
 func (*Impact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Impact) GetService() string {
@@ -1038,7 +1128,7 @@ type ReportedImpact struct {
 
 func (x *ReportedImpact) Reset() {
 	*x = ReportedImpact{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1140,7 @@ func (x *ReportedImpact) String() string {
 func (*ReportedImpact) ProtoMessage() {}
 
 func (x *ReportedImpact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1153,7 @@ func (x *ReportedImpact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportedImpact.ProtoReflect.Descriptor instead.
 func (*ReportedImpact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReportedImpact) GetSequence() uint64 {
@@ -1120,7 +1210,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1222,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1235,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Escalation) GetCause() v1.Cause {
@@ -1204,7 +1294,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1216,7 +1306,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1229,7 +1319,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Call) GetSequence() uint64 {
@@ -1284,7 +1374,7 @@ type IncidentEvent struct {
 
 func (x *IncidentEvent) Reset() {
 	*x = IncidentEvent{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1386,7 @@ func (x *IncidentEvent) String() string {
 func (*IncidentEvent) ProtoMessage() {}
 
 func (x *IncidentEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1399,7 @@ func (x *IncidentEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IncidentEvent.ProtoReflect.Descriptor instead.
 func (*IncidentEvent) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *IncidentEvent) GetSequence() uint64 {
@@ -1359,7 +1449,7 @@ type Told struct {
 
 func (x *Told) Reset() {
 	*x = Told{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1461,7 @@ func (x *Told) String() string {
 func (*Told) ProtoMessage() {}
 
 func (x *Told) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1474,7 @@ func (x *Told) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Told.ProtoReflect.Descriptor instead.
 func (*Told) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Told) GetSequence() uint64 {
@@ -1428,7 +1518,7 @@ type Closing struct {
 
 func (x *Closing) Reset() {
 	*x = Closing{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1530,7 @@ func (x *Closing) String() string {
 func (*Closing) ProtoMessage() {}
 
 func (x *Closing) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1543,7 @@ func (x *Closing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Closing.ProtoReflect.Descriptor instead.
 func (*Closing) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Closing) GetSequence() uint64 {
@@ -1516,7 +1606,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +1618,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +1631,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Step) GetNumber() string {
@@ -1612,7 +1702,7 @@ type RecordedEvent struct {
 
 func (x *RecordedEvent) Reset() {
 	*x = RecordedEvent{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1624,7 +1714,7 @@ func (x *RecordedEvent) String() string {
 func (*RecordedEvent) ProtoMessage() {}
 
 func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1637,7 +1727,7 @@ func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedEvent.ProtoReflect.Descriptor instead.
 func (*RecordedEvent) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RecordedEvent) GetSequence() uint64 {
@@ -1720,7 +1810,7 @@ type GetReleaseRequest struct {
 
 func (x *GetReleaseRequest) Reset() {
 	*x = GetReleaseRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +1822,7 @@ func (x *GetReleaseRequest) String() string {
 func (*GetReleaseRequest) ProtoMessage() {}
 
 func (x *GetReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +1835,7 @@ func (x *GetReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReleaseRequest.ProtoReflect.Descriptor instead.
 func (*GetReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetReleaseRequest) GetRelease() string {
@@ -1799,7 +1889,7 @@ type GetReleaseResponse struct {
 
 func (x *GetReleaseResponse) Reset() {
 	*x = GetReleaseResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1901,7 @@ func (x *GetReleaseResponse) String() string {
 func (*GetReleaseResponse) ProtoMessage() {}
 
 func (x *GetReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1914,7 @@ func (x *GetReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReleaseResponse.ProtoReflect.Descriptor instead.
 func (*GetReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetReleaseResponse) GetRelease() *Release {
@@ -1877,7 +1967,7 @@ type ListReleasesRequest struct {
 
 func (x *ListReleasesRequest) Reset() {
 	*x = ListReleasesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +1979,7 @@ func (x *ListReleasesRequest) String() string {
 func (*ListReleasesRequest) ProtoMessage() {}
 
 func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +1992,7 @@ func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesRequest.ProtoReflect.Descriptor instead.
 func (*ListReleasesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListReleasesRequest) GetPageSize() int32 {
@@ -1969,7 +2059,7 @@ type Filter struct {
 
 func (x *Filter) Reset() {
 	*x = Filter{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2071,7 @@ func (x *Filter) String() string {
 func (*Filter) ProtoMessage() {}
 
 func (x *Filter) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2084,7 @@ func (x *Filter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Filter.ProtoReflect.Descriptor instead.
 func (*Filter) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Filter) GetService() string {
@@ -2114,7 +2204,7 @@ type ListReleasesResponse struct {
 
 func (x *ListReleasesResponse) Reset() {
 	*x = ListReleasesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2126,7 +2216,7 @@ func (x *ListReleasesResponse) String() string {
 func (*ListReleasesResponse) ProtoMessage() {}
 
 func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +2229,7 @@ func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesResponse.ProtoReflect.Descriptor instead.
 func (*ListReleasesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListReleasesResponse) GetReleases() []*Release {
@@ -2172,7 +2262,7 @@ type WatchReleaseRequest struct {
 
 func (x *WatchReleaseRequest) Reset() {
 	*x = WatchReleaseRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2184,7 +2274,7 @@ func (x *WatchReleaseRequest) String() string {
 func (*WatchReleaseRequest) ProtoMessage() {}
 
 func (x *WatchReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2197,7 +2287,7 @@ func (x *WatchReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchReleaseRequest.ProtoReflect.Descriptor instead.
 func (*WatchReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchReleaseRequest) GetRelease() string {
@@ -2219,7 +2309,7 @@ type WatchReleaseResponse struct {
 
 func (x *WatchReleaseResponse) Reset() {
 	*x = WatchReleaseResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2231,7 +2321,7 @@ func (x *WatchReleaseResponse) String() string {
 func (*WatchReleaseResponse) ProtoMessage() {}
 
 func (x *WatchReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2244,7 +2334,7 @@ func (x *WatchReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchReleaseResponse.ProtoReflect.Descriptor instead.
 func (*WatchReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WatchReleaseResponse) GetRelease() *Release {
@@ -2279,7 +2369,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2291,7 +2381,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2304,7 +2394,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetRecordRequest) GetRelease() string {
@@ -2342,7 +2432,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2354,7 +2444,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2367,7 +2457,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetRecordResponse) GetDocument() []byte {
@@ -2408,7 +2498,7 @@ type ListRefusalsRequest struct {
 
 func (x *ListRefusalsRequest) Reset() {
 	*x = ListRefusalsRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2420,7 +2510,7 @@ func (x *ListRefusalsRequest) String() string {
 func (*ListRefusalsRequest) ProtoMessage() {}
 
 func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2433,7 +2523,7 @@ func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsRequest.ProtoReflect.Descriptor instead.
 func (*ListRefusalsRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListRefusalsRequest) GetPageSize() int32 {
@@ -2462,7 +2552,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2474,7 +2564,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +2577,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Refusal) GetSequence() uint64 {
@@ -2522,7 +2612,7 @@ type ListRefusalsResponse struct {
 
 func (x *ListRefusalsResponse) Reset() {
 	*x = ListRefusalsResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2534,7 +2624,7 @@ func (x *ListRefusalsResponse) String() string {
 func (*ListRefusalsResponse) ProtoMessage() {}
 
 func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2547,7 +2637,7 @@ func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsResponse.ProtoReflect.Descriptor instead.
 func (*ListRefusalsResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListRefusalsResponse) GetRefusals() []*Refusal {
@@ -2584,7 +2674,7 @@ type ListProcedureChangesRequest struct {
 
 func (x *ListProcedureChangesRequest) Reset() {
 	*x = ListProcedureChangesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2596,7 +2686,7 @@ func (x *ListProcedureChangesRequest) String() string {
 func (*ListProcedureChangesRequest) ProtoMessage() {}
 
 func (x *ListProcedureChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2609,7 +2699,7 @@ func (x *ListProcedureChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcedureChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListProcedureChangesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListProcedureChangesRequest) GetProcedure() string {
@@ -2653,7 +2743,7 @@ type ListProcedureChangesResponse struct {
 
 func (x *ListProcedureChangesResponse) Reset() {
 	*x = ListProcedureChangesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2665,7 +2755,7 @@ func (x *ListProcedureChangesResponse) String() string {
 func (*ListProcedureChangesResponse) ProtoMessage() {}
 
 func (x *ListProcedureChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2678,7 +2768,7 @@ func (x *ListProcedureChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcedureChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListProcedureChangesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListProcedureChangesResponse) GetChanges() []*RecordedEvent {
@@ -2712,7 +2802,7 @@ type GetEvidenceRequest struct {
 
 func (x *GetEvidenceRequest) Reset() {
 	*x = GetEvidenceRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2724,7 +2814,7 @@ func (x *GetEvidenceRequest) String() string {
 func (*GetEvidenceRequest) ProtoMessage() {}
 
 func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2737,7 +2827,7 @@ func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceRequest.ProtoReflect.Descriptor instead.
 func (*GetEvidenceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetEvidenceRequest) GetDigest() string {
@@ -2757,7 +2847,7 @@ type GetEvidenceResponse struct {
 
 func (x *GetEvidenceResponse) Reset() {
 	*x = GetEvidenceResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2769,7 +2859,7 @@ func (x *GetEvidenceResponse) String() string {
 func (*GetEvidenceResponse) ProtoMessage() {}
 
 func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2782,7 +2872,7 @@ func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceResponse.ProtoReflect.Descriptor instead.
 func (*GetEvidenceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetEvidenceResponse) GetContent() []byte {
@@ -2800,7 +2890,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2812,7 +2902,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2825,7 +2915,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{31}
 }
 
 type GetStatusResponse struct {
@@ -2845,7 +2935,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2857,7 +2947,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2870,7 +2960,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetStatusResponse) GetAsOfSequence() uint64 {
@@ -2933,7 +3023,7 @@ type ListQuarantinesRequest struct {
 
 func (x *ListQuarantinesRequest) Reset() {
 	*x = ListQuarantinesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2945,7 +3035,7 @@ func (x *ListQuarantinesRequest) String() string {
 func (*ListQuarantinesRequest) ProtoMessage() {}
 
 func (x *ListQuarantinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2958,7 +3048,7 @@ func (x *ListQuarantinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantinesRequest.ProtoReflect.Descriptor instead.
 func (*ListQuarantinesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListQuarantinesRequest) GetDigest() string {
@@ -3007,7 +3097,7 @@ type ListQuarantinesResponse struct {
 
 func (x *ListQuarantinesResponse) Reset() {
 	*x = ListQuarantinesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3019,7 +3109,7 @@ func (x *ListQuarantinesResponse) String() string {
 func (*ListQuarantinesResponse) ProtoMessage() {}
 
 func (x *ListQuarantinesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3032,7 +3122,7 @@ func (x *ListQuarantinesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantinesResponse.ProtoReflect.Descriptor instead.
 func (*ListQuarantinesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListQuarantinesResponse) GetArtifacts() []*QuarantinedArtifact {
@@ -3072,7 +3162,7 @@ type QuarantinedArtifact struct {
 
 func (x *QuarantinedArtifact) Reset() {
 	*x = QuarantinedArtifact{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[34]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3084,7 +3174,7 @@ func (x *QuarantinedArtifact) String() string {
 func (*QuarantinedArtifact) ProtoMessage() {}
 
 func (x *QuarantinedArtifact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[34]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3097,7 +3187,7 @@ func (x *QuarantinedArtifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantinedArtifact.ProtoReflect.Descriptor instead.
 func (*QuarantinedArtifact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *QuarantinedArtifact) GetState() *v1.Quarantine {
@@ -3132,7 +3222,7 @@ var File_shipwarden_recorder_v1_recorder_proto protoreflect.FileDescriptor
 
 const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\n" +
-	"%shipwarden/recorder/v1/recorder.proto\x12\x16shipwarden.recorder.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xa1\v\n" +
+	"%shipwarden/recorder/v1/recorder.proto\x12\x16shipwarden.recorder.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xe6\v\n" +
 	"\aRelease\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12 \n" +
@@ -3168,7 +3258,9 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\n" +
 	"follow_ups\x18\x1e \x03(\v2&.shipwarden.recorder.v1.FollowUpActionR\tfollowUps\x12>\n" +
 	"\trollbacks\x18\x1f \x03(\v2 .shipwarden.recorder.v1.RollbackR\trollbacks\x12\x1e\n" +
-	"\vway_back_of\x18  \x01(\tR\twayBackOf\"\x86\x04\n" +
+	"\vway_back_of\x18  \x01(\tR\twayBackOf\x12C\n" +
+	"\vlater_looks\x18! \x01(\v2\".shipwarden.recorder.v1.LaterLooksR\n" +
+	"laterLooks\"\x86\x04\n" +
 	"\bRollback\x12\x1a\n" +
 	"\brollback\x18\x01 \x01(\tR\brollback\x12\x18\n" +
 	"\arelease\x18\x02 \x01(\tR\arelease\x12\x16\n" +
@@ -3185,7 +3277,14 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\x05ended\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12$\n" +
 	"\x0eended_by_event\x18\f \x01(\x04R\fendedByEvent\x12#\n" +
 	"\rrecord_digest\x18\r \x01(\tR\frecordDigest\x12*\n" +
-	"\x11recorded_by_event\x18\x0e \x01(\x04R\x0frecordedByEvent\"\xad\x01\n" +
+	"\x11recorded_by_event\x18\x0e \x01(\x04R\x0frecordedByEvent\"\xde\x01\n" +
+	"\n" +
+	"LaterLooks\x12\x14\n" +
+	"\x05looks\x18\x01 \x01(\rR\x05looks\x12\x16\n" +
+	"\x06unseen\x18\x02 \x01(\rR\x06unseen\x122\n" +
+	"\x06newest\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06newest\x124\n" +
+	"\arevoked\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\arevoked\x128\n" +
+	"\x06failed\x18\x05 \x01(\v2 .shipwarden.release.v1.LaterLookR\x06failed\"\xad\x01\n" +
 	"\aWayBack\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x128\n" +
@@ -3425,152 +3524,158 @@ func file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_shipwarden_recorder_v1_recorder_proto_goTypes = []any{
 	(Step_Status)(0),                     // 0: shipwarden.recorder.v1.Step.Status
 	(GetRecordRequest_Format)(0),         // 1: shipwarden.recorder.v1.GetRecordRequest.Format
 	(*Release)(nil),                      // 2: shipwarden.recorder.v1.Release
 	(*Rollback)(nil),                     // 3: shipwarden.recorder.v1.Rollback
-	(*WayBack)(nil),                      // 4: shipwarden.recorder.v1.WayBack
-	(*FollowUpAction)(nil),               // 5: shipwarden.recorder.v1.FollowUpAction
-	(*Incident)(nil),                     // 6: shipwarden.recorder.v1.Incident
-	(*Impact)(nil),                       // 7: shipwarden.recorder.v1.Impact
-	(*ReportedImpact)(nil),               // 8: shipwarden.recorder.v1.ReportedImpact
-	(*Escalation)(nil),                   // 9: shipwarden.recorder.v1.Escalation
-	(*Call)(nil),                         // 10: shipwarden.recorder.v1.Call
-	(*IncidentEvent)(nil),                // 11: shipwarden.recorder.v1.IncidentEvent
-	(*Told)(nil),                         // 12: shipwarden.recorder.v1.Told
-	(*Closing)(nil),                      // 13: shipwarden.recorder.v1.Closing
-	(*Step)(nil),                         // 14: shipwarden.recorder.v1.Step
-	(*RecordedEvent)(nil),                // 15: shipwarden.recorder.v1.RecordedEvent
-	(*GetReleaseRequest)(nil),            // 16: shipwarden.recorder.v1.GetReleaseRequest
-	(*GetReleaseResponse)(nil),           // 17: shipwarden.recorder.v1.GetReleaseResponse
-	(*ListReleasesRequest)(nil),          // 18: shipwarden.recorder.v1.ListReleasesRequest
-	(*Filter)(nil),                       // 19: shipwarden.recorder.v1.Filter
-	(*ListReleasesResponse)(nil),         // 20: shipwarden.recorder.v1.ListReleasesResponse
-	(*WatchReleaseRequest)(nil),          // 21: shipwarden.recorder.v1.WatchReleaseRequest
-	(*WatchReleaseResponse)(nil),         // 22: shipwarden.recorder.v1.WatchReleaseResponse
-	(*GetRecordRequest)(nil),             // 23: shipwarden.recorder.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),            // 24: shipwarden.recorder.v1.GetRecordResponse
-	(*ListRefusalsRequest)(nil),          // 25: shipwarden.recorder.v1.ListRefusalsRequest
-	(*Refusal)(nil),                      // 26: shipwarden.recorder.v1.Refusal
-	(*ListRefusalsResponse)(nil),         // 27: shipwarden.recorder.v1.ListRefusalsResponse
-	(*ListProcedureChangesRequest)(nil),  // 28: shipwarden.recorder.v1.ListProcedureChangesRequest
-	(*ListProcedureChangesResponse)(nil), // 29: shipwarden.recorder.v1.ListProcedureChangesResponse
-	(*GetEvidenceRequest)(nil),           // 30: shipwarden.recorder.v1.GetEvidenceRequest
-	(*GetEvidenceResponse)(nil),          // 31: shipwarden.recorder.v1.GetEvidenceResponse
-	(*GetStatusRequest)(nil),             // 32: shipwarden.recorder.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),            // 33: shipwarden.recorder.v1.GetStatusResponse
-	(*ListQuarantinesRequest)(nil),       // 34: shipwarden.recorder.v1.ListQuarantinesRequest
-	(*ListQuarantinesResponse)(nil),      // 35: shipwarden.recorder.v1.ListQuarantinesResponse
-	(*QuarantinedArtifact)(nil),          // 36: shipwarden.recorder.v1.QuarantinedArtifact
-	(v1.Trigger)(0),                      // 37: shipwarden.release.v1.Trigger
-	(v1.Outcome)(0),                      // 38: shipwarden.release.v1.Outcome
-	(*timestamppb.Timestamp)(nil),        // 39: google.protobuf.Timestamp
-	(*v1.HoldReason)(nil),                // 40: shipwarden.release.v1.HoldReason
-	(*v1.QuorumRule)(nil),                // 41: shipwarden.release.v1.QuorumRule
-	(*v1.PinnedArtifact)(nil),            // 42: shipwarden.release.v1.PinnedArtifact
-	(v1.Cause)(0),                        // 43: shipwarden.release.v1.Cause
-	(*v1.FollowUp)(nil),                  // 44: shipwarden.release.v1.FollowUp
-	(*v1.EvidenceRef)(nil),               // 45: shipwarden.release.v1.EvidenceRef
-	(v1.Occasion)(0),                     // 46: shipwarden.release.v1.Occasion
-	(*v1.Receipt)(nil),                   // 47: shipwarden.release.v1.Receipt
-	(*v1.Event)(nil),                     // 48: shipwarden.release.v1.Event
-	(*v1.RequestRefused)(nil),            // 49: shipwarden.release.v1.RequestRefused
-	(*v1.Quarantine)(nil),                // 50: shipwarden.release.v1.Quarantine
+	(*LaterLooks)(nil),                   // 4: shipwarden.recorder.v1.LaterLooks
+	(*WayBack)(nil),                      // 5: shipwarden.recorder.v1.WayBack
+	(*FollowUpAction)(nil),               // 6: shipwarden.recorder.v1.FollowUpAction
+	(*Incident)(nil),                     // 7: shipwarden.recorder.v1.Incident
+	(*Impact)(nil),                       // 8: shipwarden.recorder.v1.Impact
+	(*ReportedImpact)(nil),               // 9: shipwarden.recorder.v1.ReportedImpact
+	(*Escalation)(nil),                   // 10: shipwarden.recorder.v1.Escalation
+	(*Call)(nil),                         // 11: shipwarden.recorder.v1.Call
+	(*IncidentEvent)(nil),                // 12: shipwarden.recorder.v1.IncidentEvent
+	(*Told)(nil),                         // 13: shipwarden.recorder.v1.Told
+	(*Closing)(nil),                      // 14: shipwarden.recorder.v1.Closing
+	(*Step)(nil),                         // 15: shipwarden.recorder.v1.Step
+	(*RecordedEvent)(nil),                // 16: shipwarden.recorder.v1.RecordedEvent
+	(*GetReleaseRequest)(nil),            // 17: shipwarden.recorder.v1.GetReleaseRequest
+	(*GetReleaseResponse)(nil),           // 18: shipwarden.recorder.v1.GetReleaseResponse
+	(*ListReleasesRequest)(nil),          // 19: shipwarden.recorder.v1.ListReleasesRequest
+	(*Filter)(nil),                       // 20: shipwarden.recorder.v1.Filter
+	(*ListReleasesResponse)(nil),         // 21: shipwarden.recorder.v1.ListReleasesResponse
+	(*WatchReleaseRequest)(nil),          // 22: shipwarden.recorder.v1.WatchReleaseRequest
+	(*WatchReleaseResponse)(nil),         // 23: shipwarden.recorder.v1.WatchReleaseResponse
+	(*GetRecordRequest)(nil),             // 24: shipwarden.recorder.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),            // 25: shipwarden.recorder.v1.GetRecordResponse
+	(*ListRefusalsRequest)(nil),          // 26: shipwarden.recorder.v1.ListRefusalsRequest
+	(*Refusal)(nil),                      // 27: shipwarden.recorder.v1.Refusal
+	(*ListRefusalsResponse)(nil),         // 28: shipwarden.recorder.v1.ListRefusalsResponse
+	(*ListProcedureChangesRequest)(nil),  // 29: shipwarden.recorder.v1.ListProcedureChangesRequest
+	(*ListProcedureChangesResponse)(nil), // 30: shipwarden.recorder.v1.ListProcedureChangesResponse
+	(*GetEvidenceRequest)(nil),           // 31: shipwarden.recorder.v1.GetEvidenceRequest
+	(*GetEvidenceResponse)(nil),          // 32: shipwarden.recorder.v1.GetEvidenceResponse
+	(*GetStatusRequest)(nil),             // 33: shipwarden.recorder.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),            // 34: shipwarden.recorder.v1.GetStatusResponse
+	(*ListQuarantinesRequest)(nil),       // 35: shipwarden.recorder.v1.ListQuarantinesRequest
+	(*ListQuarantinesResponse)(nil),      // 36: shipwarden.recorder.v1.ListQuarantinesResponse
+	(*QuarantinedArtifact)(nil),          // 37: shipwarden.recorder.v1.QuarantinedArtifact
+	(v1.Trigger)(0),                      // 38: shipwarden.release.v1.Trigger
+	(v1.Outcome)(0),                      // 39: shipwarden.release.v1.Outcome
+	(*timestamppb.Timestamp)(nil),        // 40: google.protobuf.Timestamp
+	(*v1.HoldReason)(nil),                // 41: shipwarden.release.v1.HoldReason
+	(*v1.QuorumRule)(nil),                // 42: shipwarden.release.v1.QuorumRule
+	(*v1.PinnedArtifact)(nil),            // 43: shipwarden.release.v1.PinnedArtifact
+	(v1.Cause)(0),                        // 44: shipwarden.release.v1.Cause
+	(*v1.LaterLook)(nil),                 // 45: shipwarden.release.v1.LaterLook
+	(*v1.FollowUp)(nil),                  // 46: shipwarden.release.v1.FollowUp
+	(*v1.EvidenceRef)(nil),               // 47: shipwarden.release.v1.EvidenceRef
+	(v1.Occasion)(0),                     // 48: shipwarden.release.v1.Occasion
+	(*v1.Receipt)(nil),                   // 49: shipwarden.release.v1.Receipt
+	(*v1.Event)(nil),                     // 50: shipwarden.release.v1.Event
+	(*v1.RequestRefused)(nil),            // 51: shipwarden.release.v1.RequestRefused
+	(*v1.Quarantine)(nil),                // 52: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_recorder_v1_recorder_proto_depIdxs = []int32{
-	37, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
-	38, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
-	39, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
-	39, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
-	39, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
-	14, // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
-	40, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
-	39, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
-	41, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
-	42, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	43, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
-	39, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
-	4,  // 12: shipwarden.recorder.v1.Release.taken_back_by:type_name -> shipwarden.recorder.v1.WayBack
-	5,  // 13: shipwarden.recorder.v1.Release.follow_ups:type_name -> shipwarden.recorder.v1.FollowUpAction
+	38, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
+	39, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
+	40, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
+	40, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
+	40, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
+	15, // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
+	41, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
+	40, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
+	42, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
+	43, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	44, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
+	40, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
+	5,  // 12: shipwarden.recorder.v1.Release.taken_back_by:type_name -> shipwarden.recorder.v1.WayBack
+	6,  // 13: shipwarden.recorder.v1.Release.follow_ups:type_name -> shipwarden.recorder.v1.FollowUpAction
 	3,  // 14: shipwarden.recorder.v1.Release.rollbacks:type_name -> shipwarden.recorder.v1.Rollback
-	39, // 15: shipwarden.recorder.v1.Rollback.ordered:type_name -> google.protobuf.Timestamp
-	38, // 16: shipwarden.recorder.v1.Rollback.outcome:type_name -> shipwarden.release.v1.Outcome
-	39, // 17: shipwarden.recorder.v1.Rollback.ended:type_name -> google.protobuf.Timestamp
-	38, // 18: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
-	39, // 19: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
-	44, // 20: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	39, // 21: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
-	39, // 22: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
-	39, // 23: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
-	43, // 24: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
-	7,  // 25: shipwarden.recorder.v1.Incident.impact:type_name -> shipwarden.recorder.v1.Impact
-	9,  // 26: shipwarden.recorder.v1.Incident.escalations:type_name -> shipwarden.recorder.v1.Escalation
-	11, // 27: shipwarden.recorder.v1.Incident.timeline:type_name -> shipwarden.recorder.v1.IncidentEvent
-	45, // 28: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	12, // 29: shipwarden.recorder.v1.Incident.told:type_name -> shipwarden.recorder.v1.Told
-	13, // 30: shipwarden.recorder.v1.Incident.closing:type_name -> shipwarden.recorder.v1.Closing
-	8,  // 31: shipwarden.recorder.v1.Impact.reported:type_name -> shipwarden.recorder.v1.ReportedImpact
-	39, // 32: shipwarden.recorder.v1.ReportedImpact.time:type_name -> google.protobuf.Timestamp
-	43, // 33: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
-	10, // 34: shipwarden.recorder.v1.Escalation.calls:type_name -> shipwarden.recorder.v1.Call
-	39, // 35: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
-	39, // 36: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
-	39, // 37: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
-	39, // 38: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
-	46, // 39: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
-	47, // 40: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
-	39, // 41: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
-	38, // 42: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
-	0,  // 43: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
-	39, // 44: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
-	39, // 45: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
-	39, // 46: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
-	48, // 47: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
-	2,  // 48: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
-	15, // 49: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
-	6,  // 50: shipwarden.recorder.v1.GetReleaseResponse.incident:type_name -> shipwarden.recorder.v1.Incident
-	19, // 51: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
-	39, // 52: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
-	39, // 53: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
-	38, // 54: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
-	39, // 55: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
-	39, // 56: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
-	2,  // 57: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
-	2,  // 58: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
-	15, // 59: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
-	1,  // 60: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
-	39, // 61: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	49, // 62: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
-	26, // 63: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
-	15, // 64: shipwarden.recorder.v1.ListProcedureChangesResponse.changes:type_name -> shipwarden.recorder.v1.RecordedEvent
-	36, // 65: shipwarden.recorder.v1.ListQuarantinesResponse.artifacts:type_name -> shipwarden.recorder.v1.QuarantinedArtifact
-	50, // 66: shipwarden.recorder.v1.QuarantinedArtifact.state:type_name -> shipwarden.release.v1.Quarantine
-	39, // 67: shipwarden.recorder.v1.QuarantinedArtifact.time:type_name -> google.protobuf.Timestamp
-	16, // 68: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
-	18, // 69: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
-	21, // 70: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
-	23, // 71: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
-	25, // 72: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
-	34, // 73: shipwarden.recorder.v1.RecorderService.ListQuarantines:input_type -> shipwarden.recorder.v1.ListQuarantinesRequest
-	28, // 74: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:input_type -> shipwarden.recorder.v1.ListProcedureChangesRequest
-	30, // 75: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
-	32, // 76: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
-	17, // 77: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
-	20, // 78: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
-	22, // 79: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
-	24, // 80: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
-	27, // 81: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
-	35, // 82: shipwarden.recorder.v1.RecorderService.ListQuarantines:output_type -> shipwarden.recorder.v1.ListQuarantinesResponse
-	29, // 83: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:output_type -> shipwarden.recorder.v1.ListProcedureChangesResponse
-	31, // 84: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
-	33, // 85: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
-	77, // [77:86] is the sub-list for method output_type
-	68, // [68:77] is the sub-list for method input_type
-	68, // [68:68] is the sub-list for extension type_name
-	68, // [68:68] is the sub-list for extension extendee
-	0,  // [0:68] is the sub-list for field type_name
+	4,  // 15: shipwarden.recorder.v1.Release.later_looks:type_name -> shipwarden.recorder.v1.LaterLooks
+	40, // 16: shipwarden.recorder.v1.Rollback.ordered:type_name -> google.protobuf.Timestamp
+	39, // 17: shipwarden.recorder.v1.Rollback.outcome:type_name -> shipwarden.release.v1.Outcome
+	40, // 18: shipwarden.recorder.v1.Rollback.ended:type_name -> google.protobuf.Timestamp
+	40, // 19: shipwarden.recorder.v1.LaterLooks.newest:type_name -> google.protobuf.Timestamp
+	40, // 20: shipwarden.recorder.v1.LaterLooks.revoked:type_name -> google.protobuf.Timestamp
+	45, // 21: shipwarden.recorder.v1.LaterLooks.failed:type_name -> shipwarden.release.v1.LaterLook
+	39, // 22: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
+	40, // 23: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
+	46, // 24: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	40, // 25: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
+	40, // 26: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
+	40, // 27: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
+	44, // 28: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
+	8,  // 29: shipwarden.recorder.v1.Incident.impact:type_name -> shipwarden.recorder.v1.Impact
+	10, // 30: shipwarden.recorder.v1.Incident.escalations:type_name -> shipwarden.recorder.v1.Escalation
+	12, // 31: shipwarden.recorder.v1.Incident.timeline:type_name -> shipwarden.recorder.v1.IncidentEvent
+	47, // 32: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	13, // 33: shipwarden.recorder.v1.Incident.told:type_name -> shipwarden.recorder.v1.Told
+	14, // 34: shipwarden.recorder.v1.Incident.closing:type_name -> shipwarden.recorder.v1.Closing
+	9,  // 35: shipwarden.recorder.v1.Impact.reported:type_name -> shipwarden.recorder.v1.ReportedImpact
+	40, // 36: shipwarden.recorder.v1.ReportedImpact.time:type_name -> google.protobuf.Timestamp
+	44, // 37: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
+	11, // 38: shipwarden.recorder.v1.Escalation.calls:type_name -> shipwarden.recorder.v1.Call
+	40, // 39: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
+	40, // 40: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
+	40, // 41: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
+	40, // 42: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
+	48, // 43: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
+	49, // 44: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
+	40, // 45: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
+	39, // 46: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
+	0,  // 47: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
+	40, // 48: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
+	40, // 49: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
+	40, // 50: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
+	50, // 51: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
+	2,  // 52: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
+	16, // 53: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
+	7,  // 54: shipwarden.recorder.v1.GetReleaseResponse.incident:type_name -> shipwarden.recorder.v1.Incident
+	20, // 55: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
+	40, // 56: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
+	40, // 57: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
+	39, // 58: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
+	40, // 59: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
+	40, // 60: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
+	2,  // 61: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
+	2,  // 62: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
+	16, // 63: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
+	1,  // 64: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
+	40, // 65: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	51, // 66: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
+	27, // 67: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
+	16, // 68: shipwarden.recorder.v1.ListProcedureChangesResponse.changes:type_name -> shipwarden.recorder.v1.RecordedEvent
+	37, // 69: shipwarden.recorder.v1.ListQuarantinesResponse.artifacts:type_name -> shipwarden.recorder.v1.QuarantinedArtifact
+	52, // 70: shipwarden.recorder.v1.QuarantinedArtifact.state:type_name -> shipwarden.release.v1.Quarantine
+	40, // 71: shipwarden.recorder.v1.QuarantinedArtifact.time:type_name -> google.protobuf.Timestamp
+	17, // 72: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
+	19, // 73: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
+	22, // 74: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
+	24, // 75: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
+	26, // 76: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
+	35, // 77: shipwarden.recorder.v1.RecorderService.ListQuarantines:input_type -> shipwarden.recorder.v1.ListQuarantinesRequest
+	29, // 78: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:input_type -> shipwarden.recorder.v1.ListProcedureChangesRequest
+	31, // 79: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
+	33, // 80: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
+	18, // 81: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
+	21, // 82: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
+	23, // 83: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
+	25, // 84: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
+	28, // 85: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
+	36, // 86: shipwarden.recorder.v1.RecorderService.ListQuarantines:output_type -> shipwarden.recorder.v1.ListQuarantinesResponse
+	30, // 87: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:output_type -> shipwarden.recorder.v1.ListProcedureChangesResponse
+	32, // 88: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
+	34, // 89: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
+	81, // [81:90] is the sub-list for method output_type
+	72, // [72:81] is the sub-list for method input_type
+	72, // [72:72] is the sub-list for extension type_name
+	72, // [72:72] is the sub-list for extension extendee
+	0,  // [0:72] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_recorder_v1_recorder_proto_init() }
@@ -3584,7 +3689,7 @@ func file_shipwarden_recorder_v1_recorder_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_recorder_v1_recorder_proto_rawDesc), len(file_shipwarden_recorder_v1_recorder_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

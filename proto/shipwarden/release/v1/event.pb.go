@@ -129,7 +129,7 @@ func (x Intervened_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Intervened_Action.Descriptor instead.
 func (Intervened_Action) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43, 0}
 }
 
 // Finding of a review.
@@ -182,7 +182,7 @@ func (x ReviewCompleted_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReviewCompleted_Result.Descriptor instead.
 func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48, 0}
 }
 
 // How it came into effect without a proposal.
@@ -234,7 +234,7 @@ func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
 func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -314,6 +314,8 @@ type Event struct {
 	//	*Event_ImpactReported
 	//	*Event_AuthorizationRefused
 	//	*Event_UnrecordedChange
+	//	*Event_VerificationRevoked
+	//	*Event_Reverified
 	//	*Event_TargetLocked
 	//	*Event_TargetUnlocked
 	//	*Event_ServiceChanged
@@ -859,6 +861,24 @@ func (x *Event) GetUnrecordedChange() *UnrecordedChange {
 	return nil
 }
 
+func (x *Event) GetVerificationRevoked() *VerificationRevoked {
+	if x != nil {
+		if x, ok := x.Data.(*Event_VerificationRevoked); ok {
+			return x.VerificationRevoked
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetReverified() *Reverified {
+	if x != nil {
+		if x, ok := x.Data.(*Event_Reverified); ok {
+			return x.Reverified
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetTargetLocked() *TargetLocked {
 	if x != nil {
 		if x, ok := x.Data.(*Event_TargetLocked); ok {
@@ -1264,6 +1284,16 @@ type Event_UnrecordedChange struct {
 	UnrecordedChange *UnrecordedChange `protobuf:"bytes,175,opt,name=unrecorded_change,json=unrecordedChange,proto3,oneof"`
 }
 
+type Event_VerificationRevoked struct {
+	// Recorded when a release that was verified was looked at again, and a check failed.
+	VerificationRevoked *VerificationRevoked `protobuf:"bytes,176,opt,name=verification_revoked,json=verificationRevoked,proto3,oneof"`
+}
+
+type Event_Reverified struct {
+	// Recorded when it was looked at again, and no check failed.
+	Reverified *Reverified `protobuf:"bytes,177,opt,name=reverified,proto3,oneof"`
+}
+
 type Event_TargetLocked struct {
 	// Recorded when a target was locked for one release.
 	TargetLocked *TargetLocked `protobuf:"bytes,100,opt,name=target_locked,json=targetLocked,proto3,oneof"`
@@ -1450,6 +1480,10 @@ func (*Event_ImpactReported) isEvent_Data() {}
 func (*Event_AuthorizationRefused) isEvent_Data() {}
 
 func (*Event_UnrecordedChange) isEvent_Data() {}
+
+func (*Event_VerificationRevoked) isEvent_Data() {}
+
+func (*Event_Reverified) isEvent_Data() {}
 
 func (*Event_TargetLocked) isEvent_Data() {}
 
@@ -1647,8 +1681,10 @@ type Requested struct {
 	// Whether nobody takes a call on without a reason. Unset in events of before that was asked
 	// for: what was taken on without one stays so.
 	ReasonsDemanded bool `protobuf:"varint,8,opt,name=reasons_demanded,json=reasonsDemanded,proto3" json:"reasons_demanded,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// How it is looked at again once it was verified. Absent: it is not.
+	Reverification *Reverification `protobuf:"bytes,9,opt,name=reverification,proto3" json:"reverification,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Requested) Reset() {
@@ -1735,6 +1771,13 @@ func (x *Requested) GetReasonsDemanded() bool {
 		return x.ReasonsDemanded
 	}
 	return false
+}
+
+func (x *Requested) GetReverification() *Reverification {
+	if x != nil {
+		return x.Reverification
+	}
+	return nil
 }
 
 // GatesConfirmed ends step 1 well.
@@ -3151,6 +3194,107 @@ func (x *UnrecordedChange) GetGone() bool {
 	return false
 }
 
+// VerificationRevoked takes back that the release is verified. No later look gives that back.
+type VerificationRevoked struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was seen.
+	Look          *LaterLook `protobuf:"bytes,1,opt,name=look,proto3" json:"look,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerificationRevoked) Reset() {
+	*x = VerificationRevoked{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerificationRevoked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerificationRevoked) ProtoMessage() {}
+
+func (x *VerificationRevoked) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerificationRevoked.ProtoReflect.Descriptor instead.
+func (*VerificationRevoked) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *VerificationRevoked) GetLook() *LaterLook {
+	if x != nil {
+		return x.Look
+	}
+	return nil
+}
+
+// Reverified is a look at a release that was verified, which leaves it so.
+type Reverified struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was seen.
+	Look *LaterLook `protobuf:"bytes,1,opt,name=look,proto3" json:"look,omitempty"`
+	// A check had no verdict: nobody knows, and what is not known revokes nothing.
+	Inconclusive  bool `protobuf:"varint,2,opt,name=inconclusive,proto3" json:"inconclusive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reverified) Reset() {
+	*x = Reverified{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reverified) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reverified) ProtoMessage() {}
+
+func (x *Reverified) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reverified.ProtoReflect.Descriptor instead.
+func (*Reverified) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Reverified) GetLook() *LaterLook {
+	if x != nil {
+		return x.Look
+	}
+	return nil
+}
+
+func (x *Reverified) GetInconclusive() bool {
+	if x != nil {
+		return x.Inconclusive
+	}
+	return false
+}
+
 // AuthorizationRefused keeps that the actor tried, which alerts people.
 type AuthorizationRefused struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3162,7 +3306,7 @@ type AuthorizationRefused struct {
 
 func (x *AuthorizationRefused) Reset() {
 	*x = AuthorizationRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3174,7 +3318,7 @@ func (x *AuthorizationRefused) String() string {
 func (*AuthorizationRefused) ProtoMessage() {}
 
 func (x *AuthorizationRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3187,7 +3331,7 @@ func (x *AuthorizationRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizationRefused.ProtoReflect.Descriptor instead.
 func (*AuthorizationRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AuthorizationRefused) GetReason() string {
@@ -3212,7 +3356,7 @@ type NoticeAcknowledged struct {
 
 func (x *NoticeAcknowledged) Reset() {
 	*x = NoticeAcknowledged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3224,7 +3368,7 @@ func (x *NoticeAcknowledged) String() string {
 func (*NoticeAcknowledged) ProtoMessage() {}
 
 func (x *NoticeAcknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3237,7 +3381,7 @@ func (x *NoticeAcknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoticeAcknowledged.ProtoReflect.Descriptor instead.
 func (*NoticeAcknowledged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *NoticeAcknowledged) GetOccasion() Occasion {
@@ -3300,7 +3444,7 @@ type ExecutionClaimed struct {
 
 func (x *ExecutionClaimed) Reset() {
 	*x = ExecutionClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3312,7 +3456,7 @@ func (x *ExecutionClaimed) String() string {
 func (*ExecutionClaimed) ProtoMessage() {}
 
 func (x *ExecutionClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3325,7 +3469,7 @@ func (x *ExecutionClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionClaimed.ProtoReflect.Descriptor instead.
 func (*ExecutionClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExecutionClaimed) GetWave() uint32 {
@@ -3434,7 +3578,7 @@ type ExecutionFinished struct {
 
 func (x *ExecutionFinished) Reset() {
 	*x = ExecutionFinished{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3446,7 +3590,7 @@ func (x *ExecutionFinished) String() string {
 func (*ExecutionFinished) ProtoMessage() {}
 
 func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3459,7 +3603,7 @@ func (x *ExecutionFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFinished.ProtoReflect.Descriptor instead.
 func (*ExecutionFinished) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecutionFinished) GetWave() uint32 {
@@ -3503,7 +3647,7 @@ type ExecutionFailed struct {
 
 func (x *ExecutionFailed) Reset() {
 	*x = ExecutionFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3515,7 +3659,7 @@ func (x *ExecutionFailed) String() string {
 func (*ExecutionFailed) ProtoMessage() {}
 
 func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3528,7 +3672,7 @@ func (x *ExecutionFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionFailed.ProtoReflect.Descriptor instead.
 func (*ExecutionFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecutionFailed) GetWave() uint32 {
@@ -3585,7 +3729,7 @@ type ExecutionUnknown struct {
 
 func (x *ExecutionUnknown) Reset() {
 	*x = ExecutionUnknown{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3597,7 +3741,7 @@ func (x *ExecutionUnknown) String() string {
 func (*ExecutionUnknown) ProtoMessage() {}
 
 func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3610,7 +3754,7 @@ func (x *ExecutionUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionUnknown.ProtoReflect.Descriptor instead.
 func (*ExecutionUnknown) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExecutionUnknown) GetWave() uint32 {
@@ -3659,7 +3803,7 @@ type ExecutionRefused struct {
 
 func (x *ExecutionRefused) Reset() {
 	*x = ExecutionRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3671,7 +3815,7 @@ func (x *ExecutionRefused) String() string {
 func (*ExecutionRefused) ProtoMessage() {}
 
 func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3684,7 +3828,7 @@ func (x *ExecutionRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionRefused.ProtoReflect.Descriptor instead.
 func (*ExecutionRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExecutionRefused) GetFindings() []*Finding {
@@ -3708,7 +3852,7 @@ type TargetsReleased struct {
 
 func (x *TargetsReleased) Reset() {
 	*x = TargetsReleased{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3720,7 +3864,7 @@ func (x *TargetsReleased) String() string {
 func (*TargetsReleased) ProtoMessage() {}
 
 func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3733,7 +3877,7 @@ func (x *TargetsReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetsReleased.ProtoReflect.Descriptor instead.
 func (*TargetsReleased) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TargetsReleased) GetResults() []*TargetResult {
@@ -3761,7 +3905,7 @@ type VerificationPassed struct {
 
 func (x *VerificationPassed) Reset() {
 	*x = VerificationPassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3773,7 +3917,7 @@ func (x *VerificationPassed) String() string {
 func (*VerificationPassed) ProtoMessage() {}
 
 func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3786,7 +3930,7 @@ func (x *VerificationPassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationPassed.ProtoReflect.Descriptor instead.
 func (*VerificationPassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *VerificationPassed) GetVerification() *Verification {
@@ -3810,7 +3954,7 @@ type VerificationFailed struct {
 
 func (x *VerificationFailed) Reset() {
 	*x = VerificationFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3822,7 +3966,7 @@ func (x *VerificationFailed) String() string {
 func (*VerificationFailed) ProtoMessage() {}
 
 func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3835,7 +3979,7 @@ func (x *VerificationFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationFailed.ProtoReflect.Descriptor instead.
 func (*VerificationFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *VerificationFailed) GetVerification() *Verification {
@@ -3867,7 +4011,7 @@ type VerificationInconclusive struct {
 
 func (x *VerificationInconclusive) Reset() {
 	*x = VerificationInconclusive{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3879,7 +4023,7 @@ func (x *VerificationInconclusive) String() string {
 func (*VerificationInconclusive) ProtoMessage() {}
 
 func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3892,7 +4036,7 @@ func (x *VerificationInconclusive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerificationInconclusive.ProtoReflect.Descriptor instead.
 func (*VerificationInconclusive) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *VerificationInconclusive) GetVerification() *Verification {
@@ -3941,7 +4085,7 @@ type RollbackClaimed struct {
 
 func (x *RollbackClaimed) Reset() {
 	*x = RollbackClaimed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3953,7 +4097,7 @@ func (x *RollbackClaimed) String() string {
 func (*RollbackClaimed) ProtoMessage() {}
 
 func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3966,7 +4110,7 @@ func (x *RollbackClaimed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackClaimed.ProtoReflect.Descriptor instead.
 func (*RollbackClaimed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RollbackClaimed) GetAttempt() uint32 {
@@ -4033,7 +4177,7 @@ type RolledBack struct {
 
 func (x *RolledBack) Reset() {
 	*x = RolledBack{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4045,7 +4189,7 @@ func (x *RolledBack) String() string {
 func (*RolledBack) ProtoMessage() {}
 
 func (x *RolledBack) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4058,7 +4202,7 @@ func (x *RolledBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RolledBack.ProtoReflect.Descriptor instead.
 func (*RolledBack) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RolledBack) GetResults() []*TargetResult {
@@ -4099,7 +4243,7 @@ type RollbackFailed struct {
 
 func (x *RollbackFailed) Reset() {
 	*x = RollbackFailed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4111,7 +4255,7 @@ func (x *RollbackFailed) String() string {
 func (*RollbackFailed) ProtoMessage() {}
 
 func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4124,7 +4268,7 @@ func (x *RollbackFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackFailed.ProtoReflect.Descriptor instead.
 func (*RollbackFailed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RollbackFailed) GetResults() []*TargetResult {
@@ -4171,7 +4315,7 @@ type RollbackUnavailable struct {
 
 func (x *RollbackUnavailable) Reset() {
 	*x = RollbackUnavailable{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4183,7 +4327,7 @@ func (x *RollbackUnavailable) String() string {
 func (*RollbackUnavailable) ProtoMessage() {}
 
 func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4196,7 +4340,7 @@ func (x *RollbackUnavailable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackUnavailable.ProtoReflect.Descriptor instead.
 func (*RollbackUnavailable) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RollbackUnavailable) GetReason() string {
@@ -4241,7 +4385,7 @@ type Escalated struct {
 
 func (x *Escalated) Reset() {
 	*x = Escalated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4253,7 +4397,7 @@ func (x *Escalated) String() string {
 func (*Escalated) ProtoMessage() {}
 
 func (x *Escalated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4266,7 +4410,7 @@ func (x *Escalated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalated.ProtoReflect.Descriptor instead.
 func (*Escalated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Escalated) GetCause() Cause {
@@ -4324,7 +4468,7 @@ type Acknowledged struct {
 
 func (x *Acknowledged) Reset() {
 	*x = Acknowledged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4336,7 +4480,7 @@ func (x *Acknowledged) String() string {
 func (*Acknowledged) ProtoMessage() {}
 
 func (x *Acknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4349,7 +4493,7 @@ func (x *Acknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acknowledged.ProtoReflect.Descriptor instead.
 func (*Acknowledged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Acknowledged) GetCause() Cause {
@@ -4383,7 +4527,7 @@ type Intervened struct {
 
 func (x *Intervened) Reset() {
 	*x = Intervened{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4395,7 +4539,7 @@ func (x *Intervened) String() string {
 func (*Intervened) ProtoMessage() {}
 
 func (x *Intervened) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4408,7 +4552,7 @@ func (x *Intervened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intervened.ProtoReflect.Descriptor instead.
 func (*Intervened) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Intervened) GetAction() Intervened_Action {
@@ -4443,7 +4587,7 @@ type Aborted struct {
 
 func (x *Aborted) Reset() {
 	*x = Aborted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4455,7 +4599,7 @@ func (x *Aborted) String() string {
 func (*Aborted) ProtoMessage() {}
 
 func (x *Aborted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4468,7 +4612,7 @@ func (x *Aborted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Aborted.ProtoReflect.Descriptor instead.
 func (*Aborted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Aborted) GetReason() string {
@@ -4493,7 +4637,7 @@ type DeadlinePassed struct {
 
 func (x *DeadlinePassed) Reset() {
 	*x = DeadlinePassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4505,7 +4649,7 @@ func (x *DeadlinePassed) String() string {
 func (*DeadlinePassed) ProtoMessage() {}
 
 func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4518,7 +4662,7 @@ func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadlinePassed.ProtoReflect.Descriptor instead.
 func (*DeadlinePassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DeadlinePassed) GetDeadline() Deadline {
@@ -4560,7 +4704,7 @@ type Recorded struct {
 
 func (x *Recorded) Reset() {
 	*x = Recorded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4572,7 +4716,7 @@ func (x *Recorded) String() string {
 func (*Recorded) ProtoMessage() {}
 
 func (x *Recorded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4585,7 +4729,7 @@ func (x *Recorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorded.ProtoReflect.Descriptor instead.
 func (*Recorded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Recorded) GetOutcome() Outcome {
@@ -4633,7 +4777,7 @@ type RecordedRollback struct {
 
 func (x *RecordedRollback) Reset() {
 	*x = RecordedRollback{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4645,7 +4789,7 @@ func (x *RecordedRollback) String() string {
 func (*RecordedRollback) ProtoMessage() {}
 
 func (x *RecordedRollback) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4658,7 +4802,7 @@ func (x *RecordedRollback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedRollback.ProtoReflect.Descriptor instead.
 func (*RecordedRollback) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RecordedRollback) GetRollback() string {
@@ -4704,7 +4848,7 @@ type ReviewCompleted struct {
 
 func (x *ReviewCompleted) Reset() {
 	*x = ReviewCompleted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4716,7 +4860,7 @@ func (x *ReviewCompleted) String() string {
 func (*ReviewCompleted) ProtoMessage() {}
 
 func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4729,7 +4873,7 @@ func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewCompleted.ProtoReflect.Descriptor instead.
 func (*ReviewCompleted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ReviewCompleted) GetResult() ReviewCompleted_Result {
@@ -4766,7 +4910,7 @@ type FollowUpAdded struct {
 
 func (x *FollowUpAdded) Reset() {
 	*x = FollowUpAdded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4778,7 +4922,7 @@ func (x *FollowUpAdded) String() string {
 func (*FollowUpAdded) ProtoMessage() {}
 
 func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4791,7 +4935,7 @@ func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAdded.ProtoReflect.Descriptor instead.
 func (*FollowUpAdded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *FollowUpAdded) GetNumber() uint32 {
@@ -4821,7 +4965,7 @@ type FollowUpClosed struct {
 
 func (x *FollowUpClosed) Reset() {
 	*x = FollowUpClosed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4833,7 +4977,7 @@ func (x *FollowUpClosed) String() string {
 func (*FollowUpClosed) ProtoMessage() {}
 
 func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4846,7 +4990,7 @@ func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpClosed.ProtoReflect.Descriptor instead.
 func (*FollowUpClosed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *FollowUpClosed) GetNumber() uint32 {
@@ -4882,7 +5026,7 @@ type TargetLocked struct {
 
 func (x *TargetLocked) Reset() {
 	*x = TargetLocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4894,7 +5038,7 @@ func (x *TargetLocked) String() string {
 func (*TargetLocked) ProtoMessage() {}
 
 func (x *TargetLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4907,7 +5051,7 @@ func (x *TargetLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetLocked.ProtoReflect.Descriptor instead.
 func (*TargetLocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *TargetLocked) GetRelease() string {
@@ -4958,7 +5102,7 @@ type TargetUnlocked struct {
 
 func (x *TargetUnlocked) Reset() {
 	*x = TargetUnlocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4970,7 +5114,7 @@ func (x *TargetUnlocked) String() string {
 func (*TargetUnlocked) ProtoMessage() {}
 
 func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4983,7 +5127,7 @@ func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetUnlocked.ProtoReflect.Descriptor instead.
 func (*TargetUnlocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *TargetUnlocked) GetRelease() string {
@@ -5016,7 +5160,7 @@ type TargetFreed struct {
 
 func (x *TargetFreed) Reset() {
 	*x = TargetFreed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5028,7 +5172,7 @@ func (x *TargetFreed) String() string {
 func (*TargetFreed) ProtoMessage() {}
 
 func (x *TargetFreed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5041,7 +5185,7 @@ func (x *TargetFreed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetFreed.ProtoReflect.Descriptor instead.
 func (*TargetFreed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *TargetFreed) GetRelease() string {
@@ -5084,7 +5228,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5096,7 +5240,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5109,7 +5253,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -5167,7 +5311,7 @@ type RequestRefused struct {
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5179,7 +5323,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5192,7 +5336,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -5249,7 +5393,7 @@ type RefusedDecision struct {
 
 func (x *RefusedDecision) Reset() {
 	*x = RefusedDecision{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5261,7 +5405,7 @@ func (x *RefusedDecision) String() string {
 func (*RefusedDecision) ProtoMessage() {}
 
 func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5274,7 +5418,7 @@ func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedDecision.ProtoReflect.Descriptor instead.
 func (*RefusedDecision) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RefusedDecision) GetRelease() string {
@@ -5333,7 +5477,7 @@ type DelegationsChanged struct {
 
 func (x *DelegationsChanged) Reset() {
 	*x = DelegationsChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5345,7 +5489,7 @@ func (x *DelegationsChanged) String() string {
 func (*DelegationsChanged) ProtoMessage() {}
 
 func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5358,7 +5502,7 @@ func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegationsChanged.ProtoReflect.Descriptor instead.
 func (*DelegationsChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *DelegationsChanged) GetDelegations() []*Delegation {
@@ -5418,7 +5562,7 @@ type ProcedureBegun struct {
 
 func (x *ProcedureBegun) Reset() {
 	*x = ProcedureBegun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5430,7 +5574,7 @@ func (x *ProcedureBegun) String() string {
 func (*ProcedureBegun) ProtoMessage() {}
 
 func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5443,7 +5587,7 @@ func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureBegun.ProtoReflect.Descriptor instead.
 func (*ProcedureBegun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ProcedureBegun) GetId() string {
@@ -5502,7 +5646,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5514,7 +5658,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5527,7 +5671,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -5643,7 +5787,7 @@ type FreezeOverridden struct {
 
 func (x *FreezeOverridden) Reset() {
 	*x = FreezeOverridden{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5655,7 +5799,7 @@ func (x *FreezeOverridden) String() string {
 func (*FreezeOverridden) ProtoMessage() {}
 
 func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5668,7 +5812,7 @@ func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
 func (*FreezeOverridden) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *FreezeOverridden) GetFreeze() string {
@@ -5726,7 +5870,7 @@ type ExecutionOverrun struct {
 
 func (x *ExecutionOverrun) Reset() {
 	*x = ExecutionOverrun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5738,7 +5882,7 @@ func (x *ExecutionOverrun) String() string {
 func (*ExecutionOverrun) ProtoMessage() {}
 
 func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5751,7 +5895,7 @@ func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
 func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ExecutionOverrun) GetWave() uint32 {
@@ -5781,7 +5925,7 @@ type ArtifactQuarantined struct {
 
 func (x *ArtifactQuarantined) Reset() {
 	*x = ArtifactQuarantined{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5793,7 +5937,7 @@ func (x *ArtifactQuarantined) String() string {
 func (*ArtifactQuarantined) ProtoMessage() {}
 
 func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5806,7 +5950,7 @@ func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactQuarantined.ProtoReflect.Descriptor instead.
 func (*ArtifactQuarantined) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ArtifactQuarantined) GetRelease() string {
@@ -5834,7 +5978,7 @@ type ClearanceProposed struct {
 
 func (x *ClearanceProposed) Reset() {
 	*x = ClearanceProposed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5846,7 +5990,7 @@ func (x *ClearanceProposed) String() string {
 func (*ClearanceProposed) ProtoMessage() {}
 
 func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5859,7 +6003,7 @@ func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearanceProposed.ProtoReflect.Descriptor instead.
 func (*ClearanceProposed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ClearanceProposed) GetState() *Quarantine {
@@ -5880,7 +6024,7 @@ type QuarantineCleared struct {
 
 func (x *QuarantineCleared) Reset() {
 	*x = QuarantineCleared{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5892,7 +6036,7 @@ func (x *QuarantineCleared) String() string {
 func (*QuarantineCleared) ProtoMessage() {}
 
 func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5905,7 +6049,7 @@ func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineCleared.ProtoReflect.Descriptor instead.
 func (*QuarantineCleared) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{62}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *QuarantineCleared) GetState() *Quarantine {
@@ -5919,7 +6063,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xaf-\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xd7.\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -5984,7 +6128,11 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x13notice_acknowledged\x18\xa0\x01 \x01(\v2).shipwarden.release.v1.NoticeAcknowledgedH\x00R\x12noticeAcknowledged\x12Q\n" +
 	"\x0fimpact_reported\x18\xa1\x01 \x01(\v2%.shipwarden.release.v1.ImpactReportedH\x00R\x0eimpactReported\x12c\n" +
 	"\x15authorization_refused\x18\xa2\x01 \x01(\v2+.shipwarden.release.v1.AuthorizationRefusedH\x00R\x14authorizationRefused\x12W\n" +
-	"\x11unrecorded_change\x18\xaf\x01 \x01(\v2'.shipwarden.release.v1.UnrecordedChangeH\x00R\x10unrecordedChange\x12J\n" +
+	"\x11unrecorded_change\x18\xaf\x01 \x01(\v2'.shipwarden.release.v1.UnrecordedChangeH\x00R\x10unrecordedChange\x12`\n" +
+	"\x14verification_revoked\x18\xb0\x01 \x01(\v2*.shipwarden.release.v1.VerificationRevokedH\x00R\x13verificationRevoked\x12D\n" +
+	"\n" +
+	"reverified\x18\xb1\x01 \x01(\v2!.shipwarden.release.v1.ReverifiedH\x00R\n" +
+	"reverified\x12J\n" +
 	"\rtarget_locked\x18d \x01(\v2#.shipwarden.release.v1.TargetLockedH\x00R\ftargetLocked\x12P\n" +
 	"\x0ftarget_unlocked\x18e \x01(\v2%.shipwarden.release.v1.TargetUnlockedH\x00R\x0etargetUnlocked\x12P\n" +
 	"\x0fservice_changed\x18f \x01(\v2%.shipwarden.release.v1.ServiceChangedH\x00R\x0eserviceChanged\x12P\n" +
@@ -6019,7 +6167,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"KIND_HUMAN\x10\x01\x12\x10\n" +
-	"\fKIND_SERVICE\x10\x02\"\x93\x03\n" +
+	"\fKIND_SERVICE\x10\x02\"\xe2\x03\n" +
 	"\tRequested\x128\n" +
 	"\arequest\x18\x01 \x01(\v2\x1e.shipwarden.release.v1.RequestR\arequest\x12%\n" +
 	"\x0erequest_digest\x18\x02 \x01(\tR\rrequestDigest\x12>\n" +
@@ -6028,7 +6176,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x10request_sequence\x18\x05 \x01(\x04R\x0frequestSequence\x125\n" +
 	"\bstart_by\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\astartBy\x12;\n" +
 	"\btimeouts\x18\a \x01(\v2\x1f.shipwarden.release.v1.TimeoutsR\btimeouts\x12)\n" +
-	"\x10reasons_demanded\x18\b \x01(\bR\x0freasonsDemanded\"\xc9\x01\n" +
+	"\x10reasons_demanded\x18\b \x01(\bR\x0freasonsDemanded\x12M\n" +
+	"\x0ereverification\x18\t \x01(\v2%.shipwarden.release.v1.ReverificationR\x0ereverification\"\xc9\x01\n" +
 	"\x0eGatesConfirmed\x12>\n" +
 	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\x128\n" +
 	"\x05found\x18\x02 \x03(\v2\".shipwarden.release.v1.EvidenceRefR\x05found\x12=\n" +
@@ -6132,7 +6281,13 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\vdifferences\x18\x04 \x03(\tR\vdifferences\x12\x12\n" +
 	"\x04more\x18\x05 \x01(\rR\x04more\x12\x16\n" +
 	"\x06change\x18\x06 \x01(\tR\x06change\x12\x12\n" +
-	"\x04gone\x18\a \x01(\bR\x04gone\".\n" +
+	"\x04gone\x18\a \x01(\bR\x04gone\"K\n" +
+	"\x13VerificationRevoked\x124\n" +
+	"\x04look\x18\x01 \x01(\v2 .shipwarden.release.v1.LaterLookR\x04look\"f\n" +
+	"\n" +
+	"Reverified\x124\n" +
+	"\x04look\x18\x01 \x01(\v2 .shipwarden.release.v1.LaterLookR\x04look\x12\"\n" +
+	"\finconclusive\x18\x02 \x01(\bR\finconclusive\".\n" +
 	"\x14AuthorizationRefused\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x83\x01\n" +
 	"\x12NoticeAcknowledged\x12;\n" +
@@ -6358,7 +6513,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
@@ -6388,100 +6543,104 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Notified)(nil),                       // 25: shipwarden.release.v1.Notified
 	(*ImpactReported)(nil),                 // 26: shipwarden.release.v1.ImpactReported
 	(*UnrecordedChange)(nil),               // 27: shipwarden.release.v1.UnrecordedChange
-	(*AuthorizationRefused)(nil),           // 28: shipwarden.release.v1.AuthorizationRefused
-	(*NoticeAcknowledged)(nil),             // 29: shipwarden.release.v1.NoticeAcknowledged
-	(*ExecutionClaimed)(nil),               // 30: shipwarden.release.v1.ExecutionClaimed
-	(*ExecutionFinished)(nil),              // 31: shipwarden.release.v1.ExecutionFinished
-	(*ExecutionFailed)(nil),                // 32: shipwarden.release.v1.ExecutionFailed
-	(*ExecutionUnknown)(nil),               // 33: shipwarden.release.v1.ExecutionUnknown
-	(*ExecutionRefused)(nil),               // 34: shipwarden.release.v1.ExecutionRefused
-	(*TargetsReleased)(nil),                // 35: shipwarden.release.v1.TargetsReleased
-	(*VerificationPassed)(nil),             // 36: shipwarden.release.v1.VerificationPassed
-	(*VerificationFailed)(nil),             // 37: shipwarden.release.v1.VerificationFailed
-	(*VerificationInconclusive)(nil),       // 38: shipwarden.release.v1.VerificationInconclusive
-	(*RollbackClaimed)(nil),                // 39: shipwarden.release.v1.RollbackClaimed
-	(*RolledBack)(nil),                     // 40: shipwarden.release.v1.RolledBack
-	(*RollbackFailed)(nil),                 // 41: shipwarden.release.v1.RollbackFailed
-	(*RollbackUnavailable)(nil),            // 42: shipwarden.release.v1.RollbackUnavailable
-	(*Escalated)(nil),                      // 43: shipwarden.release.v1.Escalated
-	(*Acknowledged)(nil),                   // 44: shipwarden.release.v1.Acknowledged
-	(*Intervened)(nil),                     // 45: shipwarden.release.v1.Intervened
-	(*Aborted)(nil),                        // 46: shipwarden.release.v1.Aborted
-	(*DeadlinePassed)(nil),                 // 47: shipwarden.release.v1.DeadlinePassed
-	(*Recorded)(nil),                       // 48: shipwarden.release.v1.Recorded
-	(*RecordedRollback)(nil),               // 49: shipwarden.release.v1.RecordedRollback
-	(*ReviewCompleted)(nil),                // 50: shipwarden.release.v1.ReviewCompleted
-	(*FollowUpAdded)(nil),                  // 51: shipwarden.release.v1.FollowUpAdded
-	(*FollowUpClosed)(nil),                 // 52: shipwarden.release.v1.FollowUpClosed
-	(*TargetLocked)(nil),                   // 53: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),                 // 54: shipwarden.release.v1.TargetUnlocked
-	(*TargetFreed)(nil),                    // 55: shipwarden.release.v1.TargetFreed
-	(*ServiceChanged)(nil),                 // 56: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),                 // 57: shipwarden.release.v1.RequestRefused
-	(*RefusedDecision)(nil),                // 58: shipwarden.release.v1.RefusedDecision
-	(*DelegationsChanged)(nil),             // 59: shipwarden.release.v1.DelegationsChanged
-	(*ProcedureBegun)(nil),                 // 60: shipwarden.release.v1.ProcedureBegun
-	(*ProcedureActivated)(nil),             // 61: shipwarden.release.v1.ProcedureActivated
-	(*FreezeOverridden)(nil),               // 62: shipwarden.release.v1.FreezeOverridden
-	(*ExecutionOverrun)(nil),               // 63: shipwarden.release.v1.ExecutionOverrun
-	(*ArtifactQuarantined)(nil),            // 64: shipwarden.release.v1.ArtifactQuarantined
-	(*ClearanceProposed)(nil),              // 65: shipwarden.release.v1.ClearanceProposed
-	(*QuarantineCleared)(nil),              // 66: shipwarden.release.v1.QuarantineCleared
-	(*timestamppb.Timestamp)(nil),          // 67: google.protobuf.Timestamp
-	(*UnkeptEvidence)(nil),                 // 68: shipwarden.release.v1.UnkeptEvidence
-	(*ProcedureProposed)(nil),              // 69: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 70: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 71: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 72: shipwarden.release.v1.ProcedureProposalClosed
-	(*ProcedureReviewed)(nil),              // 73: shipwarden.release.v1.ProcedureReviewed
-	(*Shift)(nil),                          // 74: shipwarden.release.v1.Shift
-	(*Request)(nil),                        // 75: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 76: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 77: shipwarden.release.v1.Timeouts
-	(*GateVerdict)(nil),                    // 78: shipwarden.release.v1.GateVerdict
-	(*UnseenEvidence)(nil),                 // 79: shipwarden.release.v1.UnseenEvidence
-	(*PinnedArtifact)(nil),                 // 80: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 81: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 82: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 83: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 84: shipwarden.release.v1.QuorumRule
-	(*RiskScore)(nil),                      // 85: shipwarden.release.v1.RiskScore
-	(*AlertAnswer)(nil),                    // 86: shipwarden.release.v1.AlertAnswer
-	(*Chosen)(nil),                         // 87: shipwarden.release.v1.Chosen
-	(*HoldReason)(nil),                     // 88: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 89: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 90: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 91: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 92: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 93: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 94: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 95: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 96: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 97: shipwarden.release.v1.Deferral
-	(*RecordReading)(nil),                  // 98: shipwarden.release.v1.RecordReading
-	(*RollbackProof)(nil),                  // 99: shipwarden.release.v1.RollbackProof
-	(*TargetResult)(nil),                   // 100: shipwarden.release.v1.TargetResult
-	(*Remedy)(nil),                         // 101: shipwarden.release.v1.Remedy
-	(*Verification)(nil),                   // 102: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 103: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 104: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 105: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 106: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 107: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 108: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 109: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 110: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 111: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 112: shipwarden.release.v1.ProcedureStanding
-	(*ProcedureDebt)(nil),                  // 113: shipwarden.release.v1.ProcedureDebt
-	(*Quarantine)(nil),                     // 114: shipwarden.release.v1.Quarantine
+	(*VerificationRevoked)(nil),            // 28: shipwarden.release.v1.VerificationRevoked
+	(*Reverified)(nil),                     // 29: shipwarden.release.v1.Reverified
+	(*AuthorizationRefused)(nil),           // 30: shipwarden.release.v1.AuthorizationRefused
+	(*NoticeAcknowledged)(nil),             // 31: shipwarden.release.v1.NoticeAcknowledged
+	(*ExecutionClaimed)(nil),               // 32: shipwarden.release.v1.ExecutionClaimed
+	(*ExecutionFinished)(nil),              // 33: shipwarden.release.v1.ExecutionFinished
+	(*ExecutionFailed)(nil),                // 34: shipwarden.release.v1.ExecutionFailed
+	(*ExecutionUnknown)(nil),               // 35: shipwarden.release.v1.ExecutionUnknown
+	(*ExecutionRefused)(nil),               // 36: shipwarden.release.v1.ExecutionRefused
+	(*TargetsReleased)(nil),                // 37: shipwarden.release.v1.TargetsReleased
+	(*VerificationPassed)(nil),             // 38: shipwarden.release.v1.VerificationPassed
+	(*VerificationFailed)(nil),             // 39: shipwarden.release.v1.VerificationFailed
+	(*VerificationInconclusive)(nil),       // 40: shipwarden.release.v1.VerificationInconclusive
+	(*RollbackClaimed)(nil),                // 41: shipwarden.release.v1.RollbackClaimed
+	(*RolledBack)(nil),                     // 42: shipwarden.release.v1.RolledBack
+	(*RollbackFailed)(nil),                 // 43: shipwarden.release.v1.RollbackFailed
+	(*RollbackUnavailable)(nil),            // 44: shipwarden.release.v1.RollbackUnavailable
+	(*Escalated)(nil),                      // 45: shipwarden.release.v1.Escalated
+	(*Acknowledged)(nil),                   // 46: shipwarden.release.v1.Acknowledged
+	(*Intervened)(nil),                     // 47: shipwarden.release.v1.Intervened
+	(*Aborted)(nil),                        // 48: shipwarden.release.v1.Aborted
+	(*DeadlinePassed)(nil),                 // 49: shipwarden.release.v1.DeadlinePassed
+	(*Recorded)(nil),                       // 50: shipwarden.release.v1.Recorded
+	(*RecordedRollback)(nil),               // 51: shipwarden.release.v1.RecordedRollback
+	(*ReviewCompleted)(nil),                // 52: shipwarden.release.v1.ReviewCompleted
+	(*FollowUpAdded)(nil),                  // 53: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),                 // 54: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),                   // 55: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),                 // 56: shipwarden.release.v1.TargetUnlocked
+	(*TargetFreed)(nil),                    // 57: shipwarden.release.v1.TargetFreed
+	(*ServiceChanged)(nil),                 // 58: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),                 // 59: shipwarden.release.v1.RequestRefused
+	(*RefusedDecision)(nil),                // 60: shipwarden.release.v1.RefusedDecision
+	(*DelegationsChanged)(nil),             // 61: shipwarden.release.v1.DelegationsChanged
+	(*ProcedureBegun)(nil),                 // 62: shipwarden.release.v1.ProcedureBegun
+	(*ProcedureActivated)(nil),             // 63: shipwarden.release.v1.ProcedureActivated
+	(*FreezeOverridden)(nil),               // 64: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),               // 65: shipwarden.release.v1.ExecutionOverrun
+	(*ArtifactQuarantined)(nil),            // 66: shipwarden.release.v1.ArtifactQuarantined
+	(*ClearanceProposed)(nil),              // 67: shipwarden.release.v1.ClearanceProposed
+	(*QuarantineCleared)(nil),              // 68: shipwarden.release.v1.QuarantineCleared
+	(*timestamppb.Timestamp)(nil),          // 69: google.protobuf.Timestamp
+	(*UnkeptEvidence)(nil),                 // 70: shipwarden.release.v1.UnkeptEvidence
+	(*ProcedureProposed)(nil),              // 71: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 72: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 73: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 74: shipwarden.release.v1.ProcedureProposalClosed
+	(*ProcedureReviewed)(nil),              // 75: shipwarden.release.v1.ProcedureReviewed
+	(*Shift)(nil),                          // 76: shipwarden.release.v1.Shift
+	(*Request)(nil),                        // 77: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 78: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 79: shipwarden.release.v1.Timeouts
+	(*Reverification)(nil),                 // 80: shipwarden.release.v1.Reverification
+	(*GateVerdict)(nil),                    // 81: shipwarden.release.v1.GateVerdict
+	(*UnseenEvidence)(nil),                 // 82: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),                 // 83: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 84: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 85: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 86: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 87: shipwarden.release.v1.QuorumRule
+	(*RiskScore)(nil),                      // 88: shipwarden.release.v1.RiskScore
+	(*AlertAnswer)(nil),                    // 89: shipwarden.release.v1.AlertAnswer
+	(*Chosen)(nil),                         // 90: shipwarden.release.v1.Chosen
+	(*HoldReason)(nil),                     // 91: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 92: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 93: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 94: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 95: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 96: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 97: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 98: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 99: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 100: shipwarden.release.v1.Deferral
+	(*LaterLook)(nil),                      // 101: shipwarden.release.v1.LaterLook
+	(*RecordReading)(nil),                  // 102: shipwarden.release.v1.RecordReading
+	(*RollbackProof)(nil),                  // 103: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 104: shipwarden.release.v1.TargetResult
+	(*Remedy)(nil),                         // 105: shipwarden.release.v1.Remedy
+	(*Verification)(nil),                   // 106: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 107: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 108: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 109: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 110: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 111: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 112: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 113: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 114: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 115: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 116: shipwarden.release.v1.ProcedureStanding
+	(*ProcedureDebt)(nil),                  // 117: shipwarden.release.v1.ProcedureDebt
+	(*Quarantine)(nil),                     // 118: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	67,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	69,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	67,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
-	68,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
+	69,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
+	70,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
 	7,   // 5: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
 	8,   // 6: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
 	9,   // 7: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
@@ -6500,156 +6659,161 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	23,  // 20: shipwarden.release.v1.Event.superseded:type_name -> shipwarden.release.v1.Superseded
 	24,  // 21: shipwarden.release.v1.Event.expired:type_name -> shipwarden.release.v1.Expired
 	25,  // 22: shipwarden.release.v1.Event.notified:type_name -> shipwarden.release.v1.Notified
-	30,  // 23: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
-	31,  // 24: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
-	32,  // 25: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
-	33,  // 26: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
-	34,  // 27: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
-	35,  // 28: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
+	32,  // 23: shipwarden.release.v1.Event.execution_claimed:type_name -> shipwarden.release.v1.ExecutionClaimed
+	33,  // 24: shipwarden.release.v1.Event.execution_finished:type_name -> shipwarden.release.v1.ExecutionFinished
+	34,  // 25: shipwarden.release.v1.Event.execution_failed:type_name -> shipwarden.release.v1.ExecutionFailed
+	35,  // 26: shipwarden.release.v1.Event.execution_unknown:type_name -> shipwarden.release.v1.ExecutionUnknown
+	36,  // 27: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
+	37,  // 28: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
 	16,  // 29: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	55,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
-	36,  // 31: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
-	37,  // 32: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
-	38,  // 33: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
-	39,  // 34: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
-	40,  // 35: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
-	41,  // 36: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
-	42,  // 37: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
-	43,  // 38: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
-	44,  // 39: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
-	45,  // 40: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	46,  // 41: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	47,  // 42: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	48,  // 43: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	50,  // 44: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	51,  // 45: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	52,  // 46: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	29,  // 47: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
+	57,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
+	38,  // 31: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
+	39,  // 32: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
+	40,  // 33: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
+	41,  // 34: shipwarden.release.v1.Event.rollback_claimed:type_name -> shipwarden.release.v1.RollbackClaimed
+	42,  // 35: shipwarden.release.v1.Event.rolled_back:type_name -> shipwarden.release.v1.RolledBack
+	43,  // 36: shipwarden.release.v1.Event.rollback_failed:type_name -> shipwarden.release.v1.RollbackFailed
+	44,  // 37: shipwarden.release.v1.Event.rollback_unavailable:type_name -> shipwarden.release.v1.RollbackUnavailable
+	45,  // 38: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
+	46,  // 39: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
+	47,  // 40: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
+	48,  // 41: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	49,  // 42: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	50,  // 43: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	52,  // 44: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	53,  // 45: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	54,  // 46: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	31,  // 47: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
 	26,  // 48: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
-	28,  // 49: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
+	30,  // 49: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
 	27,  // 50: shipwarden.release.v1.Event.unrecorded_change:type_name -> shipwarden.release.v1.UnrecordedChange
-	53,  // 51: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	54,  // 52: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	56,  // 53: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	57,  // 54: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	61,  // 55: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	60,  // 56: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
-	59,  // 57: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
-	64,  // 58: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
-	65,  // 59: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
-	66,  // 60: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
-	69,  // 61: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	70,  // 62: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	71,  // 63: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	72,  // 64: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	73,  // 65: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
-	62,  // 66: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
-	63,  // 67: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
-	10,  // 68: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
-	16,  // 69: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
-	0,   // 70: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	74,  // 71: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
-	75,  // 72: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	76,  // 73: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	67,  // 74: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	77,  // 75: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	78,  // 76: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	76,  // 77: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
-	79,  // 78: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	78,  // 79: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	76,  // 80: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
-	79,  // 81: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	76,  // 82: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	80,  // 83: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	81,  // 84: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	82,  // 85: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	82,  // 86: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	83,  // 87: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	82,  // 88: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	82,  // 89: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	84,  // 90: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	67,  // 91: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	82,  // 92: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	85,  // 93: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	67,  // 94: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
-	86,  // 95: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	87,  // 96: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
-	88,  // 97: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	67,  // 98: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	86,  // 99: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	82,  // 100: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	85,  // 101: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	86,  // 102: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	67,  // 103: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	89,  // 104: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	90,  // 105: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	91,  // 106: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	67,  // 107: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	67,  // 108: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	92,  // 109: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	93,  // 110: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	94,  // 111: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	95,  // 112: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	96,  // 113: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	88,  // 114: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	97,  // 115: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	93,  // 116: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	67,  // 117: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	67,  // 118: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	98,  // 119: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	99,  // 120: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
-	86,  // 121: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	82,  // 122: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
-	100, // 123: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	100, // 124: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	101, // 125: shipwarden.release.v1.ExecutionFailed.remedy:type_name -> shipwarden.release.v1.Remedy
-	100, // 126: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	82,  // 127: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	100, // 128: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	102, // 129: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	102, // 130: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	101, // 131: shipwarden.release.v1.VerificationFailed.remedy:type_name -> shipwarden.release.v1.Remedy
-	102, // 132: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	101, // 133: shipwarden.release.v1.VerificationInconclusive.remedy:type_name -> shipwarden.release.v1.Remedy
-	67,  // 134: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	67,  // 135: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	100, // 136: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	100, // 137: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	103, // 138: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	67,  // 139: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	103, // 140: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 141: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	92,  // 142: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	67,  // 143: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	103, // 144: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	104, // 145: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	49,  // 146: shipwarden.release.v1.Recorded.rollbacks:type_name -> shipwarden.release.v1.RecordedRollback
-	104, // 147: shipwarden.release.v1.RecordedRollback.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 148: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	105, // 149: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	105, // 150: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	67,  // 151: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	106, // 152: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	106, // 153: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	107, // 154: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	108, // 155: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	109, // 156: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	58,  // 157: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	110, // 158: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	110, // 159: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	111, // 160: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 161: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	112, // 162: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	113, // 163: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
-	88,  // 164: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	114, // 165: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	114, // 166: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	114, // 167: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	168, // [168:168] is the sub-list for method output_type
-	168, // [168:168] is the sub-list for method input_type
-	168, // [168:168] is the sub-list for extension type_name
-	168, // [168:168] is the sub-list for extension extendee
-	0,   // [0:168] is the sub-list for field type_name
+	28,  // 51: shipwarden.release.v1.Event.verification_revoked:type_name -> shipwarden.release.v1.VerificationRevoked
+	29,  // 52: shipwarden.release.v1.Event.reverified:type_name -> shipwarden.release.v1.Reverified
+	55,  // 53: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	56,  // 54: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	58,  // 55: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	59,  // 56: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	63,  // 57: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	62,  // 58: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
+	61,  // 59: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
+	66,  // 60: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	67,  // 61: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	68,  // 62: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	71,  // 63: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	72,  // 64: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	73,  // 65: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	74,  // 66: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	75,  // 67: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
+	64,  // 68: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	65,  // 69: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	10,  // 70: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
+	16,  // 71: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
+	0,   // 72: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	76,  // 73: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
+	77,  // 74: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	78,  // 75: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	69,  // 76: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	79,  // 77: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	80,  // 78: shipwarden.release.v1.Requested.reverification:type_name -> shipwarden.release.v1.Reverification
+	81,  // 79: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	78,  // 80: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	82,  // 81: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	81,  // 82: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	78,  // 83: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	82,  // 84: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	78,  // 85: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	83,  // 86: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	84,  // 87: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	85,  // 88: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	85,  // 89: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	86,  // 90: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	85,  // 91: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	85,  // 92: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	87,  // 93: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	69,  // 94: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	85,  // 95: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	88,  // 96: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	69,  // 97: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
+	89,  // 98: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	90,  // 99: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
+	91,  // 100: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	69,  // 101: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	89,  // 102: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	85,  // 103: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	88,  // 104: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	89,  // 105: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	69,  // 106: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	92,  // 107: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	93,  // 108: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	94,  // 109: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	69,  // 110: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	69,  // 111: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	95,  // 112: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	96,  // 113: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	97,  // 114: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	98,  // 115: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	99,  // 116: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	91,  // 117: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	100, // 118: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	101, // 119: shipwarden.release.v1.VerificationRevoked.look:type_name -> shipwarden.release.v1.LaterLook
+	101, // 120: shipwarden.release.v1.Reverified.look:type_name -> shipwarden.release.v1.LaterLook
+	96,  // 121: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	69,  // 122: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	69,  // 123: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	102, // 124: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	103, // 125: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	89,  // 126: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	85,  // 127: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
+	104, // 128: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	104, // 129: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	105, // 130: shipwarden.release.v1.ExecutionFailed.remedy:type_name -> shipwarden.release.v1.Remedy
+	104, // 131: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	85,  // 132: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	104, // 133: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	106, // 134: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	106, // 135: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	105, // 136: shipwarden.release.v1.VerificationFailed.remedy:type_name -> shipwarden.release.v1.Remedy
+	106, // 137: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	105, // 138: shipwarden.release.v1.VerificationInconclusive.remedy:type_name -> shipwarden.release.v1.Remedy
+	69,  // 139: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	69,  // 140: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	104, // 141: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	104, // 142: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	107, // 143: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	69,  // 144: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	107, // 145: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 146: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	95,  // 147: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	69,  // 148: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	107, // 149: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	108, // 150: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	51,  // 151: shipwarden.release.v1.Recorded.rollbacks:type_name -> shipwarden.release.v1.RecordedRollback
+	108, // 152: shipwarden.release.v1.RecordedRollback.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 153: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	109, // 154: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	109, // 155: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	69,  // 156: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	110, // 157: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	110, // 158: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	111, // 159: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	112, // 160: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	113, // 161: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	60,  // 162: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	114, // 163: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	114, // 164: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	115, // 165: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 166: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	116, // 167: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	117, // 168: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
+	91,  // 169: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	118, // 170: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	118, // 171: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	118, // 172: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	173, // [173:173] is the sub-list for method output_type
+	173, // [173:173] is the sub-list for method input_type
+	173, // [173:173] is the sub-list for extension type_name
+	173, // [173:173] is the sub-list for extension extendee
+	0,   // [0:173] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -6707,6 +6871,8 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_ImpactReported)(nil),
 		(*Event_AuthorizationRefused)(nil),
 		(*Event_UnrecordedChange)(nil),
+		(*Event_VerificationRevoked)(nil),
+		(*Event_Reverified)(nil),
 		(*Event_TargetLocked)(nil),
 		(*Event_TargetUnlocked)(nil),
 		(*Event_ServiceChanged)(nil),
@@ -6733,7 +6899,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   63,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -235,6 +235,10 @@ const (
 	Cause_CAUSE_MANUAL_CHANGE Cause = 14
 	// A target carries what no release has left there.
 	Cause_CAUSE_UNRECORDED_CHANGE Cause = 16
+	// A release that was verified failed its checks when it was looked at again.
+	Cause_CAUSE_VERIFICATION_REVOKED Cause = 17
+	// Looks at a release that was verified had no verdict, several times in a row.
+	Cause_CAUSE_REVERIFICATION_UNSEEN Cause = 18
 )
 
 // Enum value maps for Cause.
@@ -256,6 +260,8 @@ var (
 		13: "CAUSE_BOTH_UNHEALTHY",
 		14: "CAUSE_MANUAL_CHANGE",
 		16: "CAUSE_UNRECORDED_CHANGE",
+		17: "CAUSE_VERIFICATION_REVOKED",
+		18: "CAUSE_REVERIFICATION_UNSEEN",
 	}
 	Cause_value = map[string]int32{
 		"CAUSE_UNSPECIFIED":             0,
@@ -274,6 +280,8 @@ var (
 		"CAUSE_BOTH_UNHEALTHY":          13,
 		"CAUSE_MANUAL_CHANGE":           14,
 		"CAUSE_UNRECORDED_CHANGE":       16,
+		"CAUSE_VERIFICATION_REVOKED":    17,
+		"CAUSE_REVERIFICATION_UNSEEN":   18,
 	}
 )
 
@@ -970,7 +978,7 @@ func (x Remedy_Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Remedy_Action.Descriptor instead.
 func (Remedy_Action) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37, 0}
 }
 
 // Who is asked.
@@ -1022,7 +1030,7 @@ func (x Remedy_Asked) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Remedy_Asked.Descriptor instead.
 func (Remedy_Asked) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35, 1}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37, 1}
 }
 
 // Verdict of a check.
@@ -1075,7 +1083,7 @@ func (x CheckResult_Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CheckResult_Verdict.Descriptor instead.
 func (CheckResult_Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{38, 0}
 }
 
 // Cause of a quarantine.
@@ -1139,7 +1147,7 @@ func (x QuarantineReason_Cause) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use QuarantineReason_Cause.Descriptor instead.
 func (QuarantineReason_Cause) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{43, 0}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{45, 0}
 }
 
 // Timeouts are the durations after which a step of the machine is overdue.
@@ -4050,6 +4058,214 @@ func (x *Verification) GetBeside() *Beside {
 	return nil
 }
 
+// Reverification is how a release is looked at again after it was verified, as its procedure
+// document said when it was requested.
+type Reverification struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long after it was verified for the first time, and how often from then on.
+	Every *durationpb.Duration `protobuf:"bytes,1,opt,name=every,proto3" json:"every,omitempty"`
+	// For how long.
+	During *durationpb.Duration `protobuf:"bytes,2,opt,name=during,proto3" json:"during,omitempty"`
+	// How long one look lasts at most.
+	Look *durationpb.Duration `protobuf:"bytes,3,opt,name=look,proto3" json:"look,omitempty"`
+	// After so many looks in a row without a verdict people are called.
+	Unseen uint32 `protobuf:"varint,4,opt,name=unseen,proto3" json:"unseen,omitempty"`
+	// The checks that are looked at, by name; empty: all.
+	Checks        []string `protobuf:"bytes,5,rep,name=checks,proto3" json:"checks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reverification) Reset() {
+	*x = Reverification{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reverification) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reverification) ProtoMessage() {}
+
+func (x *Reverification) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reverification.ProtoReflect.Descriptor instead.
+func (*Reverification) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Reverification) GetEvery() *durationpb.Duration {
+	if x != nil {
+		return x.Every
+	}
+	return nil
+}
+
+func (x *Reverification) GetDuring() *durationpb.Duration {
+	if x != nil {
+		return x.During
+	}
+	return nil
+}
+
+func (x *Reverification) GetLook() *durationpb.Duration {
+	if x != nil {
+		return x.Look
+	}
+	return nil
+}
+
+func (x *Reverification) GetUnseen() uint32 {
+	if x != nil {
+		return x.Unseen
+	}
+	return 0
+}
+
+func (x *Reverification) GetChecks() []string {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+// LaterLook is one look at a release that was verified.
+type LaterLook struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which one, from 1: it was due so many times the interval after the release was verified.
+	Number uint32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// When it was due, began and ended.
+	Due     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=due,proto3" json:"due,omitempty"`
+	Started *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=started,proto3" json:"started,omitempty"`
+	Ended   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=ended,proto3" json:"ended,omitempty"`
+	// The targets that were looked at: those that still carry the release.
+	Targets []string `protobuf:"bytes,5,rep,name=targets,proto3" json:"targets,omitempty"`
+	// How many results there were, one for every check on every target.
+	Looked uint32 `protobuf:"varint,6,opt,name=looked,proto3" json:"looked,omitempty"`
+	// Those that are no pass, failures first: at most 32 of them.
+	Results []*CheckResult `protobuf:"bytes,7,rep,name=results,proto3" json:"results,omitempty"`
+	// How many there are besides.
+	More uint32 `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
+	// Every sample, as one document.
+	Samples *EvidenceRef `protobuf:"bytes,9,opt,name=samples,proto3" json:"samples,omitempty"`
+	// The verdict in a sentence.
+	Reason        string `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LaterLook) Reset() {
+	*x = LaterLook{}
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LaterLook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LaterLook) ProtoMessage() {}
+
+func (x *LaterLook) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LaterLook.ProtoReflect.Descriptor instead.
+func (*LaterLook) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *LaterLook) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *LaterLook) GetDue() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Due
+	}
+	return nil
+}
+
+func (x *LaterLook) GetStarted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Started
+	}
+	return nil
+}
+
+func (x *LaterLook) GetEnded() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+func (x *LaterLook) GetTargets() []string {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+func (x *LaterLook) GetLooked() uint32 {
+	if x != nil {
+		return x.Looked
+	}
+	return 0
+}
+
+func (x *LaterLook) GetResults() []*CheckResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+func (x *LaterLook) GetMore() uint32 {
+	if x != nil {
+		return x.More
+	}
+	return 0
+}
+
+func (x *LaterLook) GetSamples() *EvidenceRef {
+	if x != nil {
+		return x.Samples
+	}
+	return nil
+}
+
+func (x *LaterLook) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Beside is a look at targets that a release has not touched, by the checks that failed on
 // those that it has: where they fail there as well, the way back would change nothing.
 type Beside struct {
@@ -4064,7 +4280,7 @@ type Beside struct {
 
 func (x *Beside) Reset() {
 	*x = Beside{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4076,7 +4292,7 @@ func (x *Beside) String() string {
 func (*Beside) ProtoMessage() {}
 
 func (x *Beside) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4089,7 +4305,7 @@ func (x *Beside) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beside.ProtoReflect.Descriptor instead.
 func (*Beside) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Beside) GetResults() []*CheckResult {
@@ -4125,7 +4341,7 @@ type Remedy struct {
 
 func (x *Remedy) Reset() {
 	*x = Remedy{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4137,7 +4353,7 @@ func (x *Remedy) String() string {
 func (*Remedy) ProtoMessage() {}
 
 func (x *Remedy) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4150,7 +4366,7 @@ func (x *Remedy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Remedy.ProtoReflect.Descriptor instead.
 func (*Remedy) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Remedy) GetRow() string {
@@ -4213,7 +4429,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4225,7 +4441,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4238,7 +4454,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *CheckResult) GetCheck() string {
@@ -4323,7 +4539,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4335,7 +4551,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4348,7 +4564,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Deployment) GetRelease() string {
@@ -4407,7 +4623,7 @@ type TargetState struct {
 
 func (x *TargetState) Reset() {
 	*x = TargetState{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4419,7 +4635,7 @@ func (x *TargetState) String() string {
 func (*TargetState) ProtoMessage() {}
 
 func (x *TargetState) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[38]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4432,7 +4648,7 @@ func (x *TargetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetState.ProtoReflect.Descriptor instead.
 func (*TargetState) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *TargetState) GetDeployed() *Deployment {
@@ -4485,7 +4701,7 @@ type ReviewDebt struct {
 
 func (x *ReviewDebt) Reset() {
 	*x = ReviewDebt{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4497,7 +4713,7 @@ func (x *ReviewDebt) String() string {
 func (*ReviewDebt) ProtoMessage() {}
 
 func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[39]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4510,7 +4726,7 @@ func (x *ReviewDebt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewDebt.ProtoReflect.Descriptor instead.
 func (*ReviewDebt) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ReviewDebt) GetRelease() string {
@@ -4547,7 +4763,7 @@ type EmergencyUse struct {
 
 func (x *EmergencyUse) Reset() {
 	*x = EmergencyUse{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4559,7 +4775,7 @@ func (x *EmergencyUse) String() string {
 func (*EmergencyUse) ProtoMessage() {}
 
 func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[40]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4572,7 +4788,7 @@ func (x *EmergencyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmergencyUse.ProtoReflect.Descriptor instead.
 func (*EmergencyUse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *EmergencyUse) GetRelease() string {
@@ -4604,7 +4820,7 @@ type FollowUp struct {
 
 func (x *FollowUp) Reset() {
 	*x = FollowUp{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4616,7 +4832,7 @@ func (x *FollowUp) String() string {
 func (*FollowUp) ProtoMessage() {}
 
 func (x *FollowUp) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[41]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4629,7 +4845,7 @@ func (x *FollowUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUp.ProtoReflect.Descriptor instead.
 func (*FollowUp) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FollowUp) GetAction() string {
@@ -4680,7 +4896,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4692,7 +4908,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[42]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4705,7 +4921,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Quarantine) GetDigest() string {
@@ -4779,7 +4995,7 @@ type QuarantineReason struct {
 
 func (x *QuarantineReason) Reset() {
 	*x = QuarantineReason{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4791,7 +5007,7 @@ func (x *QuarantineReason) String() string {
 func (*QuarantineReason) ProtoMessage() {}
 
 func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[43]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4804,7 +5020,7 @@ func (x *QuarantineReason) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineReason.ProtoReflect.Descriptor instead.
 func (*QuarantineReason) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *QuarantineReason) GetRelease() string {
@@ -4904,7 +5120,7 @@ type Clearance struct {
 
 func (x *Clearance) Reset() {
 	*x = Clearance{}
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4916,7 +5132,7 @@ func (x *Clearance) String() string {
 func (*Clearance) ProtoMessage() {}
 
 func (x *Clearance) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_facts_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4929,7 +5145,7 @@ func (x *Clearance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clearance.ProtoReflect.Descriptor instead.
 func (*Clearance) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_release_v1_facts_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Clearance) GetProposedBy() string {
@@ -5272,7 +5488,25 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x06number\x18\b \x01(\rR\x06number\x128\n" +
 	"\x05chart\x18\t \x01(\v2\".shipwarden.release.v1.EvidenceRefR\x05chart\x125\n" +
 	"\x06beside\x18\n" +
-	" \x01(\v2\x1d.shipwarden.release.v1.BesideR\x06beside\"\x84\x01\n" +
+	" \x01(\v2\x1d.shipwarden.release.v1.BesideR\x06beside\"\xd3\x01\n" +
+	"\x0eReverification\x12/\n" +
+	"\x05every\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05every\x121\n" +
+	"\x06during\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06during\x12-\n" +
+	"\x04look\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04look\x12\x16\n" +
+	"\x06unseen\x18\x04 \x01(\rR\x06unseen\x12\x16\n" +
+	"\x06checks\x18\x05 \x03(\tR\x06checks\"\x93\x03\n" +
+	"\tLaterLook\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12,\n" +
+	"\x03due\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x124\n" +
+	"\astarted\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x120\n" +
+	"\x05ended\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12\x18\n" +
+	"\atargets\x18\x05 \x03(\tR\atargets\x12\x16\n" +
+	"\x06looked\x18\x06 \x01(\rR\x06looked\x12<\n" +
+	"\aresults\x18\a \x03(\v2\".shipwarden.release.v1.CheckResultR\aresults\x12\x12\n" +
+	"\x04more\x18\b \x01(\rR\x04more\x12<\n" +
+	"\asamples\x18\t \x01(\v2\".shipwarden.release.v1.EvidenceRefR\asamples\x12\x16\n" +
+	"\x06reason\x18\n" +
+	" \x01(\tR\x06reason\"\x84\x01\n" +
 	"\x06Beside\x12<\n" +
 	"\aresults\x18\x01 \x03(\v2\".shipwarden.release.v1.CheckResultR\aresults\x12<\n" +
 	"\asamples\x18\x02 \x01(\v2\".shipwarden.release.v1.EvidenceRefR\asamples\"\xad\x03\n" +
@@ -5407,7 +5641,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x1aOCCASION_FREEZE_OVERRIDDEN\x10\t\x12\x1c\n" +
 	"\x18OCCASION_APPROVAL_WANTED\x10\n" +
 	"\x12\x1d\n" +
-	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\xc9\x03\n" +
+	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\x8a\x04\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
@@ -5425,7 +5659,9 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x17CAUSE_UNEXPECTED_IMPACT\x10\f\x12\x18\n" +
 	"\x14CAUSE_BOTH_UNHEALTHY\x10\r\x12\x17\n" +
 	"\x13CAUSE_MANUAL_CHANGE\x10\x0e\x12\x1b\n" +
-	"\x17CAUSE_UNRECORDED_CHANGE\x10\x10*\x92\x02\n" +
+	"\x17CAUSE_UNRECORDED_CHANGE\x10\x10\x12\x1e\n" +
+	"\x1aCAUSE_VERIFICATION_REVOKED\x10\x11\x12\x1f\n" +
+	"\x1bCAUSE_REVERIFICATION_UNSEEN\x10\x12*\x92\x02\n" +
 	"\bDeadline\x12\x18\n" +
 	"\x14DEADLINE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDEADLINE_STEP\x10\x01\x12\x11\n" +
@@ -5459,7 +5695,7 @@ func file_shipwarden_release_v1_facts_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_facts_proto_enumTypes = make([]protoimpl.EnumInfo, 17)
-var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_shipwarden_release_v1_facts_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(Outcome)(0),                  // 0: shipwarden.release.v1.Outcome
 	(Occasion)(0),                 // 1: shipwarden.release.v1.Occasion
@@ -5512,102 +5748,112 @@ var file_shipwarden_release_v1_facts_proto_goTypes = []any{
 	(*TargetResult)(nil),          // 48: shipwarden.release.v1.TargetResult
 	(*ManualChange)(nil),          // 49: shipwarden.release.v1.ManualChange
 	(*Verification)(nil),          // 50: shipwarden.release.v1.Verification
-	(*Beside)(nil),                // 51: shipwarden.release.v1.Beside
-	(*Remedy)(nil),                // 52: shipwarden.release.v1.Remedy
-	(*CheckResult)(nil),           // 53: shipwarden.release.v1.CheckResult
-	(*Deployment)(nil),            // 54: shipwarden.release.v1.Deployment
-	(*TargetState)(nil),           // 55: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),            // 56: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),          // 57: shipwarden.release.v1.EmergencyUse
-	(*FollowUp)(nil),              // 58: shipwarden.release.v1.FollowUp
-	(*Quarantine)(nil),            // 59: shipwarden.release.v1.Quarantine
-	(*QuarantineReason)(nil),      // 60: shipwarden.release.v1.QuarantineReason
-	(*Clearance)(nil),             // 61: shipwarden.release.v1.Clearance
-	(*durationpb.Duration)(nil),   // 62: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 63: google.protobuf.Timestamp
-	(ArtifactKind)(0),             // 64: shipwarden.release.v1.ArtifactKind
-	(*Wave)(nil),                  // 65: shipwarden.release.v1.Wave
+	(*Reverification)(nil),        // 51: shipwarden.release.v1.Reverification
+	(*LaterLook)(nil),             // 52: shipwarden.release.v1.LaterLook
+	(*Beside)(nil),                // 53: shipwarden.release.v1.Beside
+	(*Remedy)(nil),                // 54: shipwarden.release.v1.Remedy
+	(*CheckResult)(nil),           // 55: shipwarden.release.v1.CheckResult
+	(*Deployment)(nil),            // 56: shipwarden.release.v1.Deployment
+	(*TargetState)(nil),           // 57: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),            // 58: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),          // 59: shipwarden.release.v1.EmergencyUse
+	(*FollowUp)(nil),              // 60: shipwarden.release.v1.FollowUp
+	(*Quarantine)(nil),            // 61: shipwarden.release.v1.Quarantine
+	(*QuarantineReason)(nil),      // 62: shipwarden.release.v1.QuarantineReason
+	(*Clearance)(nil),             // 63: shipwarden.release.v1.Clearance
+	(*durationpb.Duration)(nil),   // 64: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
+	(ArtifactKind)(0),             // 66: shipwarden.release.v1.ArtifactKind
+	(*Wave)(nil),                  // 67: shipwarden.release.v1.Wave
 }
 var file_shipwarden_release_v1_facts_proto_depIdxs = []int32{
-	62, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
-	62, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
-	62, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
-	62, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
+	64, // 0: shipwarden.release.v1.Timeouts.step:type_name -> google.protobuf.Duration
+	64, // 1: shipwarden.release.v1.Timeouts.execute:type_name -> google.protobuf.Duration
+	64, // 2: shipwarden.release.v1.Timeouts.verify:type_name -> google.protobuf.Duration
+	64, // 3: shipwarden.release.v1.Timeouts.decision:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.release.v1.GateVerdict.status:type_name -> shipwarden.release.v1.GateVerdict.Status
 	20, // 5: shipwarden.release.v1.GateVerdict.waivers:type_name -> shipwarden.release.v1.Waiver
-	63, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
-	63, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
-	63, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
-	64, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
-	63, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
+	65, // 6: shipwarden.release.v1.Waiver.expires:type_name -> google.protobuf.Timestamp
+	65, // 7: shipwarden.release.v1.RecordReading.window_start:type_name -> google.protobuf.Timestamp
+	65, // 8: shipwarden.release.v1.RecordReading.window_end:type_name -> google.protobuf.Timestamp
+	66, // 9: shipwarden.release.v1.PinnedArtifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
+	65, // 10: shipwarden.release.v1.PinnedArtifact.tag_resolved:type_name -> google.protobuf.Timestamp
 	27, // 11: shipwarden.release.v1.PinnedArtifact.platforms:type_name -> shipwarden.release.v1.PlatformImage
 	25, // 12: shipwarden.release.v1.PinnedArtifact.plan:type_name -> shipwarden.release.v1.PlanChanges
 	26, // 13: shipwarden.release.v1.PlanChanges.changes:type_name -> shipwarden.release.v1.ResourceChange
 	6,  // 14: shipwarden.release.v1.ResourceChange.action:type_name -> shipwarden.release.v1.ResourceChange.Action
-	55, // 15: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
+	57, // 15: shipwarden.release.v1.ScopedTarget.state:type_name -> shipwarden.release.v1.TargetState
 	7,  // 16: shipwarden.release.v1.ScopedTarget.relation:type_name -> shipwarden.release.v1.ScopedTarget.Relation
 	18, // 17: shipwarden.release.v1.AlertAnswer.answer:type_name -> shipwarden.release.v1.EvidenceRef
-	63, // 18: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
+	65, // 18: shipwarden.release.v1.AlertAnswer.began:type_name -> google.protobuf.Timestamp
 	8,  // 19: shipwarden.release.v1.Finding.severity:type_name -> shipwarden.release.v1.Finding.Severity
 	18, // 20: shipwarden.release.v1.TargetPreview.detail:type_name -> shipwarden.release.v1.EvidenceRef
 	4,  // 21: shipwarden.release.v1.TargetPreview.class:type_name -> shipwarden.release.v1.DriverClass
 	32, // 22: shipwarden.release.v1.TargetPreview.rollback:type_name -> shipwarden.release.v1.RollbackProof
 	9,  // 23: shipwarden.release.v1.RollbackProof.source:type_name -> shipwarden.release.v1.RollbackProof.Source
-	63, // 24: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
-	63, // 25: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
+	65, // 24: shipwarden.release.v1.ApprovalSignature.signed:type_name -> google.protobuf.Timestamp
+	65, // 25: shipwarden.release.v1.ApprovalSignature.expires:type_name -> google.protobuf.Timestamp
 	35, // 26: shipwarden.release.v1.ApprovalSignature.identity:type_name -> shipwarden.release.v1.SignerIdentity
-	63, // 27: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
-	63, // 28: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
+	65, // 27: shipwarden.release.v1.Delegation.from:type_name -> google.protobuf.Timestamp
+	65, // 28: shipwarden.release.v1.Delegation.until:type_name -> google.protobuf.Timestamp
 	36, // 29: shipwarden.release.v1.StandIn.delegations:type_name -> shipwarden.release.v1.Delegation
 	38, // 30: shipwarden.release.v1.StandIn.on_call:type_name -> shipwarden.release.v1.Shift
-	63, // 31: shipwarden.release.v1.Shift.from:type_name -> google.protobuf.Timestamp
-	63, // 32: shipwarden.release.v1.Shift.until:type_name -> google.protobuf.Timestamp
+	65, // 31: shipwarden.release.v1.Shift.from:type_name -> google.protobuf.Timestamp
+	65, // 32: shipwarden.release.v1.Shift.until:type_name -> google.protobuf.Timestamp
 	41, // 33: shipwarden.release.v1.RiskScore.inputs:type_name -> shipwarden.release.v1.RiskInput
-	62, // 34: shipwarden.release.v1.Chosen.bake:type_name -> google.protobuf.Duration
-	65, // 35: shipwarden.release.v1.Chosen.waves:type_name -> shipwarden.release.v1.Wave
-	63, // 36: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
-	63, // 37: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
-	63, // 38: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
-	63, // 39: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
+	64, // 34: shipwarden.release.v1.Chosen.bake:type_name -> google.protobuf.Duration
+	67, // 35: shipwarden.release.v1.Chosen.waves:type_name -> shipwarden.release.v1.Wave
+	65, // 36: shipwarden.release.v1.HoldReason.until:type_name -> google.protobuf.Timestamp
+	65, // 37: shipwarden.release.v1.Receipt.time:type_name -> google.protobuf.Timestamp
+	65, // 38: shipwarden.release.v1.Party.acknowledge_by:type_name -> google.protobuf.Timestamp
+	65, // 39: shipwarden.release.v1.Deferral.until:type_name -> google.protobuf.Timestamp
 	10, // 40: shipwarden.release.v1.Deferral.reason:type_name -> shipwarden.release.v1.Deferral.Reason
 	11, // 41: shipwarden.release.v1.Recipient.state:type_name -> shipwarden.release.v1.Recipient.State
 	12, // 42: shipwarden.release.v1.TargetResult.status:type_name -> shipwarden.release.v1.TargetResult.Status
 	18, // 43: shipwarden.release.v1.TargetResult.output:type_name -> shipwarden.release.v1.EvidenceRef
-	63, // 44: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
-	63, // 45: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
+	65, // 44: shipwarden.release.v1.TargetResult.started:type_name -> google.protobuf.Timestamp
+	65, // 45: shipwarden.release.v1.TargetResult.ended:type_name -> google.protobuf.Timestamp
 	49, // 46: shipwarden.release.v1.TargetResult.manual_change:type_name -> shipwarden.release.v1.ManualChange
-	53, // 47: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
-	63, // 48: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
-	63, // 49: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
+	55, // 47: shipwarden.release.v1.Verification.results:type_name -> shipwarden.release.v1.CheckResult
+	65, // 48: shipwarden.release.v1.Verification.started:type_name -> google.protobuf.Timestamp
+	65, // 49: shipwarden.release.v1.Verification.ended:type_name -> google.protobuf.Timestamp
 	18, // 50: shipwarden.release.v1.Verification.samples:type_name -> shipwarden.release.v1.EvidenceRef
 	18, // 51: shipwarden.release.v1.Verification.chart:type_name -> shipwarden.release.v1.EvidenceRef
-	51, // 52: shipwarden.release.v1.Verification.beside:type_name -> shipwarden.release.v1.Beside
-	53, // 53: shipwarden.release.v1.Beside.results:type_name -> shipwarden.release.v1.CheckResult
-	18, // 54: shipwarden.release.v1.Beside.samples:type_name -> shipwarden.release.v1.EvidenceRef
-	13, // 55: shipwarden.release.v1.Remedy.action:type_name -> shipwarden.release.v1.Remedy.Action
-	14, // 56: shipwarden.release.v1.Remedy.asked:type_name -> shipwarden.release.v1.Remedy.Asked
-	62, // 57: shipwarden.release.v1.Remedy.within:type_name -> google.protobuf.Duration
-	13, // 58: shipwarden.release.v1.Remedy.otherwise:type_name -> shipwarden.release.v1.Remedy.Action
-	15, // 59: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
-	63, // 60: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
-	54, // 61: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
-	54, // 62: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
-	54, // 63: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
-	63, // 64: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
-	63, // 65: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
-	63, // 66: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
-	63, // 67: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
-	60, // 68: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
-	61, // 69: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
-	16, // 70: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
-	63, // 71: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
-	63, // 72: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
-	63, // 73: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
-	74, // [74:74] is the sub-list for method output_type
-	74, // [74:74] is the sub-list for method input_type
-	74, // [74:74] is the sub-list for extension type_name
-	74, // [74:74] is the sub-list for extension extendee
-	0,  // [0:74] is the sub-list for field type_name
+	53, // 52: shipwarden.release.v1.Verification.beside:type_name -> shipwarden.release.v1.Beside
+	64, // 53: shipwarden.release.v1.Reverification.every:type_name -> google.protobuf.Duration
+	64, // 54: shipwarden.release.v1.Reverification.during:type_name -> google.protobuf.Duration
+	64, // 55: shipwarden.release.v1.Reverification.look:type_name -> google.protobuf.Duration
+	65, // 56: shipwarden.release.v1.LaterLook.due:type_name -> google.protobuf.Timestamp
+	65, // 57: shipwarden.release.v1.LaterLook.started:type_name -> google.protobuf.Timestamp
+	65, // 58: shipwarden.release.v1.LaterLook.ended:type_name -> google.protobuf.Timestamp
+	55, // 59: shipwarden.release.v1.LaterLook.results:type_name -> shipwarden.release.v1.CheckResult
+	18, // 60: shipwarden.release.v1.LaterLook.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	55, // 61: shipwarden.release.v1.Beside.results:type_name -> shipwarden.release.v1.CheckResult
+	18, // 62: shipwarden.release.v1.Beside.samples:type_name -> shipwarden.release.v1.EvidenceRef
+	13, // 63: shipwarden.release.v1.Remedy.action:type_name -> shipwarden.release.v1.Remedy.Action
+	14, // 64: shipwarden.release.v1.Remedy.asked:type_name -> shipwarden.release.v1.Remedy.Asked
+	64, // 65: shipwarden.release.v1.Remedy.within:type_name -> google.protobuf.Duration
+	13, // 66: shipwarden.release.v1.Remedy.otherwise:type_name -> shipwarden.release.v1.Remedy.Action
+	15, // 67: shipwarden.release.v1.CheckResult.verdict:type_name -> shipwarden.release.v1.CheckResult.Verdict
+	65, // 68: shipwarden.release.v1.Deployment.time:type_name -> google.protobuf.Timestamp
+	56, // 69: shipwarden.release.v1.TargetState.deployed:type_name -> shipwarden.release.v1.Deployment
+	56, // 70: shipwarden.release.v1.TargetState.previous:type_name -> shipwarden.release.v1.Deployment
+	56, // 71: shipwarden.release.v1.TargetState.rolled_back:type_name -> shipwarden.release.v1.Deployment
+	65, // 72: shipwarden.release.v1.ReviewDebt.due:type_name -> google.protobuf.Timestamp
+	65, // 73: shipwarden.release.v1.ReviewDebt.blocks_from:type_name -> google.protobuf.Timestamp
+	65, // 74: shipwarden.release.v1.EmergencyUse.time:type_name -> google.protobuf.Timestamp
+	65, // 75: shipwarden.release.v1.FollowUp.due:type_name -> google.protobuf.Timestamp
+	62, // 76: shipwarden.release.v1.Quarantine.reasons:type_name -> shipwarden.release.v1.QuarantineReason
+	63, // 77: shipwarden.release.v1.Quarantine.clearance:type_name -> shipwarden.release.v1.Clearance
+	16, // 78: shipwarden.release.v1.QuarantineReason.cause:type_name -> shipwarden.release.v1.QuarantineReason.Cause
+	65, // 79: shipwarden.release.v1.QuarantineReason.time:type_name -> google.protobuf.Timestamp
+	65, // 80: shipwarden.release.v1.Clearance.proposed:type_name -> google.protobuf.Timestamp
+	65, // 81: shipwarden.release.v1.Clearance.confirmed:type_name -> google.protobuf.Timestamp
+	82, // [82:82] is the sub-list for method output_type
+	82, // [82:82] is the sub-list for method input_type
+	82, // [82:82] is the sub-list for extension type_name
+	82, // [82:82] is the sub-list for extension extendee
+	0,  // [0:82] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_facts_proto_init() }
@@ -5622,7 +5868,7 @@ func file_shipwarden_release_v1_facts_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_facts_proto_rawDesc), len(file_shipwarden_release_v1_facts_proto_rawDesc)),
 			NumEnums:      17,
-			NumMessages:   45,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
