@@ -3,7 +3,8 @@
 // which releases at an end nobody has taken on an incident: what supersession, dependencies,
 // overdue reviews, the quota and incidents are judged by (PD-0.4, PD-3.3, PD-A.5).
 //
-// It wakes on authorized, recorded, review_completed, acknowledged, impact_reported and unrecorded_change, and appends
+// It wakes on authorized, recorded, review_completed, acknowledged, impact_reported, unrecorded_change
+// and verification_revoked, and appends
 // service_changed where something differs, so that it may be woken as often as it
 // likes. The release is entered by intake, in one batch with its first event.
 package catalog

@@ -171,6 +171,7 @@ func (l *Later) round(ctx context.Context, looking *sync.WaitGroup) error {
 		}
 		l.revoked.WithLabelValues(id).Set(map[bool]float64{true: 1}[states[release].Later.Revoked != nil])
 	}
+	l.forget(states)
 	for release, state := range states {
 		if number, _, due := procedure.LookDue(state, at); due && l.begin(release, number) {
 			looking.Go(func() {
@@ -182,6 +183,13 @@ func (l *Later) round(ctx context.Context, looking *sync.WaitGroup) error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// forget lets go of what is known of releases that no target carries any more.
+func (l *Later) forget(carried map[string]procedure.State) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.said, func(release string, _ uint32) bool { _, there := carried[release]; return !there })
 }
 
 // clock is what the server's clock shows: by a clock of one's own that was set back or forth
