@@ -242,3 +242,31 @@ func FuzzParseKey(f *testing.F) {
 		}
 	})
 }
+
+// TestWhatIsSignedHolds has every kind of key sign here, and the reader above judge it.
+func TestWhatIsSignedHolds(t *testing.T) {
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []ssh.Signer{signer(t, ed), signer(t, curve), rsaKey(t, 2048)} {
+		armored, err := sshsig.Sign(key, namespace, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := sshsig.Parse(armored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Verify(namespace, text); err != nil || !bytes.Equal(s.Key.Marshal(), key.PublicKey().Marshal()) {
+			t.Errorf("%s: %v", key.PublicKey().Type(), err)
+		}
+	}
+	if _, err := sshsig.Sign(rsaKey(t, 1024), namespace, text); !errors.Is(err, sshsig.ErrKey) {
+		t.Errorf("a short key: %v", err)
+	}
+}

@@ -2662,12 +2662,15 @@ func (x *CommandDriver) GetRollbackDryRun() *Command {
 // bucket. What it must not forget stands in headers of the same entry.
 type ConfigDriver struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Entry *ConfigEntry           `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
+	// The key of a bucket that has the document.
+	Entry *ConfigEntry `protobuf:"bytes,1,opt,name=entry,proto3" json:"entry,omitempty"`
 	// JSON Schema that every document must fit. Absent: any document is placed that can be
 	// read in one way only.
 	SchemaFile string `protobuf:"bytes,2,opt,name=schema_file,json=schemaFile,proto3" json:"schema_file,omitempty"`
 	// How long one call goes on asking a server that does not answer. Absent: 30 s.
-	Patience      *durationpb.Duration `protobuf:"bytes,3,opt,name=patience,proto3" json:"patience,omitempty"`
+	Patience *durationpb.Duration `protobuf:"bytes,3,opt,name=patience,proto3" json:"patience,omitempty"`
+	// The file of a Git repository that has the document.
+	File          *ConfigFile `protobuf:"bytes,4,opt,name=file,proto3" json:"file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2723,6 +2726,214 @@ func (x *ConfigDriver) GetPatience() *durationpb.Duration {
 	return nil
 }
 
+func (x *ConfigDriver) GetFile() *ConfigFile {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+// ConfigFile is one file on a branch of a Git repository.
+type ConfigFile struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Repository *GitRepository         `protobuf:"bytes,1,opt,name=repository,proto3" json:"repository,omitempty"`
+	// The file within the repository, such as shop/limits.yaml. Its folders are made.
+	Path          string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigFile) Reset() {
+	*x = ConfigFile{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigFile) ProtoMessage() {}
+
+func (x *ConfigFile) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigFile.ProtoReflect.Descriptor instead.
+func (*ConfigFile) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ConfigFile) GetRepository() *GitRepository {
+	if x != nil {
+		return x.Repository
+	}
+	return nil
+}
+
+func (x *ConfigFile) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+// GitRepository is one branch of a Git repository on a server, and how it is read and pushed to.
+// A push is never forced.
+type GitRepository struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// https://host/path or ssh://user@host:port/path, without a password. http:// only to this
+	// machine.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// The branch, without refs/heads/. It must be there.
+	Branch string `protobuf:"bytes,2,opt,name=branch,proto3" json:"branch,omitempty"`
+	// Who the executor is over https. Absent: git, which most servers take beside a token.
+	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	// The token or password over https. It is read for every request, so that one that was
+	// replaced counts.
+	PasswordFile string `protobuf:"bytes,4,opt,name=password_file,json=passwordFile,proto3" json:"password_file,omitempty"`
+	// Certificates for https. Absent: those that the machine trusts.
+	Tls *Tls `protobuf:"bytes,5,opt,name=tls,proto3" json:"tls,omitempty"`
+	// The private key over ssh, without a passphrase.
+	SshKeyFile string `protobuf:"bytes,6,opt,name=ssh_key_file,json=sshKeyFile,proto3" json:"ssh_key_file,omitempty"`
+	// The keys of the server over ssh, as OpenSSH has them in known_hosts.
+	KnownHostsFile string `protobuf:"bytes,7,opt,name=known_hosts_file,json=knownHostsFile,proto3" json:"known_hosts_file,omitempty"`
+	// The private key that signs commits, one of OpenSSH without a passphrase.
+	SigningKeyFile string `protobuf:"bytes,8,opt,name=signing_key_file,json=signingKeyFile,proto3" json:"signing_key_file,omitempty"`
+	// Who commits. Absent: Shipwarden, shipwarden@localhost.
+	AuthorName  string `protobuf:"bytes,9,opt,name=author_name,json=authorName,proto3" json:"author_name,omitempty"`
+	AuthorEmail string `protobuf:"bytes,10,opt,name=author_email,json=authorEmail,proto3" json:"author_email,omitempty"`
+	// How much of the repository is held in memory at most, in bytes. Absent: 64 MiB.
+	MaxBytes uint64 `protobuf:"varint,11,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
+	// How many of the newest commits are looked through at most. Absent: 10000.
+	MaxCommits    uint32 `protobuf:"varint,12,opt,name=max_commits,json=maxCommits,proto3" json:"max_commits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GitRepository) Reset() {
+	*x = GitRepository{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GitRepository) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GitRepository) ProtoMessage() {}
+
+func (x *GitRepository) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GitRepository.ProtoReflect.Descriptor instead.
+func (*GitRepository) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GitRepository) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *GitRepository) GetBranch() string {
+	if x != nil {
+		return x.Branch
+	}
+	return ""
+}
+
+func (x *GitRepository) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *GitRepository) GetPasswordFile() string {
+	if x != nil {
+		return x.PasswordFile
+	}
+	return ""
+}
+
+func (x *GitRepository) GetTls() *Tls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *GitRepository) GetSshKeyFile() string {
+	if x != nil {
+		return x.SshKeyFile
+	}
+	return ""
+}
+
+func (x *GitRepository) GetKnownHostsFile() string {
+	if x != nil {
+		return x.KnownHostsFile
+	}
+	return ""
+}
+
+func (x *GitRepository) GetSigningKeyFile() string {
+	if x != nil {
+		return x.SigningKeyFile
+	}
+	return ""
+}
+
+func (x *GitRepository) GetAuthorName() string {
+	if x != nil {
+		return x.AuthorName
+	}
+	return ""
+}
+
+func (x *GitRepository) GetAuthorEmail() string {
+	if x != nil {
+		return x.AuthorEmail
+	}
+	return ""
+}
+
+func (x *GitRepository) GetMaxBytes() uint64 {
+	if x != nil {
+		return x.MaxBytes
+	}
+	return 0
+}
+
+func (x *GitRepository) GetMaxCommits() uint32 {
+	if x != nil {
+		return x.MaxCommits
+	}
+	return 0
+}
+
 // ConfigEntry is one key of a JetStream bucket.
 type ConfigEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2737,7 +2948,7 @@ type ConfigEntry struct {
 
 func (x *ConfigEntry) Reset() {
 	*x = ConfigEntry{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2749,7 +2960,7 @@ func (x *ConfigEntry) String() string {
 func (*ConfigEntry) ProtoMessage() {}
 
 func (x *ConfigEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2762,7 +2973,7 @@ func (x *ConfigEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigEntry.ProtoReflect.Descriptor instead.
 func (*ConfigEntry) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ConfigEntry) GetNats() *Nats {
@@ -2815,7 +3026,7 @@ type KubernetesDriver struct {
 
 func (x *KubernetesDriver) Reset() {
 	*x = KubernetesDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2827,7 +3038,7 @@ func (x *KubernetesDriver) String() string {
 func (*KubernetesDriver) ProtoMessage() {}
 
 func (x *KubernetesDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2840,7 +3051,7 @@ func (x *KubernetesDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesDriver.ProtoReflect.Descriptor instead.
 func (*KubernetesDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *KubernetesDriver) GetKubeconfigFile() string {
@@ -2913,7 +3124,7 @@ type HelmDriver struct {
 
 func (x *HelmDriver) Reset() {
 	*x = HelmDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2925,7 +3136,7 @@ func (x *HelmDriver) String() string {
 func (*HelmDriver) ProtoMessage() {}
 
 func (x *HelmDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2938,7 +3149,7 @@ func (x *HelmDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmDriver.ProtoReflect.Descriptor instead.
 func (*HelmDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HelmDriver) GetKubeconfigFile() string {
@@ -3019,7 +3230,7 @@ type HelmParameter struct {
 
 func (x *HelmParameter) Reset() {
 	*x = HelmParameter{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3031,7 +3242,7 @@ func (x *HelmParameter) String() string {
 func (*HelmParameter) ProtoMessage() {}
 
 func (x *HelmParameter) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3044,7 +3255,7 @@ func (x *HelmParameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmParameter.ProtoReflect.Descriptor instead.
 func (*HelmParameter) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HelmParameter) GetParameter() string {
@@ -3082,7 +3293,7 @@ type HelmSecret struct {
 
 func (x *HelmSecret) Reset() {
 	*x = HelmSecret{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3094,7 +3305,7 @@ func (x *HelmSecret) String() string {
 func (*HelmSecret) ProtoMessage() {}
 
 func (x *HelmSecret) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3107,7 +3318,7 @@ func (x *HelmSecret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmSecret.ProtoReflect.Descriptor instead.
 func (*HelmSecret) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *HelmSecret) GetValue() string {
@@ -3165,7 +3376,7 @@ type TerraformDriver struct {
 
 func (x *TerraformDriver) Reset() {
 	*x = TerraformDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3177,7 +3388,7 @@ func (x *TerraformDriver) String() string {
 func (*TerraformDriver) ProtoMessage() {}
 
 func (x *TerraformDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3190,7 +3401,7 @@ func (x *TerraformDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformDriver.ProtoReflect.Descriptor instead.
 func (*TerraformDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TerraformDriver) GetFolder() string {
@@ -3291,7 +3502,7 @@ type TerraformBackend struct {
 
 func (x *TerraformBackend) Reset() {
 	*x = TerraformBackend{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3303,7 +3514,7 @@ func (x *TerraformBackend) String() string {
 func (*TerraformBackend) ProtoMessage() {}
 
 func (x *TerraformBackend) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3316,7 +3527,7 @@ func (x *TerraformBackend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformBackend.ProtoReflect.Descriptor instead.
 func (*TerraformBackend) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TerraformBackend) GetType() string {
@@ -3346,7 +3557,7 @@ type TerraformCredential struct {
 
 func (x *TerraformCredential) Reset() {
 	*x = TerraformCredential{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3358,7 +3569,7 @@ func (x *TerraformCredential) String() string {
 func (*TerraformCredential) ProtoMessage() {}
 
 func (x *TerraformCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3371,7 +3582,7 @@ func (x *TerraformCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformCredential.ProtoReflect.Descriptor instead.
 func (*TerraformCredential) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *TerraformCredential) GetEnv() string {
@@ -3397,7 +3608,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3409,7 +3620,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3422,7 +3633,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{40}
 }
 
 // Command is an argument vector.
@@ -3440,7 +3651,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3452,7 +3663,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3465,7 +3676,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Command) GetArgv() []string {
@@ -3512,7 +3723,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3524,7 +3735,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3537,7 +3748,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -3621,7 +3832,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3633,7 +3844,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3646,7 +3857,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Digest) GetUrlFile() string {
@@ -3708,7 +3919,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3720,7 +3931,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3733,7 +3944,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -3758,7 +3969,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3770,7 +3981,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3783,7 +3994,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Token) GetSha256() string {
@@ -4053,13 +4264,44 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\rmarker_folder\x18\x03 \x01(\tB\v\xbaH\br\x062\x04^/.+R\fmarkerFolder\x12\x1e\n" +
 	"\x05allow\x18\x04 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\x05allow\x127\n" +
 	"\apreview\x18\x05 \x01(\v2\x1d.shipwarden.config.v1.CommandR\apreview\x12G\n" +
-	"\x10rollback_dry_run\x18\x06 \x01(\v2\x1d.shipwarden.config.v1.CommandR\x0erollbackDryRun\"\xb8\x01\n" +
-	"\fConfigDriver\x12?\n" +
-	"\x05entry\x18\x01 \x01(\v2!.shipwarden.config.v1.ConfigEntryB\x06\xbaH\x03\xc8\x01\x01R\x05entry\x120\n" +
+	"\x10rollback_dry_run\x18\x06 \x01(\v2\x1d.shipwarden.config.v1.CommandR\x0erollbackDryRun\"\xcf\x02\n" +
+	"\fConfigDriver\x127\n" +
+	"\x05entry\x18\x01 \x01(\v2!.shipwarden.config.v1.ConfigEntryR\x05entry\x120\n" +
 	"\vschema_file\x18\x02 \x01(\tB\x0f\xbaH\fr\n" +
 	"2\b^(/.+)?$R\n" +
 	"schemaFile\x125\n" +
-	"\bpatience\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bpatience\"\xbf\x01\n" +
+	"\bpatience\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bpatience\x124\n" +
+	"\x04file\x18\x04 \x01(\v2 .shipwarden.config.v1.ConfigFileR\x04file:g\xbaHd\x1ab\n" +
+	"\fconfig.place\x12/one of entry and file is required, and not both\x1a!has(this.entry) != has(this.file)\"y\n" +
+	"\n" +
+	"ConfigFile\x12K\n" +
+	"\n" +
+	"repository\x18\x01 \x01(\v2#.shipwarden.config.v1.GitRepositoryB\x06\xbaH\x03\xc8\x01\x01R\n" +
+	"repository\x12\x1e\n" +
+	"\x04path\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x04path\"\xa5\x04\n" +
+	"\rGitRepository\x12\x1c\n" +
+	"\x03url\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bR\x03url\x12\"\n" +
+	"\x06branch\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06branch\x12\x1c\n" +
+	"\x04user\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04user\x124\n" +
+	"\rpassword_file\x18\x04 \x01(\tB\x0f\xbaH\fr\n" +
+	"2\b^(/.+)?$R\fpasswordFile\x12+\n" +
+	"\x03tls\x18\x05 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\x121\n" +
+	"\fssh_key_file\x18\x06 \x01(\tB\x0f\xbaH\fr\n" +
+	"2\b^(/.+)?$R\n" +
+	"sshKeyFile\x129\n" +
+	"\x10known_hosts_file\x18\a \x01(\tB\x0f\xbaH\fr\n" +
+	"2\b^(/.+)?$R\x0eknownHostsFile\x125\n" +
+	"\x10signing_key_file\x18\b \x01(\tB\v\xbaH\br\x062\x04^/.+R\x0esigningKeyFile\x12)\n" +
+	"\vauthor_name\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\n" +
+	"authorName\x12+\n" +
+	"\fauthor_email\x18\n" +
+	" \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vauthorEmail\x12(\n" +
+	"\tmax_bytes\x18\v \x01(\x04B\v\xbaH\b2\x06\x18\x80\x80\x80\x80\x04R\bmaxBytes\x12*\n" +
+	"\vmax_commits\x18\f \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\n" +
+	"maxCommits\"\xbf\x01\n" +
 	"\vConfigEntry\x126\n" +
 	"\x04nats\x18\x01 \x01(\v2\x1a.shipwarden.config.v1.NatsB\x06\xbaH\x03\xc8\x01\x01R\x04nats\x122\n" +
 	"\x06bucket\x18\x02 \x01(\tB\x1a\xbaH\x17r\x15\x18\x80\x012\x10^[a-zA-Z0-9_-]+$R\x06bucket\x12D\n" +
@@ -4177,7 +4419,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
@@ -4212,32 +4454,34 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*HostDriver)(nil),          // 30: shipwarden.config.v1.HostDriver
 	(*CommandDriver)(nil),       // 31: shipwarden.config.v1.CommandDriver
 	(*ConfigDriver)(nil),        // 32: shipwarden.config.v1.ConfigDriver
-	(*ConfigEntry)(nil),         // 33: shipwarden.config.v1.ConfigEntry
-	(*KubernetesDriver)(nil),    // 34: shipwarden.config.v1.KubernetesDriver
-	(*HelmDriver)(nil),          // 35: shipwarden.config.v1.HelmDriver
-	(*HelmParameter)(nil),       // 36: shipwarden.config.v1.HelmParameter
-	(*HelmSecret)(nil),          // 37: shipwarden.config.v1.HelmSecret
-	(*TerraformDriver)(nil),     // 38: shipwarden.config.v1.TerraformDriver
-	(*TerraformBackend)(nil),    // 39: shipwarden.config.v1.TerraformBackend
-	(*TerraformCredential)(nil), // 40: shipwarden.config.v1.TerraformCredential
-	(*NoopDriver)(nil),          // 41: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 42: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 43: shipwarden.config.v1.Recorder
-	(*Digest)(nil),              // 44: shipwarden.config.v1.Digest
-	(*Tokens)(nil),              // 45: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 46: shipwarden.config.v1.Token
-	nil,                         // 47: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 48: shipwarden.config.v1.TerraformDriver.VariablesEntry
-	nil,                         // 49: shipwarden.config.v1.TerraformDriver.EnvEntry
-	nil,                         // 50: shipwarden.config.v1.TerraformBackend.SettingsEntry
-	nil,                         // 51: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 52: google.protobuf.Duration
+	(*ConfigFile)(nil),          // 33: shipwarden.config.v1.ConfigFile
+	(*GitRepository)(nil),       // 34: shipwarden.config.v1.GitRepository
+	(*ConfigEntry)(nil),         // 35: shipwarden.config.v1.ConfigEntry
+	(*KubernetesDriver)(nil),    // 36: shipwarden.config.v1.KubernetesDriver
+	(*HelmDriver)(nil),          // 37: shipwarden.config.v1.HelmDriver
+	(*HelmParameter)(nil),       // 38: shipwarden.config.v1.HelmParameter
+	(*HelmSecret)(nil),          // 39: shipwarden.config.v1.HelmSecret
+	(*TerraformDriver)(nil),     // 40: shipwarden.config.v1.TerraformDriver
+	(*TerraformBackend)(nil),    // 41: shipwarden.config.v1.TerraformBackend
+	(*TerraformCredential)(nil), // 42: shipwarden.config.v1.TerraformCredential
+	(*NoopDriver)(nil),          // 43: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 44: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 45: shipwarden.config.v1.Recorder
+	(*Digest)(nil),              // 46: shipwarden.config.v1.Digest
+	(*Tokens)(nil),              // 47: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 48: shipwarden.config.v1.Token
+	nil,                         // 49: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 50: shipwarden.config.v1.TerraformDriver.VariablesEntry
+	nil,                         // 51: shipwarden.config.v1.TerraformDriver.EnvEntry
+	nil,                         // 52: shipwarden.config.v1.TerraformBackend.SettingsEntry
+	nil,                         // 53: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 54: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	4,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	6,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	7,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	52, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	54, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	5,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	9,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
@@ -4250,11 +4494,11 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	22, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
 	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
 	5,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	52, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	54, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
 	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	52, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	54, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
 	14, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	47, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	49, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
 	5,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
 	3,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
 	21, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
@@ -4264,58 +4508,61 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	5,  // 27: shipwarden.config.v1.MetricSource.tls:type_name -> shipwarden.config.v1.Tls
 	20, // 28: shipwarden.config.v1.MetricSource.headers:type_name -> shipwarden.config.v1.MetricHeader
 	5,  // 29: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
-	33, // 30: shipwarden.config.v1.TargetAddress.config:type_name -> shipwarden.config.v1.ConfigEntry
+	35, // 30: shipwarden.config.v1.TargetAddress.config:type_name -> shipwarden.config.v1.ConfigEntry
 	18, // 31: shipwarden.config.v1.TargetAddress.kubernetes:type_name -> shipwarden.config.v1.KubernetesPlace
 	3,  // 32: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
 	29, // 33: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
 	22, // 34: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
 	24, // 35: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	11, // 36: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	52, // 37: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
+	54, // 37: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
 	25, // 38: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	52, // 39: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	54, // 39: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
 	27, // 40: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
 	28, // 41: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
 	30, // 42: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
 	31, // 43: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	41, // 44: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	34, // 45: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
+	43, // 44: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	36, // 45: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
 	32, // 46: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
-	35, // 47: shipwarden.config.v1.TargetDriver.helm:type_name -> shipwarden.config.v1.HelmDriver
-	38, // 48: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
-	42, // 49: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	42, // 50: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	42, // 51: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	42, // 52: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	42, // 53: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
-	33, // 54: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
-	52, // 55: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
-	4,  // 56: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
-	52, // 57: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
-	52, // 58: shipwarden.config.v1.HelmDriver.timeout:type_name -> google.protobuf.Duration
-	36, // 59: shipwarden.config.v1.HelmDriver.parameters:type_name -> shipwarden.config.v1.HelmParameter
-	37, // 60: shipwarden.config.v1.HelmDriver.secrets:type_name -> shipwarden.config.v1.HelmSecret
-	39, // 61: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
-	48, // 62: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
-	49, // 63: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
-	40, // 64: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	40, // 65: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	52, // 66: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
-	52, // 67: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
-	50, // 68: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
-	51, // 69: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	52, // 70: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 71: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 72: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 73: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	44, // 74: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
-	52, // 75: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
-	46, // 76: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	77, // [77:77] is the sub-list for method output_type
-	77, // [77:77] is the sub-list for method input_type
-	77, // [77:77] is the sub-list for extension type_name
-	77, // [77:77] is the sub-list for extension extendee
-	0,  // [0:77] is the sub-list for field type_name
+	37, // 47: shipwarden.config.v1.TargetDriver.helm:type_name -> shipwarden.config.v1.HelmDriver
+	40, // 48: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
+	44, // 49: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	44, // 50: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	44, // 51: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	44, // 52: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	44, // 53: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	35, // 54: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
+	54, // 55: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
+	33, // 56: shipwarden.config.v1.ConfigDriver.file:type_name -> shipwarden.config.v1.ConfigFile
+	34, // 57: shipwarden.config.v1.ConfigFile.repository:type_name -> shipwarden.config.v1.GitRepository
+	5,  // 58: shipwarden.config.v1.GitRepository.tls:type_name -> shipwarden.config.v1.Tls
+	4,  // 59: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
+	54, // 60: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
+	54, // 61: shipwarden.config.v1.HelmDriver.timeout:type_name -> google.protobuf.Duration
+	38, // 62: shipwarden.config.v1.HelmDriver.parameters:type_name -> shipwarden.config.v1.HelmParameter
+	39, // 63: shipwarden.config.v1.HelmDriver.secrets:type_name -> shipwarden.config.v1.HelmSecret
+	41, // 64: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
+	50, // 65: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
+	51, // 66: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
+	42, // 67: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	42, // 68: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	54, // 69: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
+	54, // 70: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
+	52, // 71: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
+	53, // 72: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	54, // 73: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	3,  // 74: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	15, // 75: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	12, // 76: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	46, // 77: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
+	54, // 78: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
+	48, // 79: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	80, // [80:80] is the sub-list for method output_type
+	80, // [80:80] is the sub-list for method input_type
+	80, // [80:80] is the sub-list for extension type_name
+	80, // [80:80] is the sub-list for extension extendee
+	0,  // [0:80] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -4342,7 +4589,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   49,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

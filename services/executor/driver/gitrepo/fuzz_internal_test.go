@@ -1,0 +1,92 @@
+package gitrepo
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/storage/memory"
+
+	"github.com/blackdice/shipwarden/internal/shaketest"
+)
+
+// FuzzAnswer has a server send whatever it likes: what is taken in is bounded, and what is read of
+// it is there.
+func FuzzAnswer(f *testing.F) {
+	m := &making{objects: newObjects(), made: memory.NewStorage()}
+	tree, _, err := m.folder(plumbing.ZeroHash, map[string][]byte{"a/limits.yaml": []byte("limits: 1\n"), "b": []byte("b")}, "")
+	if err != nil {
+		f.Fatal(err)
+	}
+	commit, err := m.keep(&object.Commit{Message: "begin\n", TreeHash: tree})
+	if err != nil {
+		f.Fatal(err)
+	}
+	pack, err := m.pack()
+	if err != nil {
+		f.Fatal(err)
+	}
+	var answer bytes.Buffer
+	lines := pktline.NewEncoder(&answer)
+	if err := lines.Encodef("shallow %s\n", commit); err != nil {
+		f.Fatal(err)
+	}
+	_ = lines.Flush()
+	_ = lines.EncodeString("NAK\n")
+	if _, err := sideband.NewMuxer(sideband.Sideband64k, &answer).WriteChannel(sideband.PackData, pack); err != nil {
+		f.Fatal(err)
+	}
+	_ = lines.Flush()
+	shaketest.Add(f, answer.Bytes())
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		const limit = 1 << 20
+		o := newObjects()
+		if err := o.take(commit, answer, 1, limit); err != nil {
+			return
+		}
+		total := int64(0)
+		for _, kept := range o.Objects {
+			total += kept.Size()
+		}
+		if total > o.size || o.size > limit {
+			t.Fatalf("%d bytes are kept, counted were %d", total, o.size)
+		}
+		c, err := o.commit(commit)
+		if err != nil {
+			return
+		}
+		_ = o.walk(c.TreeHash, "", 0, func(path string, e object.TreeEntry) error {
+			_, err := o.file(e, path)
+			return err
+		})
+	})
+}
+
+// FuzzAdvertised has a server say whatever it likes of its branches.
+func FuzzAdvertised(f *testing.F) {
+	var refs bytes.Buffer
+	lines := pktline.NewEncoder(&refs)
+	_ = lines.Encodef("%040d refs/heads/main\x00report-status side-band-64k shallow object-format=sha1\n", 1)
+	_ = lines.Encodef("%040d refs/heads/other\n", 2)
+	_ = lines.Flush()
+	shaketest.Add(f, refs.Bytes())
+	f.Fuzz(func(t *testing.T, said []byte) {
+		refs, err := advertised(bytes.NewReader(said))
+		if err == nil && refs == nil {
+			t.Fatal("neither refs nor an error")
+		}
+	})
+}
+
+// FuzzTrailer has somebody write whatever he likes into a message.
+func FuzzTrailer(f *testing.F) {
+	f.Add("Place it\n\nwhy\n\nShipwarden-Key: r/0/1\nShipwarden-Target: shop\n")
+	f.Fuzz(func(t *testing.T, message string) {
+		if v := (Commit{Message: message}).Trailer("Shipwarden-Key"); bytes.ContainsRune([]byte(v), '\n') {
+			t.Fatalf("more than one line: %q", v)
+		}
+	})
+}
