@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nuid"
 
-	"github.com/blackdice/shipwarden/internal/bucket"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 )
@@ -104,7 +103,7 @@ func (c *change) unsure(err error) error {
 		return nil
 	case c.sent != nil && !errors.Is(err, driver.ErrStaleFence):
 		return fmt.Errorf("%w: %w (%w)", driver.ErrUnknown, c.sent, err)
-	case errors.Is(err, bucket.ErrUnavailable):
+	case away(err):
 		return fmt.Errorf("%w: %w", driver.ErrBusy, err)
 	}
 	return err
@@ -113,14 +112,14 @@ func (c *change) unsure(err error) error {
 // attempt reads the entry once and writes it once at most. It is not done where somebody else
 // wrote in between, or where no answer came.
 func (d *Driver) attempt(ctx context.Context, c *change) (result driver.Result, done bool, err error) {
-	s, err := d.load(ctx)
+	s, err := d.place.load(ctx)
 	if err != nil {
 		return result, false, err
 	}
 	d.pass(c, PointRead)
 	if c.sent != nil && s.note.Write == c.write {
 		c.sent = nil
-		return d.look(ctx, c, s.Sequence)
+		return d.look(ctx, c, s.at)
 	}
 	next, finished, repeated, err := d.judge(s, c)
 	if err != nil {
@@ -130,32 +129,32 @@ func (d *Driver) attempt(ctx context.Context, c *change) (result driver.Result, 
 	if finished && next.same(s.note) {
 		return driver.Result{Digest: c.digest, Message: "carries " + c.digest + " already", Repeated: true}, true, nil
 	}
-	document := s.Value
+	document := s.value
 	if !finished {
-		if document, err = d.document(ctx, c); err != nil {
+		if document, err = d.document(ctx, s, c); err != nil {
 			return result, false, err
 		}
 	}
-	if s.Digest == c.digest && !c.rollback {
-		if err := d.keeps(ctx, s.note.Before, c.plan.Previous); err != nil {
+	if s.digest == c.digest && !c.rollback {
+		if err := d.place.keeps(ctx, s.note.Before, c.plan.Previous); err != nil {
 			return already(c, repeated, err)
 		}
 	}
 	d.pass(c, PointChecked)
 	next.Write = c.write
-	sequence, err := d.write(ctx, s.Sequence, next, document, true)
+	at, err := d.place.write(ctx, s, c.writing(next, document))
 	switch {
-	case errors.Is(err, bucket.ErrUnanswered):
+	case unanswered(err):
 		c.sent = err
 		return result, false, nil
-	case errors.Is(err, bucket.ErrRaced), errors.Is(err, bucket.ErrUnavailable) && ctx.Err() == nil:
+	case raced(err), away(err) && ctx.Err() == nil:
 		return result, false, nil
 	case err != nil:
 		return already(c, repeated, err)
 	}
 	c.sent = nil
 	d.pass(c, PointWritten)
-	result, done, err = d.look(ctx, c, sequence)
+	result, done, err = d.look(ctx, c, at)
 	result.Repeated = finished
 	d.pass(c, PointDone)
 	return result, done, err
@@ -189,42 +188,42 @@ func (d *Driver) judge(s state, c *change) (next note, finished, repeated bool, 
 		return next, false, false, err
 	}
 	switch {
-	case s.Digest == c.digest:
+	case s.digest == c.digest:
 		finished = repeated || c.rollback
 	case repeated:
 		return next, false, false, byHand(s, "it was placed, and changed by hand since")
-	case c.rollback && s.Digest != c.plan.Artifact.Digest:
+	case c.rollback && s.digest != c.plan.Artifact.Digest:
 		return next, false, false, byHand(s, "that is neither the release nor what was before it")
-	case !c.rollback && !s.ours() && s.Digest != c.plan.Previous:
+	case !c.rollback && !s.ours() && s.digest != c.plan.Previous:
 		return next, false, false, byHand(s, "that was written by hand")
 	}
 	next = note{Record: record, Target: d.target, Before: s.note.Before, Bucket: s.bucket}
 	next.Done, next.Pending, next.Carries = true, false, c.digest
-	if s.Digest != c.digest {
-		next.Before = s.Digest
+	if s.digest != c.digest {
+		next.Before = s.digest
 	}
 	return next, finished, repeated, nil
 }
 
 func byHand(s state, why string) error {
-	digest := s.Digest
+	digest := s.digest
 	if digest == "" {
 		digest = "nothing"
 	}
-	return fmt.Errorf("revision %d carries %s: %s: %w", s.Sequence, digest, why, driver.ErrConflict)
+	return fmt.Errorf("%s carries %s: %s: %w", s.at, digest, why, driver.ErrConflict)
 }
 
-// document finds what is to be written, once: the artifact, checked, or what the bucket keeps.
-func (d *Driver) document(ctx context.Context, c *change) ([]byte, error) {
+// document finds what is to be written, once: the artifact, checked, or what was there before.
+func (d *Driver) document(ctx context.Context, s state, c *change) ([]byte, error) {
 	if c.document != nil {
 		return c.document, nil
 	}
 	if !c.rollback {
-		limits, err := d.usable(ctx)
+		fits, err := d.place.usable(ctx)
 		if err != nil {
 			return nil, err
 		}
-		document, err := content(ctx, c.plan.Artifact, limits)
+		document, err := content(ctx, c.plan.Artifact, fits)
 		if err != nil {
 			return nil, err
 		}
@@ -234,63 +233,31 @@ func (d *Driver) document(ctx context.Context, c *change) ([]byte, error) {
 		c.document = document
 		return document, nil
 	}
-	all, _, err := d.history(ctx)
-	if err != nil {
+	document, there, err := d.place.find(ctx, s, c.digest)
+	switch {
+	case err != nil:
 		return nil, err
+	case !there:
+		return nil, fmt.Errorf("%s is not in the %s's history any more: %w", c.digest, d.place.home(), driver.ErrNoWayBack)
 	}
-	r, ok := find(all, c.digest)
-	if ok {
-		if r, err = d.entry.Read(ctx, r.Sequence); err != nil {
-			return nil, wrong(err)
-		}
-	}
-	if r.Digest != c.digest {
-		return nil, fmt.Errorf("%s is not in the bucket's history any more: %w", c.digest, driver.ErrNoWayBack)
-	}
-	c.document = r.Value
-	return r.Value, nil
+	c.document = document
+	return document, nil
 }
 
-// keeps refuses a write that changes no document and would push the only copy out of the
-// history of something that a target goes back to.
-func (d *Driver) keeps(ctx context.Context, needed ...string) error {
-	limits, err := d.entry.Limits(ctx)
-	if err != nil || limits.History > maxHistory {
-		return wrong(err) // Such a bucket pushes nothing out that anybody goes back to.
+// writing is what a call writes.
+func (c *change) writing(n note, document []byte) writing {
+	w := writing{note: n, document: document, present: true, key: c.key, fence: c.fence, what: "Place", version: c.plan.Version}
+	if c.rollback {
+		w.what, w.version = "Go back to", c.plan.PreviousVersion
 	}
-	all, limits, err := d.history(ctx)
-	if err != nil {
-		return err
-	}
-	if len(all) == 0 || len(all) < limits.History {
-		return nil
-	}
-	for _, digest := range needed {
-		if digest == "" || all[0].Digest != digest {
-			continue
-		}
-		if _, there := find(all[1:], digest); !there {
-			return fmt.Errorf("the bucket keeps %d revisions of the entry, and one more would push out %s, which is the way back: let it keep more: %w",
-				limits.History, digest, driver.ErrInvalid)
-		}
-	}
-	return nil
-}
-
-// write writes a document and its note as one.
-func (d *Driver) write(ctx context.Context, after uint64, n note, document []byte, present bool) (uint64, error) {
-	header, err := n.header()
-	if err != nil {
-		return 0, err
-	}
-	return d.entry.Put(ctx, bucket.Write{After: after, Value: document, Present: present, Header: header})
+	return w
 }
 
 // look reads back what was written, and that it is there still.
-func (d *Driver) look(ctx context.Context, c *change, sequence uint64) (driver.Result, bool, error) {
-	result := driver.Result{Digest: c.digest, Message: fmt.Sprintf("carries %s, revision %d", c.digest, sequence)}
-	s, err := d.load(ctx)
-	if errors.Is(err, bucket.ErrUnavailable) {
+func (d *Driver) look(ctx context.Context, c *change, at string) (driver.Result, bool, error) {
+	result := driver.Result{Digest: c.digest, Message: fmt.Sprintf("carries %s, %s", c.digest, at)}
+	s, err := d.place.load(ctx)
+	if away(err) {
 		result.Message += "; it was stored, and could not be read back"
 		return result, true, nil
 	}
@@ -300,8 +267,8 @@ func (d *Driver) look(ctx context.Context, c *change, sequence uint64) (driver.R
 	if err := s.note.Holds(c.key, c.fence); err != nil {
 		return result, false, err
 	}
-	if s.Digest != c.digest {
-		return result, false, byHand(s, fmt.Sprintf("revision %d placed %s, and somebody has changed it", sequence, c.digest))
+	if s.digest != c.digest {
+		return result, false, byHand(s, fmt.Sprintf("%s placed %s, and somebody has changed it", at, c.digest))
 	}
 	return result, true, nil
 }
@@ -311,7 +278,7 @@ func (d *Driver) Seal(ctx context.Context, key driver.Key, f driver.Fence) (driv
 	ctx, cancel := d.patient(ctx)
 	defer cancel()
 	status, err := d.seal(ctx, key, f)
-	if errors.Is(err, bucket.ErrUnavailable) {
+	if away(err) {
 		err = fmt.Errorf("%w: %w", driver.ErrBusy, err)
 	}
 	if err != nil {
@@ -324,7 +291,7 @@ func (d *Driver) seal(ctx context.Context, key driver.Key, f driver.Fence) (driv
 	write := nuid.Next()
 	first, written := driver.StatusUnknown, false
 	for {
-		s, err := d.load(ctx)
+		s, err := d.place.load(ctx)
 		if err == nil {
 			err = s.foreign(d.target)
 		}
@@ -343,17 +310,17 @@ func (d *Driver) seal(ctx context.Context, key driver.Key, f driver.Fence) (driv
 		if next.same(s.note) {
 			return was, nil
 		}
-		if err := d.keeps(ctx, s.note.Before); err != nil {
+		if err := d.place.keeps(ctx, s.note.Before); err != nil {
 			return was, err
 		}
 		first, next.Write = was, write
-		_, err = d.write(ctx, s.Sequence, next, s.Value, s.Present)
+		_, err = d.place.write(ctx, s, writing{note: next, document: s.value, present: s.present, key: key, fence: f, what: "Seal"})
 		switch {
 		case err == nil:
 			return was, nil
-		case errors.Is(err, bucket.ErrUnanswered):
+		case unanswered(err):
 			written = true
-		case errors.Is(err, bucket.ErrRaced), errors.Is(err, bucket.ErrUnavailable) && ctx.Err() == nil:
+		case raced(err), away(err) && ctx.Err() == nil:
 		default:
 			return was, wrong(err)
 		}

@@ -36,6 +36,8 @@ const (
 type Options struct {
 	// Target is the target's id.
 	Target string
+	// Now tells the time that commits have. Absent: time.Now.
+	Now func() time.Time
 	// At is called with each of Points as it is passed, for tests that crash there.
 	At func(point string)
 }
@@ -43,7 +45,7 @@ type Options struct {
 // Driver places one document. It implements driver.Driver and io.Closer.
 type Driver struct {
 	target   string
-	entry    *bucket.Entry
+	place    place
 	schema   *schema
 	patience time.Duration
 	at       func(point string)
@@ -57,7 +59,15 @@ func New(c *configv1.ConfigDriver, o Options) (*Driver, error) {
 	d := &Driver{target: o.Target, patience: defaultPatience, at: o.At}
 	var problems []error
 	var err error
-	if d.entry, err = bucket.New(user, c.GetEntry()); err != nil {
+	switch {
+	case (c.GetEntry() == nil) == (c.GetFile() == nil):
+		problems = append(problems, errors.New("entry: one of entry and file is required, and not both"))
+	case c.GetFile() != nil:
+		d.place, err = newFile(c.GetFile(), o)
+		problems = append(problems, driver.InField("file", err))
+	default:
+		entry, err := bucket.New(user, c.GetEntry())
+		d.place = &inBucket{entry}
 		problems = append(problems, driver.InField("entry", err))
 	}
 	if path := c.GetSchemaFile(); path != "" {
@@ -79,11 +89,11 @@ func New(c *configv1.ConfigDriver, o Options) (*Driver, error) {
 	return d, nil
 }
 
-// Close lets go of the connection to the bucket.
-func (d *Driver) Close() error { return d.entry.Close() }
+// Close lets go of the connection to the bucket or the repository.
+func (d *Driver) Close() error { return d.place.Close() }
 
 // Place tells targets apart: two with the same place would take each other's document.
-func (d *Driver) Place() string { return d.entry.Place() }
+func (d *Driver) Place() string { return d.place.Place() }
 
 // Class implements driver.Driver.
 func (d *Driver) Class() releasev1.DriverClass {
@@ -94,11 +104,11 @@ func (d *Driver) Class() releasev1.DriverClass {
 func (d *Driver) Running(ctx context.Context) (string, error) {
 	ctx, cancel := d.patient(ctx)
 	defer cancel()
-	r, err := d.entry.Last(ctx)
+	digest, err := d.place.running(ctx)
 	if err != nil {
-		return "", fmt.Errorf("look at target %s: %w", d.target, wrong(err))
+		return "", fmt.Errorf("look at target %s: %w", d.target, err)
 	}
-	return r.Digest, nil
+	return digest, nil
 }
 
 // Probe implements driver.Driver.
@@ -108,7 +118,7 @@ func (d *Driver) Probe(ctx context.Context, key driver.Key) (driver.Status, erro
 	}
 	ctx, cancel := d.patient(ctx)
 	defer cancel()
-	s, err := d.load(ctx)
+	s, err := d.place.load(ctx)
 	if err == nil {
 		err = s.foreign(d.target)
 	}
@@ -123,18 +133,10 @@ func (d *Driver) patient(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeoutCause(ctx, d.patience, fmt.Errorf("no answer within %s", d.patience))
 }
 
-// wrong says of an error of the bucket what it means for a driver.
-func wrong(err error) error {
-	if errors.Is(err, bucket.ErrNoBucket) || errors.Is(err, bucket.ErrRefused) {
-		return fmt.Errorf("%w: %w", driver.ErrInvalid, err)
-	}
-	return err
-}
-
 // check refuses what this driver cannot place.
 func check(plan driver.Plan) error {
 	if plan.Artifact.Kind != releasev1.ArtifactKind_ARTIFACT_KIND_CONFIGURATION {
-		return fmt.Errorf("artifact %s: kind %s, a bucket takes configuration documents: %w", plan.Artifact.Name, plan.Artifact.Kind, driver.ErrUnsupported)
+		return fmt.Errorf("artifact %s: kind %s, it takes configuration documents: %w", plan.Artifact.Name, plan.Artifact.Kind, driver.ErrUnsupported)
 	}
 	if _, err := formatOf(plan.Artifact.Location); err != nil {
 		return fmt.Errorf("artifact %s: %w: %w", plan.Artifact.Name, driver.ErrUnsupported, err)

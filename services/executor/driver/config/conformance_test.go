@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/blackdice/shipwarden/internal/natstest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
@@ -49,9 +50,19 @@ func TestMain(m *testing.M) {
 }
 
 // place is where the document is, for processes that must find it.
-type place struct{ URL, Bucket string }
+type place struct {
+	URL, Bucket string
+	Repository  json.RawMessage `json:",omitempty"`
+}
 
 func (p place) config() *configv1.ConfigDriver {
+	if p.Repository != nil {
+		var c configv1.GitRepository
+		if err := protojson.Unmarshal(p.Repository, &c); err != nil {
+			return nil // It is refused, and the test says why.
+		}
+		return inRepository(&c)
+	}
 	return &configv1.ConfigDriver{Entry: &configv1.ConfigEntry{
 		Nats: &configv1.Nats{Urls: strings.Split(p.URL, ",")}, Bucket: p.Bucket, Key: key,
 	}}

@@ -1,9 +1,13 @@
 // Package config places a configuration document as the value of one key of a JetStream
-// bucket (class FENCED). All that must not be forgotten lies in the same entry:
+// bucket, or as one file of a Git repository (class FENCED). All that must not be forgotten lies
+// in the same entry, or in the same commit:
 //
 //	value     the document, byte for byte: what any reader of the bucket gets
 //	header    Shipwarden-Target: the newest fence and key, what was sealed, what was placed
 //	history   what was there before: the way back
+//
+// In a repository the note is a trailer of the commit, Shipwarden-Record, and the push is the
+// compare-and-set (package gitrepo); what follows holds for both.
 //
 // Because value and header are one message, a document and its fence change at once or not at
 // all, and there is nothing half done. Every write is a compare-and-set on the revision that

@@ -11,7 +11,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/blackdice/shipwarden/internal/bucket"
 	"github.com/blackdice/shipwarden/internal/strictjson"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
@@ -21,9 +20,6 @@ const (
 	// maxDocuments bounds the documents in one YAML stream, and maxDepth how deep each goes.
 	maxDocuments = 1000
 	maxDepth     = 100
-	// headerRoom is what is kept free beside a document for the header, of which every part is
-	// bounded.
-	headerRoom = 12 << 10
 )
 
 // errForm says that bytes are not the document that their name says.
@@ -48,9 +44,9 @@ func formatOf(location string) (format, error) {
 }
 
 // content reads a document to its end, so that its digest is verified, and refuses one that
-// does not fit beside a header, or into what the bucket has left.
-func content(ctx context.Context, a artifact.Artifact, limits bucket.Limits) ([]byte, error) {
-	if err := fits(a.Size, limits); err != nil {
+// does not fit.
+func content(ctx context.Context, a artifact.Artifact, fits func(int64) error) ([]byte, error) {
+	if err := fits(a.Size); err != nil {
 		return nil, err
 	}
 	reader, err := a.Open(ctx)
@@ -62,18 +58,7 @@ func content(ctx context.Context, a artifact.Artifact, limits bucket.Limits) ([]
 	if err != nil {
 		return nil, fmt.Errorf("read artifact %s: %w", a.Name, err)
 	}
-	return body, fits(int64(len(body)), limits)
-}
-
-// fits refuses a document by its size.
-func fits(size int64, limits bucket.Limits) error {
-	switch {
-	case size > limits.Bytes-headerRoom:
-		return fmt.Errorf("it measures %d bytes, and the bucket takes %d beside what is noted of it: %w", size, max(limits.Bytes-headerRoom, 0), driver.ErrInvalid)
-	case size > limits.Room-headerRoom:
-		return fmt.Errorf("it measures %d bytes, and the bucket is full: it takes %d more beside what is noted of it: %w", size, max(limits.Room-headerRoom, 0), driver.ErrInvalid)
-	}
-	return nil
+	return body, fits(int64(len(body)))
 }
 
 // parse reads a document and holds it against the schema. Errors wrap driver.ErrInvalid and
@@ -92,13 +77,13 @@ func (d *Driver) parse(location string, body []byte) ([]any, error) {
 	}
 	for i, v := range values {
 		if err := d.schema.check(v); err != nil {
-			return nil, fmt.Errorf("%s%w: %w", place(i, len(values)), driver.ErrInvalid, err)
+			return nil, fmt.Errorf("%s%w: %w", which(i, len(values)), driver.ErrInvalid, err)
 		}
 	}
 	return values, nil
 }
 
-func place(i, n int) string {
+func which(i, n int) string {
 	if n == 1 {
 		return ""
 	}

@@ -49,17 +49,17 @@ func FuzzNote(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var s state
-		found, err := s.read(bucket.Revision{Header: nats.Header{Header: {string(text)}}})
+		found, err := s.take(bucket.Revision{Header: nats.Header{Header: {string(text)}}})
 		if len(text) > 0 && !found && err == nil {
 			t.Error("it was taken for none")
 		}
 		if !found {
 			return
 		}
-		header, err := s.note.header()
+		header, err := header(s.note)
 		var again state
 		if err == nil {
-			_, err = again.read(bucket.Revision{Header: header})
+			_, err = again.take(bucket.Revision{Header: header})
 		}
 		if err != nil || len(s.note.PastKeys)+len(s.note.SealedKeys)+len(s.note.PastEpochs) == 0 && !again.note.same(s.note) {
 			t.Errorf("%+v, %+v, %v", s.note, again.note, err)

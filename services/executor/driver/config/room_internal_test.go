@@ -28,7 +28,7 @@ func TestWhatIsNotedAlwaysFitsBesideADocument(t *testing.T) {
 		}
 	}
 	n.Carries = n.Before
-	header, err := n.header()
+	header, err := header(n)
 	if err != nil {
 		t.Fatal(err)
 	}

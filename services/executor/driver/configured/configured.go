@@ -84,11 +84,11 @@ func one(t *configv1.TargetDriver, field string, o Options) (d driver.Driver, pl
 		field, folder = field+".command", t.GetCommand().GetMarkerFolder()
 		d, err = command.New(t.GetCommand(), command.Options{Target: t.GetTarget(), Now: o.Now, At: o.At})
 	case t.GetConfig() != nil:
-		made, err := config.New(t.GetConfig(), config.Options{Target: t.GetTarget(), At: o.At})
+		made, err := config.New(t.GetConfig(), config.Options{Target: t.GetTarget(), Now: o.Now, At: o.At})
 		if err != nil {
 			return nil, "", driver.InField(field+".config", err)
 		}
-		return made, "entry " + made.Place(), nil
+		return made, made.Place(), nil
 	case t.GetKubernetes() != nil:
 		field = field + ".kubernetes"
 		d, err = kubernetes.New(t.GetKubernetes(), kubernetes.Options{Target: t.GetTarget(), At: o.At})

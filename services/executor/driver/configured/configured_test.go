@@ -127,6 +127,10 @@ func TestMistakesAreNamedByField(t *testing.T) {
 			Timeout:          durationpb.New(-time.Second),
 		}}},
 		good("l"), good("m"), release("hn", "kubeconfig", "Shop", "-"),
+		{Target: "g1", Driver: &configv1.TargetDriver_Config{Config: &configv1.ConfigDriver{File: &configv1.ConfigFile{
+			Repository: &configv1.GitRepository{Url: "http://git.example/shop.git", Branch: "../main", PasswordFile: "/none"}, Path: "../limits.yaml",
+		}}}},
+		{Target: "g2", Driver: &configv1.TargetDriver_Config{Config: &configv1.ConfigDriver{}}},
 	}, configured.Options{})
 	if err == nil {
 		t.Fatal("no mistake was found")
@@ -173,6 +177,11 @@ func TestMistakesAreNamedByField(t *testing.T) {
 		"targets[17].terraform.timeout: must be more than nothing",
 		"targets[19]: release a of namespace shop is that of target l",
 		"targets[20].helm.kubeconfig_file: must be an absolute path",
+		"targets[21].config.file.repository.url: invalid: http:// leads to this machine alone",
+		"targets[21].config.file.repository.branch: invalid",
+		"targets[21].config.file.repository.signing_key_file: required",
+		"targets[21].config.file.path: invalid: it leads through ..",
+		"targets[22].config.entry: one of entry and file is required",
 		"targets[20].helm.namespace: \"Shop\" is no name",
 		"targets[20].helm.release: \"-\" is no name",
 		"targets[20].helm.secrets[0].value: a.b is that of parameters[0], or a part of it",

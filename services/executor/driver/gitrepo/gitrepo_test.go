@@ -47,14 +47,17 @@ func change(path, content string) gitrepo.Write {
 // signature it has, what changed and what the trailers are, over both ways to a server.
 func TestACommitIsOneThatGitTakes(t *testing.T) {
 	t.Parallel()
-	for _, over := range []string{"http", "ssh"} {
+	for _, over := range []string{"http", "git-http-backend", "ssh"} {
 		t.Run(over, func(t *testing.T) {
 			t.Parallel()
 			g := gitrepotest.New(t)
 			g.Git(t, "config", "receive.fsckObjects", "true")
 			c := g.Config()
-			if over == "ssh" {
+			switch over {
+			case "ssh":
 				c = g.OverSSH(t)
+			case "git-http-backend":
+				c = g.Backend()
 			}
 			before := g.Commit(t, "others", map[string]string{"a/b/one": "1\n", "a/b.c/two": "2\n", "z": "z\n"})
 			r := open(t, c)

@@ -71,7 +71,30 @@ func (s *Snapshot) write(ctx context.Context, w Write) (string, error) {
 	if int64(len(pack)) > s.repo.bytes {
 		return "", fmt.Errorf("%w: the commit has more than %d bytes", ErrTooLarge, s.repo.bytes)
 	}
-	return commit.String(), s.push(ctx, commit, pack)
+	err = s.push(ctx, commit, pack)
+	if err == nil && s.repo.objects == s.objects && s.objects.tip == s.head.Hash {
+		err = s.objects.keep(commit, made.made, s.repo.bytes)
+	}
+	return commit.String(), err
+}
+
+// keep takes in what was made and pushed, which need not be fetched then.
+func (o *objects) keep(commit plumbing.Hash, made *memory.Storage, limit int64) error {
+	size := int64(0)
+	for _, m := range made.Objects {
+		size += m.Size() + overhead
+	}
+	if o.size+size > limit {
+		return nil // The next one who reads begins anew.
+	}
+	for _, m := range made.Objects {
+		if _, err := o.SetEncodedObject(m); err != nil {
+			return err
+		}
+	}
+	o.size += size
+	o.tip = commit
+	return nil
 }
 
 // making is what is made for a commit.

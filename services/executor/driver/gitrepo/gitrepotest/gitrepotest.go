@@ -56,9 +56,10 @@ func New(t *testing.T) *Repository {
 	r := &Repository{Folder: filepath.Join(home, "config.git"), home: home, password: filepath.Join(home, "password")}
 	r.key, r.public = Key(t, home, "executor")
 	write(t, r.password, password+"\n")
-	// One process, and no tuning that depends on the machine.
-	r.run(t, nil, home, "init", "--quiet", "--bare", "--initial-branch="+Branch, r.Folder)
-	r.Commit(t, "begin", map[string]string{"README": "configuration\n"})
+	r.run(t, nil, home, "init", "--quiet", "--bare", "--initial-branch="+Branch, "--template=", r.Folder)
+	// Nothing goes on in the background, and nothing waits for a disk.
+	write(t, filepath.Join(r.Folder, "config"), "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tfsync = none\n[receive]\n\tautogc = false\n[maintenance]\n\tauto = false\n")
+	r.Import(t, "commit refs/heads/"+Branch+"\ncommitter Ann <ann@shop.example> now\ndata 5\nbegin\nM 100644 inline README\ndata 14\nconfiguration\n\n")
 	server := httptest.NewServer(r.handler(t))
 	t.Cleanup(server.Close)
 	r.Server = server.URL
@@ -73,14 +74,16 @@ func (r *Repository) Config() *configv1.GitRepository {
 // Signing are the files of the key that signs: the private one, and the public one.
 func (r *Repository) Signing() (private, public string) { return r.key, r.public }
 
-// handler is git-http-backend, behind a password.
+// Backend is Config by way of git-http-backend, which is slower.
+func (r *Repository) Backend() *configv1.GitRepository {
+	c := r.Config()
+	c.Url = r.Server + "/backend/config.git"
+	return c
+}
+
+// handler serves a repository to whoever has the password.
 func (r *Repository) handler(t *testing.T) http.Handler {
 	t.Helper()
-	programs := strings.TrimSpace(r.run(t, nil, r.home, "--exec-path"))
-	backend := &cgi.Handler{
-		Path: filepath.Join(programs, "git-http-backend"), Root: "/", Stderr: io.Discard,
-		Env: append(environment(r.home), "GIT_PROJECT_ROOT="+r.home, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=executor"),
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		if before := r.Before.Load(); before != nil && !(*before)(w, request) {
 			return
@@ -91,7 +94,12 @@ func (r *Repository) handler(t *testing.T) http.Handler {
 			return
 		}
 		answer := httptest.NewRecorder()
-		backend.ServeHTTP(answer, request)
+		if path, ok := strings.CutPrefix(request.URL.Path, "/backend"); ok {
+			request.URL.Path = path
+			r.backend(t).ServeHTTP(answer, request)
+		} else {
+			r.direct(t, answer, request)
+		}
 		if after := r.After.Load(); after != nil && !(*after)(request) {
 			panic(http.ErrAbortHandler)
 		}
@@ -99,6 +107,41 @@ func (r *Repository) handler(t *testing.T) http.Handler {
 		w.WriteHeader(answer.Code)
 		_, _ = w.Write(answer.Body.Bytes())
 	})
+}
+
+func (r *Repository) backend(t *testing.T) http.Handler {
+	t.Helper()
+	return &cgi.Handler{
+		Path: filepath.Join(strings.TrimSpace(r.run(t, nil, r.home, "--exec-path")), "git-http-backend"), Root: "/", Stderr: io.Discard,
+		Env: append(environment(r.home), "GIT_PROJECT_ROOT="+r.home, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=executor"),
+	}
+}
+
+// direct has the services of Git answer as git-http-backend would, without it.
+func (r *Repository) direct(t *testing.T, w http.ResponseWriter, request *http.Request) {
+	t.Helper()
+	at, known := strings.CutPrefix(request.URL.Path, "/config.git/")
+	service, args, kind := strings.TrimPrefix(at, "git-"), []string{"--stateless-rpc"}, "result"
+	if at == "info/refs" {
+		service, args, kind = strings.TrimPrefix(request.URL.Query().Get("service"), "git-"), append(args, "--advertise-refs"), "advertisement"
+	}
+	if !known || service != "upload-pack" && service != "receive-pack" {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-git-"+service+"-"+kind)
+	if kind == "advertisement" {
+		line := "# service=git-" + service + "\n"
+		_, _ = fmt.Fprintf(w, "%04x%s0000", len(line)+4, line)
+	}
+	cmd := r.command(t, body, r.Folder, append(append([]string{service}, args...), r.Folder)...)
+	cmd.Stdout = w
+	_ = cmd.Run() // What it has to say of it, it has said.
 }
 
 func environment(home string) []string {
