@@ -102,6 +102,9 @@ func executables(targets []*configv1.TargetDriver) error {
 			wrong = append(wrong, service.InField(field+"helm.kubeconfig_file", cluster.CheckKubeconfig(h.GetKubeconfigFile())))
 			wrong = append(wrong, service.InField(field+"helm", helm.CheckFiles(h)))
 		}
+		if g := t.GetGitops(); g != nil {
+			wrong = append(wrong, service.InField(field+"gitops.kubeconfig_file", cluster.CheckKubeconfig(g.GetKubeconfigFile())))
+		}
 		for j, path := range t.GetCommand().GetAllow() {
 			look(fmt.Sprintf("%scommand.allow[%d]", field, j), path)
 		}

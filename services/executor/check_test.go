@@ -32,6 +32,9 @@ func TestWhatTheConfigurationNamesIsThere(t *testing.T) {
 		{"who the executor is in a cluster", func(c *configv1.Executor) {
 			c.Targets[0].Driver = &configv1.TargetDriver_Kubernetes{Kubernetes: &configv1.KubernetesDriver{KubeconfigFile: "/none", Namespace: "shop"}}
 		}, []string{"targets[0].kubernetes.kubeconfig_file"}},
+		{"who the executor is where a repository is followed", func(c *configv1.Executor) {
+			c.Targets[0].Driver = &configv1.TargetDriver_Gitops{Gitops: &configv1.GitopsDriver{KubeconfigFile: "/none", Namespace: "argocd"}}
+		}, []string{"targets[0].gitops.kubeconfig_file"}},
 		{"a Terraform that is not there", func(c *configv1.Executor) {
 			c.Targets[0].Driver = &configv1.TargetDriver_Terraform{Terraform: &configv1.TerraformDriver{
 				Folder: "/srv/shop", Binary: "/none", Version: "1.12.6", ProviderFolder: "/nowhere",

@@ -221,6 +221,62 @@ func (ChannelAddress_Kind) EnumDescriptor() ([]byte, []int) {
 	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{10, 0}
 }
 
+// Kind is what it is.
+type GitopsResource_Kind int32
+
+const (
+	GitopsResource_KIND_UNSPECIFIED GitopsResource_Kind = 0
+	// An Application of Argo CD, argoproj.io/v1alpha1.
+	GitopsResource_KIND_ARGOCD_APPLICATION GitopsResource_Kind = 1
+	// A Kustomization of Flux, kustomize.toolkit.fluxcd.io/v1.
+	GitopsResource_KIND_FLUX_KUSTOMIZATION GitopsResource_Kind = 2
+	// A HelmRelease of Flux, helm.toolkit.fluxcd.io/v2, whose chart lies in the repository.
+	GitopsResource_KIND_FLUX_HELM_RELEASE GitopsResource_Kind = 3
+)
+
+// Enum value maps for GitopsResource_Kind.
+var (
+	GitopsResource_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_ARGOCD_APPLICATION",
+		2: "KIND_FLUX_KUSTOMIZATION",
+		3: "KIND_FLUX_HELM_RELEASE",
+	}
+	GitopsResource_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED":        0,
+		"KIND_ARGOCD_APPLICATION": 1,
+		"KIND_FLUX_KUSTOMIZATION": 2,
+		"KIND_FLUX_HELM_RELEASE":  3,
+	}
+)
+
+func (x GitopsResource_Kind) Enum() *GitopsResource_Kind {
+	p := new(GitopsResource_Kind)
+	*p = x
+	return p
+}
+
+func (x GitopsResource_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (GitopsResource_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_shipwarden_config_v1_config_proto_enumTypes[3].Descriptor()
+}
+
+func (GitopsResource_Kind) Type() protoreflect.EnumType {
+	return &file_shipwarden_config_v1_config_proto_enumTypes[3]
+}
+
+func (x GitopsResource_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use GitopsResource_Kind.Descriptor instead.
+func (GitopsResource_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{38, 0}
+}
+
 // Common is what every service needs.
 type Common struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2340,6 +2396,7 @@ type TargetDriver struct {
 	//	*TargetDriver_Config
 	//	*TargetDriver_Helm
 	//	*TargetDriver_Terraform
+	//	*TargetDriver_Gitops
 	Driver        isTargetDriver_Driver `protobuf_oneof:"driver"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2452,6 +2509,15 @@ func (x *TargetDriver) GetTerraform() *TerraformDriver {
 	return nil
 }
 
+func (x *TargetDriver) GetGitops() *GitopsDriver {
+	if x != nil {
+		if x, ok := x.Driver.(*TargetDriver_Gitops); ok {
+			return x.Gitops
+		}
+	}
+	return nil
+}
+
 type isTargetDriver_Driver interface {
 	isTargetDriver_Driver()
 }
@@ -2484,6 +2550,10 @@ type TargetDriver_Terraform struct {
 	Terraform *TerraformDriver `protobuf:"bytes,8,opt,name=terraform,proto3,oneof"`
 }
 
+type TargetDriver_Gitops struct {
+	Gitops *GitopsDriver `protobuf:"bytes,9,opt,name=gitops,proto3,oneof"`
+}
+
 func (*TargetDriver_Host) isTargetDriver_Driver() {}
 
 func (*TargetDriver_Command) isTargetDriver_Driver() {}
@@ -2497,6 +2567,8 @@ func (*TargetDriver_Config) isTargetDriver_Driver() {}
 func (*TargetDriver_Helm) isTargetDriver_Driver() {}
 
 func (*TargetDriver_Terraform) isTargetDriver_Driver() {}
+
+func (*TargetDriver_Gitops) isTargetDriver_Driver() {}
 
 // HostDriver places an application on this machine.
 type HostDriver struct {
@@ -3335,6 +3407,191 @@ func (x *HelmSecret) GetFile() string {
 	return ""
 }
 
+// GitopsDriver commits what is released to a Git repository, and waits until Argo CD or Flux says
+// that the cluster has it and that it is healthy. The way back is a commit, too.
+type GitopsDriver struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The repository, and the branch that is released from.
+	Repository *GitRepository `protobuf:"bytes,1,opt,name=repository,proto3" json:"repository,omitempty"`
+	// The folder of the repository that is the target's own, such as apps/shop: a release replaces
+	// all that is in it.
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// A kubeconfig, as of KubernetesDriver.
+	KubeconfigFile string `protobuf:"bytes,3,opt,name=kubeconfig_file,json=kubeconfigFile,proto3" json:"kubeconfig_file,omitempty"`
+	// The namespace that the resource lies in, such as argocd or flux-system.
+	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// What follows the repository, and is asked how it is.
+	Resource *GitopsResource `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
+	// Other URLs by which the resource may know the repository. That of the repository itself
+	// counts however it is written: over ssh or https, with or without .git.
+	KnownAs []string `protobuf:"bytes,6,rep,name=known_as,json=knownAs,proto3" json:"known_as,omitempty"`
+	// How long it may take from the commit until the resource is healthy. Absent: 10 min.
+	Timeout *durationpb.Duration `protobuf:"bytes,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// How long the resource must say without a break that the commit has failed until that is
+	// believed. Absent: 15 s.
+	FailedFor *durationpb.Duration `protobuf:"bytes,8,opt,name=failed_for,json=failedFor,proto3" json:"failed_for,omitempty"`
+	// Has the resource look at the repository after a commit, by an annotation. The executor needs
+	// the right to patch it then, and with Flux its GitRepository. Absent: it looks when it does.
+	Ask bool `protobuf:"varint,9,opt,name=ask,proto3" json:"ask,omitempty"`
+	// A name of this installation of Shipwarden, as of KubernetesDriver.
+	Installation  string `protobuf:"bytes,10,opt,name=installation,proto3" json:"installation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GitopsDriver) Reset() {
+	*x = GitopsDriver{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GitopsDriver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GitopsDriver) ProtoMessage() {}
+
+func (x *GitopsDriver) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GitopsDriver.ProtoReflect.Descriptor instead.
+func (*GitopsDriver) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *GitopsDriver) GetRepository() *GitRepository {
+	if x != nil {
+		return x.Repository
+	}
+	return nil
+}
+
+func (x *GitopsDriver) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *GitopsDriver) GetKubeconfigFile() string {
+	if x != nil {
+		return x.KubeconfigFile
+	}
+	return ""
+}
+
+func (x *GitopsDriver) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *GitopsDriver) GetResource() *GitopsResource {
+	if x != nil {
+		return x.Resource
+	}
+	return nil
+}
+
+func (x *GitopsDriver) GetKnownAs() []string {
+	if x != nil {
+		return x.KnownAs
+	}
+	return nil
+}
+
+func (x *GitopsDriver) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *GitopsDriver) GetFailedFor() *durationpb.Duration {
+	if x != nil {
+		return x.FailedFor
+	}
+	return nil
+}
+
+func (x *GitopsDriver) GetAsk() bool {
+	if x != nil {
+		return x.Ask
+	}
+	return false
+}
+
+func (x *GitopsDriver) GetInstallation() string {
+	if x != nil {
+		return x.Installation
+	}
+	return ""
+}
+
+// GitopsResource is an object of Argo CD or Flux that follows a repository.
+type GitopsResource struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          GitopsResource_Kind    `protobuf:"varint,1,opt,name=kind,proto3,enum=shipwarden.config.v1.GitopsResource_Kind" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GitopsResource) Reset() {
+	*x = GitopsResource{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GitopsResource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GitopsResource) ProtoMessage() {}
+
+func (x *GitopsResource) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GitopsResource.ProtoReflect.Descriptor instead.
+func (*GitopsResource) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *GitopsResource) GetKind() GitopsResource_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return GitopsResource_KIND_UNSPECIFIED
+}
+
+func (x *GitopsResource) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 // TerraformDriver applies a configuration of Terraform or OpenTofu that an artifact holds. What
 // is applied is the plan that people approved, as a file, and no other.
 type TerraformDriver struct {
@@ -3376,7 +3633,7 @@ type TerraformDriver struct {
 
 func (x *TerraformDriver) Reset() {
 	*x = TerraformDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3388,7 +3645,7 @@ func (x *TerraformDriver) String() string {
 func (*TerraformDriver) ProtoMessage() {}
 
 func (x *TerraformDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3401,7 +3658,7 @@ func (x *TerraformDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformDriver.ProtoReflect.Descriptor instead.
 func (*TerraformDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *TerraformDriver) GetFolder() string {
@@ -3502,7 +3759,7 @@ type TerraformBackend struct {
 
 func (x *TerraformBackend) Reset() {
 	*x = TerraformBackend{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3514,7 +3771,7 @@ func (x *TerraformBackend) String() string {
 func (*TerraformBackend) ProtoMessage() {}
 
 func (x *TerraformBackend) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3527,7 +3784,7 @@ func (x *TerraformBackend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformBackend.ProtoReflect.Descriptor instead.
 func (*TerraformBackend) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *TerraformBackend) GetType() string {
@@ -3557,7 +3814,7 @@ type TerraformCredential struct {
 
 func (x *TerraformCredential) Reset() {
 	*x = TerraformCredential{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3569,7 +3826,7 @@ func (x *TerraformCredential) String() string {
 func (*TerraformCredential) ProtoMessage() {}
 
 func (x *TerraformCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3582,7 +3839,7 @@ func (x *TerraformCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformCredential.ProtoReflect.Descriptor instead.
 func (*TerraformCredential) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *TerraformCredential) GetEnv() string {
@@ -3608,7 +3865,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3620,7 +3877,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3633,7 +3890,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{42}
 }
 
 // Command is an argument vector.
@@ -3651,7 +3908,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3663,7 +3920,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3676,7 +3933,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Command) GetArgv() []string {
@@ -3723,7 +3980,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3735,7 +3992,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3748,7 +4005,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -3832,7 +4089,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3844,7 +4101,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3857,7 +4114,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Digest) GetUrlFile() string {
@@ -3919,7 +4176,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3931,7 +4188,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3944,7 +4201,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -3969,7 +4226,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3981,7 +4238,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3994,7 +4251,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Token) GetSha256() string {
@@ -4240,7 +4497,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x0esigner.nothing\x120must have a key in ssh, or one of the identities\x1a,this.ssh.size() + this.identities.size() > 0\"U\n" +
 	"\x0eSignerIdentity\x12 \n" +
 	"\x06issuer\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x88\x01\x01R\x06issuer\x12!\n" +
-	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xf8\x03\n" +
+	"\asubject\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\asubject\"\xb6\x04\n" +
 	"\fTargetDriver\x12\x1f\n" +
 	"\x06target\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06target\x126\n" +
 	"\x04host\x18\x02 \x01(\v2 .shipwarden.config.v1.HostDriverH\x00R\x04host\x12?\n" +
@@ -4251,7 +4508,8 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"kubernetes\x12<\n" +
 	"\x06config\x18\x06 \x01(\v2\".shipwarden.config.v1.ConfigDriverH\x00R\x06config\x126\n" +
 	"\x04helm\x18\a \x01(\v2 .shipwarden.config.v1.HelmDriverH\x00R\x04helm\x12E\n" +
-	"\tterraform\x18\b \x01(\v2%.shipwarden.config.v1.TerraformDriverH\x00R\tterraformB\x0f\n" +
+	"\tterraform\x18\b \x01(\v2%.shipwarden.config.v1.TerraformDriverH\x00R\tterraform\x12<\n" +
+	"\x06gitops\x18\t \x01(\v2\".shipwarden.config.v1.GitopsDriverH\x00R\x06gitopsB\x0f\n" +
 	"\x06driver\x12\x05\xbaH\x02\b\x01\"\x8f\x01\n" +
 	"\n" +
 	"HostDriver\x12#\n" +
@@ -4338,7 +4596,34 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\n" +
 	"HelmSecret\x12D\n" +
 	"\x05value\x18\x01 \x01(\tB.\xbaH+r)\x18\x80\x022$^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$R\x05value\x12\x1f\n" +
-	"\x04file\x18\x02 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x04file\"\xeb\a\n" +
+	"\x04file\x18\x02 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x04file\"\xe9\x04\n" +
+	"\fGitopsDriver\x12K\n" +
+	"\n" +
+	"repository\x18\x01 \x01(\v2#.shipwarden.config.v1.GitRepositoryB\x06\xbaH\x03\xc8\x01\x01R\n" +
+	"repository\x12\x1e\n" +
+	"\x04path\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x04path\x124\n" +
+	"\x0fkubeconfig_file\x18\x03 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x0ekubeconfigFile\x12I\n" +
+	"\tnamespace\x18\x04 \x01(\tB+\xbaH(r&2$^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\tnamespace\x12H\n" +
+	"\bresource\x18\x05 \x01(\v2$.shipwarden.config.v1.GitopsResourceB\x06\xbaH\x03\xc8\x01\x01R\bresource\x12.\n" +
+	"\bknown_as\x18\x06 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10\b\x18\x01\"\ar\x05\x10\x01\x18\x80\bR\aknownAs\x12B\n" +
+	"\atimeout\x18\a \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\atimeout\x12G\n" +
+	"\n" +
+	"failed_for\x18\b \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\xd8\x04*\x00R\tfailedFor\x12\x10\n" +
+	"\x03ask\x18\t \x01(\bR\x03ask\x12R\n" +
+	"\finstallation\x18\n" +
+	" \x01(\tB.\xbaH+r)2'^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$R\finstallation\"\x92\x02\n" +
+	"\x0eGitopsResource\x12I\n" +
+	"\x04kind\x18\x01 \x01(\x0e2).shipwarden.config.v1.GitopsResource.KindB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12A\n" +
+	"\x04name\x18\x02 \x01(\tB-\xbaH*r(2&^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$R\x04name\"r\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17KIND_ARGOCD_APPLICATION\x10\x01\x12\x1b\n" +
+	"\x17KIND_FLUX_KUSTOMIZATION\x10\x02\x12\x1a\n" +
+	"\x16KIND_FLUX_HELM_RELEASE\x10\x03\"\xeb\a\n" +
 	"\x0fTerraformDriver\x12#\n" +
 	"\x06folder\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x06folder\x12#\n" +
 	"\x06binary\x18\x02 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x06binary\x12O\n" +
@@ -4418,151 +4703,160 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 	return file_shipwarden_config_v1_config_proto_rawDescData
 }
 
-var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
 	(ChannelAddress_Kind)(0),    // 2: shipwarden.config.v1.ChannelAddress.Kind
-	(*Common)(nil),              // 3: shipwarden.config.v1.Common
-	(*Nats)(nil),                // 4: shipwarden.config.v1.Nats
-	(*Tls)(nil),                 // 5: shipwarden.config.v1.Tls
-	(*SigningKey)(nil),          // 6: shipwarden.config.v1.SigningKey
-	(*Log)(nil),                 // 7: shipwarden.config.v1.Log
-	(*Keyring)(nil),             // 8: shipwarden.config.v1.Keyring
-	(*WriterKey)(nil),           // 9: shipwarden.config.v1.WriterKey
-	(*Approval)(nil),            // 10: shipwarden.config.v1.Approval
-	(*AlertSource)(nil),         // 11: shipwarden.config.v1.AlertSource
-	(*Oidc)(nil),                // 12: shipwarden.config.v1.Oidc
-	(*ChannelAddress)(nil),      // 13: shipwarden.config.v1.ChannelAddress
-	(*Mail)(nil),                // 14: shipwarden.config.v1.Mail
-	(*Grpc)(nil),                // 15: shipwarden.config.v1.Grpc
-	(*Validator)(nil),           // 16: shipwarden.config.v1.Validator
-	(*KubernetesCluster)(nil),   // 17: shipwarden.config.v1.KubernetesCluster
-	(*KubernetesPlace)(nil),     // 18: shipwarden.config.v1.KubernetesPlace
-	(*MetricSource)(nil),        // 19: shipwarden.config.v1.MetricSource
-	(*MetricHeader)(nil),        // 20: shipwarden.config.v1.MetricHeader
-	(*TargetAddress)(nil),       // 21: shipwarden.config.v1.TargetAddress
-	(*Registry)(nil),            // 22: shipwarden.config.v1.Registry
-	(*Executor)(nil),            // 23: shipwarden.config.v1.Executor
-	(*ChangeConnector)(nil),     // 24: shipwarden.config.v1.ChangeConnector
-	(*RecordFields)(nil),        // 25: shipwarden.config.v1.RecordFields
-	(*Signers)(nil),             // 26: shipwarden.config.v1.Signers
-	(*Signer)(nil),              // 27: shipwarden.config.v1.Signer
-	(*SignerIdentity)(nil),      // 28: shipwarden.config.v1.SignerIdentity
-	(*TargetDriver)(nil),        // 29: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 30: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 31: shipwarden.config.v1.CommandDriver
-	(*ConfigDriver)(nil),        // 32: shipwarden.config.v1.ConfigDriver
-	(*ConfigFile)(nil),          // 33: shipwarden.config.v1.ConfigFile
-	(*GitRepository)(nil),       // 34: shipwarden.config.v1.GitRepository
-	(*ConfigEntry)(nil),         // 35: shipwarden.config.v1.ConfigEntry
-	(*KubernetesDriver)(nil),    // 36: shipwarden.config.v1.KubernetesDriver
-	(*HelmDriver)(nil),          // 37: shipwarden.config.v1.HelmDriver
-	(*HelmParameter)(nil),       // 38: shipwarden.config.v1.HelmParameter
-	(*HelmSecret)(nil),          // 39: shipwarden.config.v1.HelmSecret
-	(*TerraformDriver)(nil),     // 40: shipwarden.config.v1.TerraformDriver
-	(*TerraformBackend)(nil),    // 41: shipwarden.config.v1.TerraformBackend
-	(*TerraformCredential)(nil), // 42: shipwarden.config.v1.TerraformCredential
-	(*NoopDriver)(nil),          // 43: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 44: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 45: shipwarden.config.v1.Recorder
-	(*Digest)(nil),              // 46: shipwarden.config.v1.Digest
-	(*Tokens)(nil),              // 47: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 48: shipwarden.config.v1.Token
-	nil,                         // 49: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 50: shipwarden.config.v1.TerraformDriver.VariablesEntry
-	nil,                         // 51: shipwarden.config.v1.TerraformDriver.EnvEntry
-	nil,                         // 52: shipwarden.config.v1.TerraformBackend.SettingsEntry
-	nil,                         // 53: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 54: google.protobuf.Duration
+	(GitopsResource_Kind)(0),    // 3: shipwarden.config.v1.GitopsResource.Kind
+	(*Common)(nil),              // 4: shipwarden.config.v1.Common
+	(*Nats)(nil),                // 5: shipwarden.config.v1.Nats
+	(*Tls)(nil),                 // 6: shipwarden.config.v1.Tls
+	(*SigningKey)(nil),          // 7: shipwarden.config.v1.SigningKey
+	(*Log)(nil),                 // 8: shipwarden.config.v1.Log
+	(*Keyring)(nil),             // 9: shipwarden.config.v1.Keyring
+	(*WriterKey)(nil),           // 10: shipwarden.config.v1.WriterKey
+	(*Approval)(nil),            // 11: shipwarden.config.v1.Approval
+	(*AlertSource)(nil),         // 12: shipwarden.config.v1.AlertSource
+	(*Oidc)(nil),                // 13: shipwarden.config.v1.Oidc
+	(*ChannelAddress)(nil),      // 14: shipwarden.config.v1.ChannelAddress
+	(*Mail)(nil),                // 15: shipwarden.config.v1.Mail
+	(*Grpc)(nil),                // 16: shipwarden.config.v1.Grpc
+	(*Validator)(nil),           // 17: shipwarden.config.v1.Validator
+	(*KubernetesCluster)(nil),   // 18: shipwarden.config.v1.KubernetesCluster
+	(*KubernetesPlace)(nil),     // 19: shipwarden.config.v1.KubernetesPlace
+	(*MetricSource)(nil),        // 20: shipwarden.config.v1.MetricSource
+	(*MetricHeader)(nil),        // 21: shipwarden.config.v1.MetricHeader
+	(*TargetAddress)(nil),       // 22: shipwarden.config.v1.TargetAddress
+	(*Registry)(nil),            // 23: shipwarden.config.v1.Registry
+	(*Executor)(nil),            // 24: shipwarden.config.v1.Executor
+	(*ChangeConnector)(nil),     // 25: shipwarden.config.v1.ChangeConnector
+	(*RecordFields)(nil),        // 26: shipwarden.config.v1.RecordFields
+	(*Signers)(nil),             // 27: shipwarden.config.v1.Signers
+	(*Signer)(nil),              // 28: shipwarden.config.v1.Signer
+	(*SignerIdentity)(nil),      // 29: shipwarden.config.v1.SignerIdentity
+	(*TargetDriver)(nil),        // 30: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 31: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 32: shipwarden.config.v1.CommandDriver
+	(*ConfigDriver)(nil),        // 33: shipwarden.config.v1.ConfigDriver
+	(*ConfigFile)(nil),          // 34: shipwarden.config.v1.ConfigFile
+	(*GitRepository)(nil),       // 35: shipwarden.config.v1.GitRepository
+	(*ConfigEntry)(nil),         // 36: shipwarden.config.v1.ConfigEntry
+	(*KubernetesDriver)(nil),    // 37: shipwarden.config.v1.KubernetesDriver
+	(*HelmDriver)(nil),          // 38: shipwarden.config.v1.HelmDriver
+	(*HelmParameter)(nil),       // 39: shipwarden.config.v1.HelmParameter
+	(*HelmSecret)(nil),          // 40: shipwarden.config.v1.HelmSecret
+	(*GitopsDriver)(nil),        // 41: shipwarden.config.v1.GitopsDriver
+	(*GitopsResource)(nil),      // 42: shipwarden.config.v1.GitopsResource
+	(*TerraformDriver)(nil),     // 43: shipwarden.config.v1.TerraformDriver
+	(*TerraformBackend)(nil),    // 44: shipwarden.config.v1.TerraformBackend
+	(*TerraformCredential)(nil), // 45: shipwarden.config.v1.TerraformCredential
+	(*NoopDriver)(nil),          // 46: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 47: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 48: shipwarden.config.v1.Recorder
+	(*Digest)(nil),              // 49: shipwarden.config.v1.Digest
+	(*Tokens)(nil),              // 50: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 51: shipwarden.config.v1.Token
+	nil,                         // 52: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 53: shipwarden.config.v1.TerraformDriver.VariablesEntry
+	nil,                         // 54: shipwarden.config.v1.TerraformDriver.EnvEntry
+	nil,                         // 55: shipwarden.config.v1.TerraformBackend.SettingsEntry
+	nil,                         // 56: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 57: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
-	4,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
-	6,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
-	7,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	54, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
-	5,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
+	5,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
+	7,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
+	8,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
+	57, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	6,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
-	9,  // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
-	3,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
-	15, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
-	13, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
-	24, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	12, // 11: shipwarden.config.v1.Approval.oidc:type_name -> shipwarden.config.v1.Oidc
-	11, // 12: shipwarden.config.v1.Approval.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	22, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
+	10, // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
+	4,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
+	16, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
+	14, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
+	25, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	13, // 11: shipwarden.config.v1.Approval.oidc:type_name -> shipwarden.config.v1.Oidc
+	12, // 12: shipwarden.config.v1.Approval.alert_sources:type_name -> shipwarden.config.v1.AlertSource
+	23, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
 	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
-	5,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	54, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	6,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
+	57, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
 	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	54, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
-	14, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	49, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
-	5,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
-	3,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	21, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	22, // 24: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	19, // 25: shipwarden.config.v1.Validator.metric_sources:type_name -> shipwarden.config.v1.MetricSource
-	17, // 26: shipwarden.config.v1.Validator.kubernetes_clusters:type_name -> shipwarden.config.v1.KubernetesCluster
-	5,  // 27: shipwarden.config.v1.MetricSource.tls:type_name -> shipwarden.config.v1.Tls
-	20, // 28: shipwarden.config.v1.MetricSource.headers:type_name -> shipwarden.config.v1.MetricHeader
-	5,  // 29: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
-	35, // 30: shipwarden.config.v1.TargetAddress.config:type_name -> shipwarden.config.v1.ConfigEntry
-	18, // 31: shipwarden.config.v1.TargetAddress.kubernetes:type_name -> shipwarden.config.v1.KubernetesPlace
-	3,  // 32: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	29, // 33: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	22, // 34: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	24, // 35: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	11, // 36: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	54, // 37: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
-	25, // 38: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	54, // 39: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	27, // 40: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	28, // 41: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
-	30, // 42: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	31, // 43: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	43, // 44: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	36, // 45: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
-	32, // 46: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
-	37, // 47: shipwarden.config.v1.TargetDriver.helm:type_name -> shipwarden.config.v1.HelmDriver
-	40, // 48: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
-	44, // 49: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	44, // 50: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	44, // 51: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	44, // 52: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	44, // 53: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
-	35, // 54: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
-	54, // 55: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
-	33, // 56: shipwarden.config.v1.ConfigDriver.file:type_name -> shipwarden.config.v1.ConfigFile
-	34, // 57: shipwarden.config.v1.ConfigFile.repository:type_name -> shipwarden.config.v1.GitRepository
-	5,  // 58: shipwarden.config.v1.GitRepository.tls:type_name -> shipwarden.config.v1.Tls
-	4,  // 59: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
-	54, // 60: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
-	54, // 61: shipwarden.config.v1.HelmDriver.timeout:type_name -> google.protobuf.Duration
-	38, // 62: shipwarden.config.v1.HelmDriver.parameters:type_name -> shipwarden.config.v1.HelmParameter
-	39, // 63: shipwarden.config.v1.HelmDriver.secrets:type_name -> shipwarden.config.v1.HelmSecret
-	41, // 64: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
-	50, // 65: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
-	51, // 66: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
-	42, // 67: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	42, // 68: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	54, // 69: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
-	54, // 70: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
-	52, // 71: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
-	53, // 72: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	54, // 73: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	3,  // 74: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	15, // 75: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	12, // 76: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	46, // 77: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
-	54, // 78: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
-	48, // 79: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	80, // [80:80] is the sub-list for method output_type
-	80, // [80:80] is the sub-list for method input_type
-	80, // [80:80] is the sub-list for extension type_name
-	80, // [80:80] is the sub-list for extension extendee
-	0,  // [0:80] is the sub-list for field type_name
+	57, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	15, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
+	52, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	6,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
+	4,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
+	22, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	23, // 24: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	20, // 25: shipwarden.config.v1.Validator.metric_sources:type_name -> shipwarden.config.v1.MetricSource
+	18, // 26: shipwarden.config.v1.Validator.kubernetes_clusters:type_name -> shipwarden.config.v1.KubernetesCluster
+	6,  // 27: shipwarden.config.v1.MetricSource.tls:type_name -> shipwarden.config.v1.Tls
+	21, // 28: shipwarden.config.v1.MetricSource.headers:type_name -> shipwarden.config.v1.MetricHeader
+	6,  // 29: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
+	36, // 30: shipwarden.config.v1.TargetAddress.config:type_name -> shipwarden.config.v1.ConfigEntry
+	19, // 31: shipwarden.config.v1.TargetAddress.kubernetes:type_name -> shipwarden.config.v1.KubernetesPlace
+	4,  // 32: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	30, // 33: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	23, // 34: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	25, // 35: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	12, // 36: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
+	57, // 37: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
+	26, // 38: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	57, // 39: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	28, // 40: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	29, // 41: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
+	31, // 42: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	32, // 43: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	46, // 44: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	37, // 45: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
+	33, // 46: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
+	38, // 47: shipwarden.config.v1.TargetDriver.helm:type_name -> shipwarden.config.v1.HelmDriver
+	43, // 48: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
+	41, // 49: shipwarden.config.v1.TargetDriver.gitops:type_name -> shipwarden.config.v1.GitopsDriver
+	47, // 50: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	47, // 51: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	47, // 52: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	47, // 53: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	47, // 54: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	36, // 55: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
+	57, // 56: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
+	34, // 57: shipwarden.config.v1.ConfigDriver.file:type_name -> shipwarden.config.v1.ConfigFile
+	35, // 58: shipwarden.config.v1.ConfigFile.repository:type_name -> shipwarden.config.v1.GitRepository
+	6,  // 59: shipwarden.config.v1.GitRepository.tls:type_name -> shipwarden.config.v1.Tls
+	5,  // 60: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
+	57, // 61: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
+	57, // 62: shipwarden.config.v1.HelmDriver.timeout:type_name -> google.protobuf.Duration
+	39, // 63: shipwarden.config.v1.HelmDriver.parameters:type_name -> shipwarden.config.v1.HelmParameter
+	40, // 64: shipwarden.config.v1.HelmDriver.secrets:type_name -> shipwarden.config.v1.HelmSecret
+	35, // 65: shipwarden.config.v1.GitopsDriver.repository:type_name -> shipwarden.config.v1.GitRepository
+	42, // 66: shipwarden.config.v1.GitopsDriver.resource:type_name -> shipwarden.config.v1.GitopsResource
+	57, // 67: shipwarden.config.v1.GitopsDriver.timeout:type_name -> google.protobuf.Duration
+	57, // 68: shipwarden.config.v1.GitopsDriver.failed_for:type_name -> google.protobuf.Duration
+	3,  // 69: shipwarden.config.v1.GitopsResource.kind:type_name -> shipwarden.config.v1.GitopsResource.Kind
+	44, // 70: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
+	53, // 71: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
+	54, // 72: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
+	45, // 73: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	45, // 74: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	57, // 75: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
+	57, // 76: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
+	55, // 77: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
+	56, // 78: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	57, // 79: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	4,  // 80: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	16, // 81: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	13, // 82: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	49, // 83: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
+	57, // 84: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
+	51, // 85: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	86, // [86:86] is the sub-list for method output_type
+	86, // [86:86] is the sub-list for method input_type
+	86, // [86:86] is the sub-list for extension type_name
+	86, // [86:86] is the sub-list for extension extendee
+	0,  // [0:86] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -4582,14 +4876,15 @@ func file_shipwarden_config_v1_config_proto_init() {
 		(*TargetDriver_Config)(nil),
 		(*TargetDriver_Helm)(nil),
 		(*TargetDriver_Terraform)(nil),
+		(*TargetDriver_Gitops)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   51,
+			NumEnums:      4,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -390,3 +390,7 @@ func Address(server string) string {
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
+
+// Compare has a line for each value that one of two trees has and the other has not, or has
+// otherwise, by its place. Of one that looks like a secret on either side it has digests.
+func Compare(is, would map[string]any) string { return differences(is, would, nil) }

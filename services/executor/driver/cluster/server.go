@@ -279,3 +279,8 @@ func (c *Server) Kinds() discovery.CachedDiscoveryInterface { return memory.NewM
 func (n *Namespace) At(c *Server, of schema.GroupVersionResource) dynamic.ResourceInterface {
 	return c.client.Resource(of).Namespace(n.Name)
 }
+
+// In is where a resource of another namespace is.
+func (c *Server) In(namespace string, of schema.GroupVersionResource) dynamic.ResourceInterface {
+	return c.client.Resource(of).Namespace(namespace)
+}

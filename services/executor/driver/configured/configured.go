@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/command"
 	"github.com/blackdice/shipwarden/services/executor/driver/config"
+	"github.com/blackdice/shipwarden/services/executor/driver/gitops"
 	"github.com/blackdice/shipwarden/services/executor/driver/helm"
 	"github.com/blackdice/shipwarden/services/executor/driver/host"
 	"github.com/blackdice/shipwarden/services/executor/driver/kubernetes"
@@ -25,7 +28,7 @@ type Options struct {
 	Now func() time.Time
 	// At is called at every place at which a crash of a driver matters, with its
 	// name (host.Points, command.Points, config.Points, kubernetes.Points, helm.Points,
-	// terraform.Points, noop.Points), for tests that crash there.
+	// terraform.Points, gitops.Points, noop.Points), for tests that crash there.
 	At func(point string)
 	// NoopFolder keeps the fences and ledgers of noop targets, each in a folder with
 	// its id, so that several processes share them. Absent: each process for itself.
@@ -67,10 +70,33 @@ func Drivers(targets []*configv1.TargetDriver, o Options) (map[string]driver.Dri
 			problems = append(problems, fmt.Errorf("%s: %s is that of target %s", field, place, other))
 			continue
 		}
+		if err := nested(d, field, drivers); err != nil {
+			problems = append(problems, err)
+			continue
+		}
 		places[place] = t.GetTarget()
 		drivers[t.GetTarget()] = d
 	}
 	return drivers, errors.Join(problems...)
+}
+
+// nested refuses a folder of a repository that lies in another target's, or has it in it.
+func nested(d driver.Driver, field string, drivers map[string]driver.Driver) error {
+	folder, ok := d.(*gitops.Driver)
+	if !ok {
+		return nil
+	}
+	for _, target := range slices.Sorted(maps.Keys(drivers)) {
+		other, ok := drivers[target].(*gitops.Driver)
+		switch {
+		case !ok:
+		case folder.Has(other):
+			return fmt.Errorf("%s: %s has that of target %s in it", field, folder.Place(), target)
+		case other.Has(folder):
+			return fmt.Errorf("%s: %s lies in that of target %s", field, folder.Place(), target)
+		}
+	}
+	return nil
 }
 
 // one makes a driver, and says where the target keeps what must be its own.
@@ -101,13 +127,19 @@ func one(t *configv1.TargetDriver, field string, o Options) (d driver.Driver, pl
 			return nil, "", driver.InField(field+".helm", err)
 		}
 		return made, made.Place(), nil
+	case t.GetGitops() != nil:
+		made, err := gitops.New(t.GetGitops(), gitops.Options{Target: t.GetTarget(), Now: o.Now, At: o.At})
+		if err != nil {
+			return nil, "", driver.InField(field+".gitops", err)
+		}
+		return made, made.Place(), nil
 	case t.GetNoop() != nil:
 		if o.NoopFolder != "" {
 			folder = filepath.Join(o.NoopFolder, t.GetTarget())
 		}
 		d = noop.New(noop.Options{Target: t.GetTarget(), Folder: folder, Now: o.Now, At: o.At})
 	default:
-		return nil, "", fmt.Errorf("%s: a driver is required: host, command, config, kubernetes, helm, terraform or noop", field)
+		return nil, "", fmt.Errorf("%s: a driver is required: host, command, config, kubernetes, helm, terraform, gitops or noop", field)
 	}
 	if folder != "" {
 		place = "folder " + folder

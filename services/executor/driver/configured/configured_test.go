@@ -11,6 +11,7 @@ import (
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver/configured"
+	"github.com/blackdice/shipwarden/services/executor/driver/gitrepo/gitrepotest"
 )
 
 func host(target, folder string, argv ...string) *configv1.TargetDriver {
@@ -55,6 +56,15 @@ func infrastructure(target, folder string, b *configv1.TerraformBackend) *config
 	}}}
 }
 
+func folder(t *testing.T, target, path string) *configv1.TargetDriver {
+	t.Helper()
+	private, _ := gitrepotest.Key(t, t.TempDir(), "executor")
+	return &configv1.TargetDriver{Target: target, Driver: &configv1.TargetDriver_Gitops{Gitops: &configv1.GitopsDriver{
+		Repository: &configv1.GitRepository{Url: "https://git.example.com/shop/deploy", Branch: "main", SigningKeyFile: private}, Path: path,
+		KubeconfigFile: "/srv/kubeconfig", Namespace: "argocd", Resource: &configv1.GitopsResource{Kind: configv1.GitopsResource_KIND_ARGOCD_APPLICATION, Name: target},
+	}}}
+}
+
 func TestEveryTargetGetsItsDriver(t *testing.T) {
 	executable, err := os.Executable()
 	if err != nil {
@@ -69,6 +79,7 @@ func TestEveryTargetGetsItsDriver(t *testing.T) {
 		document("d", "nats://config-0:4222", "limits", "shop"),
 		namespace("k", "/srv/kubeconfig", "shop"), namespace("k2", "/srv/kubeconfig", "shop"),
 		infrastructure("t", "/srv/terraform", nil), infrastructure("t2", "/srv/terraform-2", &configv1.TerraformBackend{Type: "s3"}),
+		folder(t, "g", "apps/shop"), folder(t, "g2", "apps/shop2"),
 	}, configured.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +92,7 @@ func TestEveryTargetGetsItsDriver(t *testing.T) {
 		"d": releasev1.DriverClass_DRIVER_CLASS_FENCED,
 		"k": releasev1.DriverClass_DRIVER_CLASS_FENCED,
 		"t": releasev1.DriverClass_DRIVER_CLASS_FENCED,
+		"g": releasev1.DriverClass_DRIVER_CLASS_FENCED,
 		// Its fence does not lie beside its state.
 		"t2": releasev1.DriverClass_DRIVER_CLASS_PROBEABLE,
 	} {
@@ -131,6 +143,12 @@ func TestMistakesAreNamedByField(t *testing.T) {
 			Repository: &configv1.GitRepository{Url: "http://git.example/shop.git", Branch: "../main", PasswordFile: "/none"}, Path: "../limits.yaml",
 		}}}},
 		{Target: "g2", Driver: &configv1.TargetDriver_Config{Config: &configv1.ConfigDriver{}}},
+		folder(t, "o", "apps/shop"), folder(t, "o2", "apps/shop"),
+		{Target: "o3", Driver: &configv1.TargetDriver_Gitops{Gitops: &configv1.GitopsDriver{
+			Repository: &configv1.GitRepository{Url: "git@example.com:shop", Branch: "main..x"}, Path: "../apps", KubeconfigFile: "kubeconfig", Namespace: "Argo",
+			Resource: &configv1.GitopsResource{Name: "Shop"}, Timeout: durationpb.New(-time.Second), FailedFor: durationpb.New(-time.Second),
+		}}},
+		folder(t, "o4", "apps"),
 	}, configured.Options{})
 	if err == nil {
 		t.Fatal("no mistake was found")
@@ -186,6 +204,18 @@ func TestMistakesAreNamedByField(t *testing.T) {
 		"targets[20].helm.release: \"-\" is no name",
 		"targets[20].helm.secrets[0].value: a.b is that of parameters[0], or a part of it",
 		"targets[20].helm.secrets[0].file: must be an absolute path",
+		"targets[24]: folder apps/shop of git.example.com/shop/deploy refs/heads/main is that of target o",
+		"targets[25].gitops.repository.url: ",
+		"targets[25].gitops.repository.branch: ",
+		"targets[25].gitops.repository.signing_key_file: required",
+		"targets[25].gitops.path: ",
+		"targets[25].gitops.kubeconfig_file: must be an absolute path",
+		"targets[25].gitops.namespace: \"Argo\" is no name",
+		"targets[25].gitops.resource.name: \"Shop\" is no name",
+		"targets[25].gitops.resource.kind: ",
+		"targets[25].gitops.timeout: must be more than nothing",
+		"targets[25].gitops.failed_for: must be more than nothing",
+		"targets[26]: folder apps of git.example.com/shop/deploy refs/heads/main has that of target o in it",
 	} {
 		if !strings.Contains("\n"+err.Error(), "\n"+want) {
 			t.Errorf("missing: %s", want)

@@ -1,0 +1,206 @@
+package gitops
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/fence"
+	"github.com/blackdice/shipwarden/services/executor/driver/gitrepo"
+)
+
+// Trailer is the name of the trailer that keeps the fence, and what else must not be forgotten.
+const Trailer = "Shipwarden-Record"
+
+// maxPast bounds the keys and epochs that a note remembers: a message has a bound, and lower
+// fences are refused without them.
+const maxPast = 32
+
+// note is what stands in the trailer of a commit of ours. Whether its effect is complete does not:
+// that says the resource.
+type note struct {
+	fence.Record
+	// Target is the target's id, and Installation the name of the installation, "" for none.
+	Target       string `json:"target"`
+	Installation string `json:"installation,omitempty"`
+	// Serial grows with each note.
+	Serial uint64 `json:"serial,omitempty"`
+	// Sum is that of the files that Digest names, and Change the name of the newest change of them.
+	Sum    string `json:"sum,omitempty"`
+	Change string `json:"change,omitempty"`
+	// Before is what was there before Change.
+	Before past `json:"before,omitzero"`
+}
+
+// past is what a commit has.
+type past struct {
+	Digest string `json:"digest,omitempty"`
+	Sum    string `json:"sum,omitempty"`
+	Commit string `json:"commit,omitempty"`
+}
+
+// text is the note as the trailer has it.
+func (n note) text() (string, error) {
+	n.PastKeys, n.SealedKeys, n.PastEpochs = newest(n.PastKeys), newest(n.SealedKeys), newest(n.PastEpochs)
+	n.Done, n.Pending, n.Carries = false, false, ""
+	text, err := json.Marshal(n)
+	if err != nil {
+		return "", fmt.Errorf("write the record: %w", err)
+	}
+	return string(text), nil
+}
+
+func newest[T any](list []T) []T { return slices.Clone(list[max(0, len(list)-maxPast):]) }
+
+// same reports whether a note says what another one does.
+func (n note) same(other note) bool {
+	n.Serial, other.Serial = 0, 0
+	a, errA := n.text()
+	b, errB := other.text()
+	return errA == nil && errB == nil && a == b
+}
+
+// noteOf reads the note of a commit; false where there is none, or it is another target's. One of
+// ours that cannot be read must not be taken for none: that would let a stale executor in.
+func (d *Driver) noteOf(c gitrepo.Commit) (n note, there bool, err error) {
+	text := c.Trailer(Trailer)
+	if text == "" {
+		return note{}, false, nil
+	}
+	if err := json.Unmarshal([]byte(text), &n); err != nil {
+		return note{}, false, fmt.Errorf("commit %s: its trailer %s cannot be read: %w: %w", short(c.ID), Trailer, driver.ErrConflict, err)
+	}
+	return n, n.Target == d.target, nil
+}
+
+// state is the branch as it was read.
+type state struct {
+	*gitrepo.Snapshot
+	note note
+	// noted says that there is a note, or that a person has said that there need not be.
+	noted bool
+	// files are those of the folder, by their paths within it, and sum is theirs.
+	files map[string][]byte
+	sum   string
+}
+
+// load reads the branch: the newest note, and the files of the folder.
+func (d *Driver) load(ctx context.Context) (state, error) {
+	head, err := d.repo.Head(ctx)
+	if err != nil {
+		return state{}, wrong(err)
+	}
+	return d.read(ctx, head)
+}
+
+func (d *Driver) read(ctx context.Context, at *gitrepo.Snapshot) (state, error) {
+	s := state{Snapshot: at}
+	var broken error
+	_, err := at.Find(ctx, func(c gitrepo.Commit) bool {
+		n, there, err := d.noteOf(c)
+		if err != nil {
+			broken = err
+		}
+		if there && (!s.noted || n.Serial > s.note.Serial) {
+			s.note, s.noted = n, true
+		}
+		return there || broken != nil
+	})
+	if err = errors.Join(broken, wrong(err)); err != nil {
+		return s, err
+	}
+	if s.noted && s.note.Installation != d.installation {
+		return s, fmt.Errorf("%w: the folder is that of installation %q of Shipwarden, and this is %q", driver.ErrConflict, s.note.Installation, d.installation)
+	}
+	s.files, err = d.folder(ctx, at)
+	s.sum = sum(s.files)
+	return s, err
+}
+
+// folder reads the files of the target's folder.
+func (d *Driver) folder(ctx context.Context, at *gitrepo.Snapshot) (map[string][]byte, error) {
+	found, others, err := at.Files(ctx, d.path)
+	if err != nil {
+		return nil, wrong(err)
+	}
+	if len(others) > 0 {
+		return nil, fmt.Errorf("%s of %s is a link or another repository, and is not taken: %w", others[0], d.repo, driver.ErrConflict)
+	}
+	files := make(map[string][]byte, len(found))
+	for path, f := range found {
+		files[path[len(d.path)+1:]] = f.Data
+	}
+	return files, nil
+}
+
+// ours reports whether the files are those that this driver placed last, and nobody has changed
+// them by hand.
+func (s state) ours() bool { return s.note.Key != "" && s.note.Digest != "" && s.note.Sum == s.sum }
+
+// carries is the digest of what is in the folder; of what somebody else put there its sum, "" for
+// nothing.
+func (s state) carries() string {
+	if s.ours() {
+		return s.note.Digest
+	}
+	return s.sum
+}
+
+// forgotten says why the branch has lost the record of a release that Shipwarden knows of; nil
+// where it has not.
+func (s state) forgotten(target string, plan driver.Plan) error {
+	if s.noted || plan.PreviousVersion == "" {
+		return nil
+	}
+	return fmt.Errorf("version %s was released to it, and no commit on the branch has a record of that: the branch was rewritten, or is another one. See to it that no executor is at work on it, and make a commit with the trailer %s: {\"target\":%q}: %w",
+		plan.PreviousVersion, Trailer, target, driver.ErrConflict)
+}
+
+// found is where the branch has what it carried before. Errors wrap driver.ErrNoWayBack where that
+// is nowhere, or not as it was.
+func (d *Driver) found(ctx context.Context, s state, digest string) (files map[string][]byte, from string, err error) {
+	if s.carries() == digest {
+		return s.files, s.Commit().ID, nil
+	}
+	var wanted past
+	_, err = s.Find(ctx, func(c gitrepo.Commit) bool {
+		n, there, err := d.noteOf(c)
+		switch {
+		case err != nil || !there || wanted.Commit != "":
+		case n.Digest == digest && n.Sum != "":
+			wanted = past{Digest: digest, Sum: n.Sum, Commit: c.ID}
+		case n.Before.Digest == digest && n.Before.Commit != "":
+			wanted = n.Before
+		}
+		return wanted.Commit != ""
+	})
+	if err != nil {
+		if errors.Is(err, gitrepo.ErrTooOld) {
+			return nil, "", fmt.Errorf("%s: %w: %w", digest, driver.ErrNoWayBack, err)
+		}
+		return nil, "", wrong(err)
+	}
+	if wanted.Commit == "" {
+		return nil, "", fmt.Errorf("%s is in no commit on the branch: %w", digest, driver.ErrNoWayBack)
+	}
+	at, there, err := s.At(ctx, wanted.Commit)
+	if err != nil {
+		return nil, "", wrong(err)
+	}
+	if there {
+		files, err = d.folder(ctx, at)
+	}
+	switch {
+	case err != nil:
+		return nil, "", err
+	case !there || sum(files) != wanted.Sum:
+		return nil, "", fmt.Errorf("%s is in no commit on the branch as it was placed: %w", digest, driver.ErrNoWayBack)
+	}
+	return files, wanted.Commit, nil
+}
+
+// short is a commit for people.
+func short(id string) string { return id[:min(len(id), 12)] }
