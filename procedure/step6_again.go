@@ -47,11 +47,12 @@ func LookDue(s State, now time.Time) (number uint32, due time.Time, is bool) {
 	if s.Verified.IsZero() || !s.Recorded || s.Later.Revoked != nil || every <= 0 || now.Before(s.Verified.Add(every)) {
 		return 0, time.Time{}, false
 	}
-	n := now.Sub(s.Verified) / every
-	if n > MaxLaterLooks || n*every > during || uint32(n) <= s.Later.Number { //nolint:gosec // Between 1 and MaxLaterLooks.
+	n := int64(now.Sub(s.Verified) / every)
+	since := time.Duration(n) * every
+	if n > MaxLaterLooks || since > during || n <= int64(s.Later.Number) {
 		return 0, time.Time{}, false
 	}
-	return uint32(n), s.Verified.Add(n * every), true //nolint:gosec // As above.
+	return uint32(n), s.Verified.Add(since), true //nolint:gosec // Between 1 and MaxLaterLooks.
 }
 
 // LookLasts is how long a later look at a release lasts, at most half of the interval where the
