@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/blackdice/shipwarden/procedure"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	"github.com/blackdice/shipwarden/services/recorder/migrations"
 	"github.com/blackdice/shipwarden/services/recorder/view"
@@ -61,9 +61,9 @@ func (r *Reader) snapshot(ctx context.Context, look func(pgx.Tx) error) (asOf ui
 func (r *Reader) Release(ctx context.Context, release string, events, sealed bool) (*recorderv1.Release, []view.Recorded, uint64, error) {
 	var stored []byte
 	var all []view.Recorded
-	of, _, isBack := procedure.RollbackOf(release)
+	var of string // The release of which it is a way back.
 	asOf, err := r.snapshot(ctx, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, "select view from releases where release = $1", release).Scan(&stored)
+		err := tx.QueryRow(ctx, "select view, way_back_of from releases where release = $1", release).Scan(&stored, &of)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fmt.Errorf("release %q: %w", release, ErrNotFound)
 		}
@@ -73,11 +73,7 @@ func (r *Reader) Release(ctx context.Context, release string, events, sealed boo
 		if !events {
 			return nil
 		}
-		from := release
-		if isBack {
-			from = of
-		}
-		all, err = eventsOf(ctx, tx, kindRelease+"."+from, 0, sealed)
+		all, err = eventsOf(ctx, tx, kindRelease+"."+cmp.Or(of, release), 0, sealed)
 		return err
 	})
 	if err != nil {
@@ -87,7 +83,7 @@ func (r *Reader) Release(ctx context.Context, release string, events, sealed boo
 	if err != nil {
 		return nil, nil, asOf, err
 	}
-	if isBack {
+	if of != "" {
 		all = ofWayBack(all, out[0].GetRollbacks()[0])
 	}
 	return out[0], all, asOf, nil
