@@ -377,7 +377,7 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		{func(c *configv1.GitRepository) { c.Branch = "a..b" }, "branch: invalid"},
 		{func(c *configv1.GitRepository) { c.Branch = "-b" }, "branch: invalid"},
 		{func(c *configv1.GitRepository) { c.Branch = "a.lock" }, "branch: invalid"},
-		{func(c *configv1.GitRepository) { c.PasswordFile = "/none" }, "password_file: "},
+		{func(c *configv1.GitRepository) { c.PasswordFile = t.TempDir() }, "password_file: "},
 		{func(c *configv1.GitRepository) { c.PasswordFile, c.User = "", "me" }, "password_file: invalid: required beside user"},
 		{func(c *configv1.GitRepository) { c.SigningKeyFile = "" }, "signing_key_file: required"},
 		{func(c *configv1.GitRepository) { c.SigningKeyFile = c.GetPasswordFile() }, "signing_key_file: invalid"},

@@ -39,7 +39,7 @@ func overHTTP(u *url.URL, c *configv1.GitRepository) (wire, error) {
 	}
 	var wrong []error
 	if c.GetPasswordFile() != "" {
-		if _, err := secret(c.GetPasswordFile()); err != nil {
+		if _, err := secret(c.GetPasswordFile()); there(err) {
 			wrong = append(wrong, fmt.Errorf("password_file: %w", err))
 		}
 	} else if c.GetUser() != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net/url"
 	"path"
@@ -79,8 +80,8 @@ type Repo struct {
 	objects *objects
 }
 
-// New checks the configuration, reads the files that it names, and makes the repository; it
-// reaches nobody. The error names every field at fault.
+// New checks the configuration, reads those of the files that it names that are there, and makes
+// the repository; it reaches nobody. The error names every field at fault.
 func New(c *configv1.GitRepository, o Options) (*Repo, error) {
 	r := &Repo{
 		config: c, branch: plumbing.NewBranchReferenceName(c.GetBranch()), now: o.Now, bytes: int64(c.GetMaxBytes()), //nolint:gosec // Bounded by the schema, and below.
@@ -107,7 +108,7 @@ func New(c *configv1.GitRepository, o Options) (*Repo, error) {
 	}
 	if c.GetSigningKeyFile() == "" {
 		wrong = append(wrong, errors.New("signing_key_file: required: every commit is signed"))
-	} else if _, err := readKey(c.GetSigningKeyFile()); err != nil {
+	} else if _, err := readKey(c.GetSigningKeyFile()); there(err) {
 		wrong = append(wrong, fmt.Errorf("signing_key_file: %w", err))
 	}
 	if n := c.GetAuthorName(); n != "" && !person.MatchString(n) {
@@ -240,6 +241,10 @@ func (r *Repo) once(ctx context.Context, ask func(context.Context) error) error 
 	}
 	return nil
 }
+
+// there reports whether an error is one of a file that is there: one that is not may be there as
+// soon as it is needed, and is missed then.
+func there(err error) bool { return err != nil && !errors.Is(err, fs.ErrNotExist) }
 
 // secret reads a secret from its file.
 func secret(path string) (string, error) {

@@ -36,12 +36,12 @@ func overSSH(u *url.URL, c *configv1.GitRepository) (wire, error) {
 	var wrong []error
 	if s.key == "" {
 		wrong = append(wrong, fmt.Errorf("ssh_key_file: %w: required over ssh", ErrInvalid))
-	} else if _, err := readKey(s.key); err != nil {
+	} else if _, err := readKey(s.key); there(err) {
 		wrong = append(wrong, fmt.Errorf("ssh_key_file: %w", err))
 	}
 	if s.hosts == "" {
 		wrong = append(wrong, fmt.Errorf("known_hosts_file: %w: required over ssh: without it anybody could be the server", ErrInvalid))
-	} else if _, err := s.known(); err != nil {
+	} else if _, err := s.known(); there(err) {
 		wrong = append(wrong, fmt.Errorf("known_hosts_file: %w", err))
 	}
 	return s, errors.Join(wrong...)
