@@ -136,8 +136,8 @@ func repositories(config []byte) map[string]string {
 		Targets []struct {
 			Gitops struct {
 				Repository struct {
-					Password string `json:"password_file"`
-					Signing  string `json:"signing_key_file"`
+					Password string `yaml:"password_file"`
+					Signing  string `yaml:"signing_key_file"`
 				}
 			}
 		}

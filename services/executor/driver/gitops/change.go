@@ -305,7 +305,7 @@ func (d *Driver) message(s state, n note, c *change) (gitrepo.Message, error) {
 		return gitrepo.Message{}, err
 	}
 	m := gitrepo.Message{Trailers: []gitrepo.Trailer{
-		{Name: "Shipwarden-Key", Value: string(n.Key)}, {Name: "Shipwarden-Fence", Value: n.Fence.String()}, {Name: Trailer, Value: text},
+		{Name: "Shipwarden-Key", Value: string(n.Key)}, {Name: "Shipwarden-Fence", Value: n.String()}, {Name: Trailer, Value: text},
 	}}
 	switch {
 	case c == nil:

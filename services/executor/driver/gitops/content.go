@@ -37,7 +37,7 @@ func check(plan driver.Plan) error {
 	if _, err := artifact.Hex(a.Digest); err != nil {
 		return fmt.Errorf("artifact %s: %w: %w", a.Name, driver.ErrInvalid, err)
 	}
-	switch a.Kind {
+	switch a.Kind { //nolint:exhaustive // The others are refused.
 	case releasev1.ArtifactKind_ARTIFACT_KIND_FILE, releasev1.ArtifactKind_ARTIFACT_KIND_CONFIGURATION:
 		if !a.IsArchive() && !slices.Contains(formats, path.Ext(a.Location)) {
 			return fmt.Errorf("artifact %s: its location does not end with .yaml, .yml or .json: %w", a.Name, driver.ErrUnsupported)

@@ -32,9 +32,9 @@ func forth(version uint32) driver.Key { return driver.ApplyKey("shop-7q2m3xw5d8t
 func back(version uint32) driver.Key { return driver.RollbackKey("shop-7q2m3xw5d8ta4bc", version, 1) }
 
 // places makes the driver place a version, as the wave of that number.
-func (w world) places(t *testing.T, version int) {
+func (w world) places(t *testing.T, version uint32) {
 	t.Helper()
-	if _, err := w.driver(t).Apply(t.Context(), forth(uint32(version)), fence(uint64(10*version)), plan("", version)); err != nil {
+	if _, err := w.driver(t).Apply(t.Context(), forth(version), fence(uint64(10*version)), plan("", int(version))); err != nil {
 		t.Fatal(err)
 	}
 }

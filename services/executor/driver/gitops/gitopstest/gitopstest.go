@@ -54,7 +54,6 @@ type Follower struct {
 
 	mu     sync.Mutex
 	paused bool
-	silent bool
 }
 
 // Follow makes the kinds, where they are not there, and a resource of one of them, which follows
