@@ -157,7 +157,7 @@ func (o *ordeal) step(t *testing.T) {
 		o.try(t, c, fmt.Sprintf("given up after %s", long), func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), long)
 			defer cancel()
-			return o.call(t, ctx, c, o.h.Open(t))
+			return o.call(ctx, t, c, o.h.Open(t))
 		})
 	case dice < 16:
 		o.twice(t, c)
@@ -244,7 +244,7 @@ func (c Call) want() int {
 	return c.Version
 }
 
-func (o *ordeal) call(t *testing.T, ctx context.Context, c Call, d driver.Driver) error {
+func (o *ordeal) call(ctx context.Context, t *testing.T, c Call, d driver.Driver) error {
 	_, err := c.Do(ctx, d, func(version int) driver.Plan { return o.h.Plan(t, version) })
 	return err
 }
@@ -331,7 +331,7 @@ func (o *ordeal) plain(t *testing.T, c Call) {
 	err := o.try(t, c, "undisturbed", func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), o.patience())
 		defer cancel()
-		return o.insist(t, ctx, c)
+		return o.insist(ctx, t, c)
 	})
 	if err != nil && o.away == nil && (fresh || !o.opaque) {
 		t.Errorf("%s: %v, and nothing disturbed it", c.Key, err)
@@ -340,11 +340,11 @@ func (o *ordeal) plain(t *testing.T, c Call) {
 
 // insist makes a call again while the target is busy, which is no failure: a process that is
 // about to become another one has the locks of the one that it came from.
-func (o *ordeal) insist(t *testing.T, ctx context.Context, c Call) error {
+func (o *ordeal) insist(ctx context.Context, t *testing.T, c Call) error {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		err := o.call(t, ctx, c, o.h.Open(t))
+		err := o.call(ctx, t, c, o.h.Open(t))
 		if !errors.Is(err, driver.ErrBusy) {
 			return err
 		}
@@ -366,7 +366,7 @@ func (o *ordeal) twice(t *testing.T, c Call) {
 		errs := make([]error, 3)
 		var calls sync.WaitGroup
 		for i := range errs {
-			calls.Go(func() { errs[i] = o.insist(t, ctx, c) })
+			calls.Go(func() { errs[i] = o.insist(ctx, t, c) })
 		}
 		calls.Wait()
 		for _, err := range errs {
@@ -406,7 +406,7 @@ func (o *ordeal) trouble(t *testing.T, c Call, name string) {
 		d, end := o.h.Troubles[name](t)
 		ctx, cancel := context.WithTimeout(t.Context(), o.h.slow())
 		defer cancel()
-		err := o.call(t, ctx, c, d)
+		err := o.call(ctx, t, c, d)
 		if over = end; !later {
 			over()
 		}
@@ -490,7 +490,7 @@ func (o *ordeal) stale(t *testing.T, c Call) {
 	before, effects := o.version(t), o.h.Effects(t)
 	ctx, cancel := context.WithTimeout(t.Context(), o.patience())
 	defer cancel()
-	err := o.call(t, ctx, c, o.h.Open(t))
+	err := o.call(ctx, t, c, o.h.Open(t))
 	o.note("%s under %s comes late: %v", c.Key, c.Fence, err)
 	switch {
 	case o.h.Effects(t) != effects || o.version(t) != before:
@@ -510,7 +510,7 @@ func (o *ordeal) astray(t *testing.T) {
 	o.releases--
 	ctx, cancel := context.WithTimeout(t.Context(), o.h.slow())
 	defer cancel()
-	err := o.call(t, ctx, c, d)
+	err := o.call(ctx, t, c, d)
 	o.note("%s to another target: %v", c.Key, err)
 	if err == nil {
 		t.Errorf("%s was done to another target", c.Key)
