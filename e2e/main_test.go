@@ -47,7 +47,7 @@ var (
 )
 
 // patience bounds the wait for anything that the machine does by itself.
-const patience = 60 * time.Second
+var patience = 60 * time.Second
 
 // atOnce bounds how many yards run beside each other, on a machine of any size.
 var atOnce = make(chan struct{}, 2)
