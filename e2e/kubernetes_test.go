@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/e2e/rig"
+	"github.com/blackdice/shipwarden/e2e/rig/inprocess"
 	"github.com/blackdice/shipwarden/e2e/shop"
 	"github.com/blackdice/shipwarden/internal/kubetest"
 	"github.com/blackdice/shipwarden/procedure"
@@ -62,7 +63,7 @@ type mortal struct {
 
 func (m *mortal) launch(ctx context.Context, service, config string) error {
 	if service != procedure.ServiceExecutor {
-		return rig.InProcess(ctx, service, config)
+		return inprocess.Launch(ctx, service, config)
 	}
 	cmd := exec.CommandContext(ctx, m.program, "-config", config) //nolint:gosec // Our own binary.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
