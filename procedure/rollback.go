@@ -133,10 +133,11 @@ func (s State) rollbackOutcome() releasev1.Outcome {
 	return releasev1.Outcome_OUTCOME_ROLLBACK_FAILED
 }
 
-// closeRollbacks takes over which records the event closes. It names all ways back or, before
-// they had records, none.
+// closeRollbacks takes over which records the event closes. It names all ways back. Only in
+// releases that were asked for before ways back had records it may name none: reasons are
+// demanded since the same version.
 func (s *State) closeRollbacks(e Entry, closed []*releasev1.RecordedRollback) error {
-	if len(closed) == 0 {
+	if len(closed) == 0 && !s.Requested.GetReasonsDemanded() {
 		return nil
 	}
 	if len(closed) != len(s.Rollbacks) {

@@ -113,7 +113,7 @@ func TestAWayBackIsAChangeOfItsOwn(t *testing.T) {
 }
 
 // closes lets the record of a release close those of its ways back: all of them as they
-// ended, or, in events of before they had any, none.
+// ended.
 func closes(t *testing.T, h *proceduretest.History) {
 	t.Helper()
 	digests := make([]string, len(h.State().Rollbacks))
@@ -134,21 +134,40 @@ func closes(t *testing.T, h *proceduretest.History) {
 			t.Errorf("a record that closes one %s counts", what)
 		}
 	}
-	if len(digests) > 1 {
-		e := procedure.DecideRecorded(h.State(), proceduretest.Digest('e'), digests[1:]...)
+	for n := range digests {
+		e := procedure.DecideRecorded(h.State(), proceduretest.Digest('e'), digests[:n]...)
 		if err := h.Clone().Store(h.Next(nil, e)); err == nil {
-			t.Error("a record that leaves one out counts")
+			t.Errorf("a record that closes %d of %d counts", n, len(digests))
 		}
-	}
-	before := h.Clone()
-	before.Do(t, "", procedure.DecideRecorded(h.State(), proceduretest.Digest('e')))
-	if r := before.State().Rollbacks[0]; r.RecordDigest != "" || r.Recorded != 0 {
-		t.Errorf("of before there were records: %+v", r)
 	}
 	h.Do(t, "", good)
 	for _, r := range h.State().Rollbacks {
 		if r.RecordDigest != proceduretest.Digest('a') || r.Recorded != h.Last {
 			t.Errorf("closed: %+v", r)
+		}
+	}
+}
+
+// TestReleasesOfBeforeCloseNoRecordOfAWayBack, because there were none: they are recorded as they
+// were, or with all of them where they were under way when there came to be some.
+func TestReleasesOfBeforeCloseNoRecordOfAWayBack(t *testing.T) {
+	for _, with := range []bool{false, true} {
+		h := proceduretest.New(proceduretest.Request())
+		asked := proceduretest.Requested(h.Asked, h.Now)
+		asked.GetRequested().ReasonsDemanded = false
+		h.Do(t, "", asked)
+		h.To(t, procedure.PhaseVerify)
+		h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_FAIL, false))
+		h.To(t, procedure.PhaseRecord)
+		var digests []string
+		want := procedure.Rollback{}
+		if with {
+			digests = []string{proceduretest.Digest('a')}
+			want = procedure.Rollback{RecordDigest: digests[0], Recorded: h.Last + 1}
+		}
+		h.Do(t, "", procedure.DecideRecorded(h.State(), proceduretest.Digest('e'), digests...))
+		if r := h.State().Rollbacks[0]; r.RecordDigest != want.RecordDigest || r.Recorded != want.Recorded {
+			t.Errorf("%+v", r)
 		}
 	}
 }

@@ -144,6 +144,8 @@ type generator struct {
 	forced bool
 	// old leaves out what events did not say once.
 	old bool
+	// before is of before ways back had records.
+	before bool
 	// unbound judges gates as it was done before a waiver had to say where it counts, with
 	// waivers that do not.
 	unbound bool
@@ -162,7 +164,7 @@ type generator struct {
 // release generates the release with that number to its end.
 func (w *world) release(t *testing.T, seed uint64, changes ...func(*generator)) *generator {
 	t.Helper()
-	g := &generator{world: w, t: t, rand: rand.New(rand.NewPCG(seed, 1))}
+	g := &generator{world: w, t: t, rand: rand.New(rand.NewPCG(seed, 1)), before: seed%4 == 0}
 	request := []func(*releasev1.Request){proceduretest.Key(fmt.Sprint("seed-", seed))}
 	for _, c := range []func(*releasev1.Request){
 		proceduretest.Emergency, proceduretest.Waves([]string{"eu1"}, []string{"us1", "us2"}),
@@ -284,7 +286,7 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		d := g.index.Document().GetDeadlines()
 		x.Evidence, x.StartBy = g.ref, timestamppb.New(now.Add(d.GetStartWithin().AsDuration()))
 		x.Timeouts = &releasev1.Timeouts{Step: d.GetStep(), Execute: d.GetExecute(), Verify: d.GetVerify(), Decision: d.GetDecision()}
-		x.Reverification = g.index.Reverification(g.Asked)
+		x.Reverification, x.ReasonsDemanded = g.index.Reverification(g.Asked), !g.before
 		return person, decided(event)
 	case procedure.PhaseGates:
 		if g.unbound {
@@ -366,8 +368,8 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		if err != nil {
 			g.t.Fatal(err)
 		}
-		if s.Events%4 == 0 {
-			return "", procedure.DecideRecorded(s, digest) // As of before ways back had records.
+		if g.before {
+			return "", procedure.DecideRecorded(s, digest)
 		}
 		back, err := record.RollbackDigests(g.Release, g.recorded, s)
 		if err != nil {

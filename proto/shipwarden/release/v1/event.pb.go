@@ -4695,8 +4695,9 @@ type Recorded struct {
 	RecordDigest string `protobuf:"bytes,2,opt,name=record_digest,json=recordDigest,proto3" json:"record_digest,omitempty"`
 	// The last event that the record covers.
 	AsOfSequence uint64 `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
-	// The ways back of the release, each with the digest of its own record: all of them, or
-	// none in events of before they had records.
+	// The ways back of the release, each with the digest of its own record: all of them. Where
+	// the release was asked for before they had records, and no reasons are demanded in it, it
+	// may be none.
 	Rollbacks     []*RecordedRollback `protobuf:"bytes,4,rep,name=rollbacks,proto3" json:"rollbacks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
