@@ -2,10 +2,13 @@ package natstest
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Backup is a copy of a stream and its consumers, as `nats stream backup` makes it.
@@ -65,7 +68,10 @@ func takeBackup(t testing.TB, n Server, stream string) Backup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := ask(t, conn, "$JS.API.STREAM.SNAPSHOT."+stream, request)
+	said, err := ask(conn, "$JS.API.STREAM.SNAPSHOT."+stream, request, 10*time.Second)
+	if err != nil {
+		t.Fatalf("back %s up: %v", stream, err)
+	}
 	b := Backup{stream: stream, described: description{Config: said.Config, State: said.State}}
 	for {
 		m, err := chunks.NextMsg(readyTimeout)
@@ -85,25 +91,27 @@ func takeBackup(t testing.TB, n Server, stream string) Backup {
 	}
 }
 
+// restoreAttempts is how often a stream is put back: a server that is still busy with taking the
+// old one away refuses the first message of the copy now and then.
+const restoreAttempts = 5
+
 // PutBack takes the stream away and puts the copy in its place, as somebody does who
 // administers the bus. Connections are not interrupted.
 func (b Backup) PutBack(t testing.TB, n Server) {
 	t.Helper()
-	if err := n.JetStream().DeleteStream(t.Context(), b.stream); err != nil {
-		t.Fatal(err)
-	}
 	conn := n.Connect(t)
-	described, err := json.Marshal(b.described)
-	if err != nil {
-		t.Fatal(err)
-	}
-	to := ask(t, conn, "$JS.API.STREAM.RESTORE."+b.stream, described).Deliver
-	for _, chunk := range append(b.chunks, nil) {
-		m, err := conn.Request(to, chunk, readyTimeout)
-		if err != nil {
+	for attempt := 1; ; attempt++ {
+		if err := n.JetStream().DeleteStream(t.Context(), b.stream); err != nil && (attempt == 1 || !errors.Is(err, jetstream.ErrStreamNotFound)) {
+			t.Fatal(err)
+		}
+		err := b.restore(conn)
+		if err == nil {
+			break
+		}
+		if attempt == restoreAttempts {
 			t.Fatalf("put %s back: %v", b.stream, err)
 		}
-		answer(t, m.Data)
+		t.Logf("put %s back, attempt %d: %v", b.stream, attempt, err)
 	}
 	Eventually(t, "the stream "+b.stream+" that was put back", func() bool {
 		_, err := n.JetStream().Stream(t.Context(), b.stream)
@@ -111,26 +119,37 @@ func (b Backup) PutBack(t testing.TB, n Server) {
 	})
 }
 
-func ask(t testing.TB, conn *nats.Conn, subject string, request []byte) backupAnswer {
-	t.Helper()
-	m, err := conn.Request(subject, request, 10*time.Second)
+func (b Backup) restore(conn *nats.Conn) error {
+	described, err := json.Marshal(b.described)
 	if err != nil {
-		t.Fatalf("%s: %v", subject, err)
+		return err
 	}
-	return answer(t, m.Data)
+	begun, err := ask(conn, "$JS.API.STREAM.RESTORE."+b.stream, described, 10*time.Second)
+	if err != nil {
+		return err
+	}
+	for _, chunk := range append(b.chunks, nil) {
+		if _, err := ask(conn, begun.Deliver, chunk, readyTimeout); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func answer(t testing.TB, data []byte) backupAnswer {
-	t.Helper()
-	var a backupAnswer
-	if len(data) == 0 {
-		return a
+func ask(conn *nats.Conn, subject string, request []byte, patience time.Duration) (backupAnswer, error) {
+	m, err := conn.Request(subject, request, patience)
+	if err != nil {
+		return backupAnswer{}, fmt.Errorf("%s: %w", subject, err)
 	}
-	if err := json.Unmarshal(data, &a); err != nil {
-		t.Fatalf("%q: %v", data, err)
+	var a backupAnswer
+	if len(m.Data) == 0 {
+		return a, nil
+	}
+	if err := json.Unmarshal(m.Data, &a); err != nil {
+		return a, fmt.Errorf("%q: %w", m.Data, err)
 	}
 	if a.Error != nil {
-		t.Fatalf("the server refuses: %s", a.Error.Description)
+		return a, fmt.Errorf("the server refuses: %s", a.Error.Description)
 	}
-	return a
+	return a, nil
 }

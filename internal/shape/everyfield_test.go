@@ -30,6 +30,7 @@ var withoutRule = map[string]string{
 	"shipwarden.release.v1.ApprovalSignature.identity":                "whoever takes the bundle in writes it down, whatever was sent",
 	"shipwarden.approval.v1.ApproveRequest.signature":                 "the procedure document says whether there must be one",
 	"shipwarden.approval.v1.DelegateRequest.from":                     "absent is now; what is no time, or one that is over, is refused with the field by policy.CheckDelegation",
+	"shipwarden.release.v1.KubernetesSecurityProbe.workloads":         "absent is the whole namespace",
 	"shipwarden.recorder.v1.ListReleasesRequest.filter":               "absent filters nothing",
 	"shipwarden.recorder.v1.Filter.requested_after":                   "absent does not filter; what is no time is refused by the query",
 	"shipwarden.recorder.v1.Filter.requested_before":                  "as requested_after",

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/blackdice/shipwarden/internal/kubetest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/gitops"
@@ -240,8 +241,14 @@ func TestARevertByHandTakesNoRecordAway(t *testing.T) {
 		t.Errorf("an older fence: %v", err)
 	}
 	// That is no release that anybody made, whatever is in the files.
-	if got, err := w.driver(t).Running(t.Context()); err != nil || got == plan("", 2).Artifact.Digest {
-		t.Errorf("running %q, %v", got, err)
+	var got string
+	kubetest.Eventually(t, "the cluster has what the repository has", func() bool {
+		var err error
+		got, err = w.driver(t).Running(t.Context())
+		return err == nil
+	})
+	if got == plan("", 2).Artifact.Digest {
+		t.Errorf("running %q", got)
 	}
 	// The branch is made anew, without any record: nobody knows who was there last.
 	w.Repository.Git(t, "update-ref", "refs/heads/"+gitrepotest.Branch, w.Repository.CommitOn(t, "anew", "", "anew", map[string]string{file: manifest(2)}))
