@@ -267,8 +267,10 @@ func (d *RollbackRecord) Markdown() []byte {
 	w.section("Timings")
 	ms := func(n int64) string { return span(time.Duration(n) * time.Millisecond) }
 	w.facts([][2]string{
-		{"Until it was begun", ms(d.Timings.Wait)}, {"Execution", ms(d.Timings.Execute)},
-		{"Verification", ms(d.Timings.Verify)}, {"In all", ms(d.Timings.Total)},
+		{"Until it was begun", ms(d.Timings.Wait)},
+		{"Execution", ms(d.Timings.Execute)},
+		{"Verification", ms(d.Timings.Verify)},
+		{"In all", ms(d.Timings.Total)},
 	})
 	r.Timeline = d.Timeline
 	w.timeline(r)
