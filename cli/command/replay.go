@@ -85,6 +85,9 @@ func (a *app) replay(ctx context.Context, release string, ring *envelope.Keyring
 	if err != nil {
 		return exit.Call("replay "+release, err)
 	}
+	if of := answer.GetRelease().GetWayBackOf(); of != "" {
+		return exit.Withf(exit.Usage, "%s is a way back, whose record is computed again with its release: shipwarden replay %s", release, terminal.Escape(of))
+	}
 	replayer := replay.New(ring, func(ctx context.Context, digest string) ([]byte, error) {
 		content, err := a.stored(ctx, client, digest)
 		switch status.Code(err) { //nolint:exhaustive // Those that say something of what is stored.

@@ -24,6 +24,7 @@ import (
 
 	"github.com/blackdice/shipwarden/cli/terminal"
 	"github.com/blackdice/shipwarden/internal/refusal"
+	"github.com/blackdice/shipwarden/procedure"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -248,6 +249,9 @@ func (s *services) GetRelease(_ context.Context, r *recorderv1.GetReleaseRequest
 			answer.Release = release
 		}
 	}
+	if of, _, ok := procedure.RollbackOf(r.GetRelease()); ok {
+		answer.Release = &recorderv1.Release{Release: r.GetRelease(), WayBackOf: of}
+	}
 	if r.GetEvents() { // Three to an answer, as if they were large.
 		events := slices.DeleteFunc(eventsOf(r.GetRelease()), func(e *recorderv1.RecordedEvent) bool {
 			return e.GetSequence() <= r.GetEventsAfter()
@@ -311,6 +315,9 @@ func (s *services) GetRecord(_ context.Context, r *recorderv1.GetRecordRequest) 
 	document := "# Deployment record of " + r.GetRelease() + "\n"
 	if r.GetFormat() == recorderv1.GetRecordRequest_FORMAT_JSON {
 		document = `{"release":"` + r.GetRelease() + `"}`
+		if of, _, ok := procedure.RollbackOf(r.GetRelease()); ok {
+			document = `{"rollback":"` + r.GetRelease() + `","way_back_of":"` + of + `"}`
+		}
 	}
 	sum := sha256.Sum256([]byte(document))
 	if r.GetRelease() == "shop-forged" {

@@ -30,6 +30,7 @@ func (a *app) signatures(ctx context.Context, client recorderv1.RecorderServiceC
 		return exit.Call("record "+release, err)
 	}
 	var record struct {
+		WayBackOf       string `json:"way_back_of"`
 		ProcedureDigest string `json:"procedure_digest"`
 		Approvals       []struct {
 			Person  string `json:"person"`
@@ -40,6 +41,9 @@ func (a *app) signatures(ctx context.Context, client recorderv1.RecorderServiceC
 	}
 	if err := json.Unmarshal(answer.GetDocument(), &record); err != nil {
 		return exit.With(exit.Failed, fmt.Errorf("read the record of %s: %w", release, err))
+	}
+	if of := record.WayBackOf; of != "" {
+		return exit.Withf(exit.Usage, "%s is a way back, approved with its release: shipwarden record %s --signatures %s", release, terminal.Escape(of), folder)
 	}
 	yaml, err := a.getEvidence(ctx, client, record.ProcedureDigest)
 	if err != nil {
