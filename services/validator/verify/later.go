@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/failpoint"
@@ -386,24 +387,24 @@ func (s shell) laterPlan(state procedure.State, checks []*releasev1.Check, targe
 }
 
 // laterChecks are the checks of the release that are looked at later: those that the procedure
-// document names, or all where it names none that the release has. What is compared with values of
-// before the release is not: of a difference of today's it is not the reason.
-func laterChecks(state procedure.State, index *policy.Index) (out []*releasev1.Check) {
-	var all []*releasev1.Check
-	for _, c := range checks(state, index) {
-		if c.GetPrometheus().GetBaseline() == nil {
-			all = append(all, c)
+// document names, or all where it names none that the release has. A check of controls of security is
+// named as a whole. What is compared with values of before the release is not looked at: of a
+// difference of today's it is not the reason.
+func laterChecks(state procedure.State, index *policy.Index) []*releasev1.Check {
+	var all, named []*releasev1.Check
+	for _, c := range looked(state, index) {
+		if c.GetPrometheus().GetBaseline() != nil {
+			continue
 		}
-	}
-	for _, c := range all {
+		all = append(all, c)
 		if slices.Contains(state.Requested.GetReverification().GetChecks(), c.GetName()) {
-			out = append(out, c)
+			named = append(named, c)
 		}
 	}
-	if len(out) == 0 {
-		return all
+	if len(named) == 0 {
+		named = all
 	}
-	return out
+	return criterion.Each(named)
 }
 
 // RejudgeLater derives a later look again from the samples that were kept of it (N-01). It is pure.

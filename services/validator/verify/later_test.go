@@ -90,7 +90,7 @@ func (r *rig) looker(t *testing.T, blobs verify.Blobs, now func() time.Time) loo
 		now = time.Now
 	}
 	l := looker{rig: r, registry: prometheus.NewRegistry()}
-	l.Later = verify.NewLater(policy.NewSource(kept.Get), check.Bake{Probers: map[string]check.Prober{"http": httpcheck.Prober{}}},
+	l.Later = verify.NewLater(policy.NewSource(kept.Get), check.Bake{Probers: map[string]check.Prober{"http": httpcheck.Prober{}, "kubernetes_security": r.cluster}},
 		r.places, blobs, eventstoretest.Store(r, procedure.ServiceValidator), l.registry, now)
 	return l
 }
@@ -312,27 +312,41 @@ func TestAClockThatIsWrongSaysNothing(t *testing.T) {
 // compares with what was before it.
 func TestTheChecksThatAreNamedAreLookedAtLater(t *testing.T) {
 	t.Parallel()
+	image := proceduretest.Digest('1')
+	controls := func(q *releasev1.Request) {
+		q.Artifacts = append(q.Artifacts, &releasev1.Artifact{
+			Name: "image", Kind: releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE, Location: "registry.example/shop", Digest: image,
+		})
+		q.Validation.Checks = append(q.Validation.Checks, &releasev1.Check{Name: "security", Probe: &releasev1.Check_KubernetesSecurity{
+			KubernetesSecurity: &releasev1.KubernetesSecurityProbe{ImageDigests: &releasev1.KubernetesImageControl{}},
+		}})
+	}
 	for named, want := range map[string][]string{
-		"login": {"login", "target.digest"}, "unheard-of": {"health", "login", "target.digest"},
+		"login": {"login", "target.digest"}, "unheard-of": {"health", "login", "security.image_digests", "target.digest"},
+		"login, security": {"login", "security.image_digests", "target.digest"}, "security": {"security.image_digests", "target.digest"},
 	} {
-		r := newRig(t, "reverify: {every: 1s, during: 60s, look: 200ms, checks: ["+named+"]}\n"+catalog, map[string]*place{"eu1": newPlace(t, released)})
-		r.verified(t)
-		r.looker(t, nil, nil).sees(t, verify.SeenPassed)
-		h, _ := r.history(t)
-		content, err := evidence.New(r.JetStream()).Get(t.Context(), h.Entries[len(h.Entries)-1].Event.GetReverified().GetLook().GetSamples().GetDigest())
-		var document struct {
-			Targets []struct{ Results []struct{ Check string } }
-		}
-		if err != nil || json.Unmarshal(content, &document) != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, result := range document.Targets[0].Results {
-			got = append(got, result.Check)
-		}
-		if slices.Sort(got); !slices.Equal(got, want) {
-			t.Errorf("%s: looked at %v", named, got)
-		}
+		t.Run(named, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, "reverify: {every: 1s, during: 60s, look: 200ms, checks: ["+named+"]}\n"+catalog, map[string]*place{"eu1": newPlace(t, released)}, controls)
+			r.cluster = runs(image)
+			r.verified(t)
+			r.looker(t, nil, nil).sees(t, verify.SeenPassed)
+			h, _ := r.history(t)
+			content, err := evidence.New(r.JetStream()).Get(t.Context(), h.Entries[len(h.Entries)-1].Event.GetReverified().GetLook().GetSamples().GetDigest())
+			var document struct {
+				Targets []struct{ Results []struct{ Check string } }
+			}
+			if err != nil || json.Unmarshal(content, &document) != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, result := range document.Targets[0].Results {
+				got = append(got, result.Check)
+			}
+			if slices.Sort(got); !slices.Equal(got, want) {
+				t.Errorf("%s: looked at %v", named, got)
+			}
+		})
 	}
 }
 
@@ -340,7 +354,8 @@ func TestTheChecksThatAreNamedAreLookedAtLater(t *testing.T) {
 // history of what it carries.
 func TestALaterLookCostsTheSameHoweverManyReleasesThereWere(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, lookAgain, map[string]*place{"eu1": newPlace(t, released)})
+	// None is due in this test, however long it takes.
+	r := newRig(t, "reverify: {every: 1h, during: 24h}\n", map[string]*place{"eu1": newPlace(t, released)})
 	r.verified(t)
 	counted := func() map[string]int {
 		c := &counting{Record: eventstoretest.Store(r, procedure.ServiceValidator), read: map[string]int{}}

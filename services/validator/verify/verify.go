@@ -196,8 +196,13 @@ func approved(state procedure.State, id string) string {
 	return state.PrimaryArtifact().GetDigest()
 }
 
-// checks are those that are looked at in that state.
+// checks are those that are looked at in that state, one by one.
 func checks(state procedure.State, index *policy.Index) []*releasev1.Check {
+	return criterion.Each(looked(state, index))
+}
+
+// looked are the checks of that state as they were written.
+func looked(state procedure.State, index *policy.Index) []*releasev1.Check {
 	r := state.Request
-	return criterion.Each(criterion.Looked(r, index.Service(r.GetService()).GetChecks(), state.Phase == procedure.PhaseVerifyRollback))
+	return criterion.Looked(r, index.Service(r.GetService()).GetChecks(), state.Phase == procedure.PhaseVerifyRollback)
 }
