@@ -21,6 +21,8 @@ import (
 const (
 	// pageSize is how many objects one answer has, and maxObjects how many are read of one kind.
 	pageSize, maxObjects = 250, 2000
+	// maxEnding is how long a pod may be given to end and be left out until then.
+	maxEnding = time.Hour
 )
 
 // Errors of a look.
@@ -122,7 +124,8 @@ func workload(kind string, found *unstructured.Unstructured) (Workload, error) {
 
 // Pods are those that the workloads select, whoever made them: what bears their labels is taken
 // for one of them by Services as well. Of pods that have ended, or that are ending in the time
-// that they were given for it, there is only the number.
+// that they were given for it, there is only the number; of those that were given more than an hour
+// each is there, for they may run for as long as whoever made them likes.
 func (l Look) Pods(ctx context.Context, of []Workload, now time.Time) (all []corev1.Pod, ending int, err error) {
 	var selectors []labels.Selector
 	for _, w := range of {
@@ -150,8 +153,7 @@ func (l Look) pods(ctx context.Context, by []labels.Selector, now time.Time) (al
 			switch {
 			case seen[string(pod.UID)]:
 				continue
-			case pod.Status.Phase == corev1.PodSucceeded, pod.Status.Phase == corev1.PodFailed,
-				pod.DeletionTimestamp != nil && now.Before(pod.DeletionTimestamp.Time):
+			case pod.Status.Phase == corev1.PodSucceeded, pod.Status.Phase == corev1.PodFailed, isEnding(pod, now):
 				ending++
 			default:
 				all = append(all, pod)
@@ -160,6 +162,17 @@ func (l Look) pods(ctx context.Context, by []labels.Selector, now time.Time) (al
 		}
 	}
 	return all, ending, nil
+}
+
+// isEnding reports whether a pod is within the time that it was given to end, which is not long.
+func isEnding(pod corev1.Pod, now time.Time) bool {
+	if pod.DeletionTimestamp == nil || !now.Before(pod.DeletionTimestamp.Time) {
+		return false
+	}
+	if given := pod.DeletionGracePeriodSeconds; given != nil {
+		return *given <= int64(maxEnding/time.Second)
+	}
+	return pod.DeletionTimestamp.Sub(now) <= maxEnding
 }
 
 // List reads all objects of a resource, in a namespace or with "" in all of them. A nil selector

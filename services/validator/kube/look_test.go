@@ -42,7 +42,8 @@ func at(t *testing.T, answer http.HandlerFunc) kube.Look {
 	return look
 }
 
-// TestAllPodsAreThoseOfTheNamespaceWhoeverMadeThem, but for those that run no more.
+// TestAllPodsAreThoseOfTheNamespaceWhoeverMadeThem, but for those that run no more; who is given a year
+// to end runs.
 func TestAllPodsAreThoseOfTheNamespaceWhoeverMadeThem(t *testing.T) {
 	now := time.Now()
 	look := at(t, func(w http.ResponseWriter, r *http.Request) {
@@ -54,16 +55,18 @@ func TestAllPodsAreThoseOfTheNamespaceWhoeverMadeThem(t *testing.T) {
 			{"metadata": {"name": "shop-1", "uid": "1", "labels": {"app": "shop"}}, "status": {"phase": "Running"}},
 			{"metadata": {"name": "miner", "uid": "2"}, "status": {"phase": "Running"}},
 			{"metadata": {"name": "migrated", "uid": "3"}, "status": {"phase": "Succeeded"}},
-			{"metadata": {"name": "stays", "uid": "4", "deletionTimestamp": %q}, "status": {"phase": "Running"}},
-			{"metadata": {"name": "goes", "uid": "5", "deletionTimestamp": %q}, "status": {"phase": "Running"}}]}`,
-			now.Add(-time.Minute).UTC().Format(time.RFC3339), now.Add(time.Minute).UTC().Format(time.RFC3339))
+			{"metadata": {"name": "stays", "uid": "4", "deletionTimestamp": %[1]q}, "status": {"phase": "Running"}},
+			{"metadata": {"name": "goes", "uid": "5", "deletionTimestamp": %[2]q, "deletionGracePeriodSeconds": 3600}, "status": {"phase": "Running"}},
+			{"metadata": {"name": "in-a-year", "uid": "6", "deletionTimestamp": %[3]q, "deletionGracePeriodSeconds": 31536000}, "status": {"phase": "Running"}},
+			{"metadata": {"name": "after-a-year", "uid": "7", "deletionTimestamp": %[2]q, "deletionGracePeriodSeconds": 9223372036854775807}, "status": {"phase": "Running"}}]}`,
+			now.Add(-time.Minute).UTC().Format(time.RFC3339), now.Add(time.Minute).UTC().Format(time.RFC3339), now.AddDate(1, 0, 0).UTC().Format(time.RFC3339))
 	})
 	pods, ending, err := look.AllPods(t.Context(), now)
 	var names []string
 	for _, pod := range pods {
 		names = append(names, pod.Name)
 	}
-	if want := []string{"shop-1", "miner", "stays"}; err != nil || ending != 2 || !slices.Equal(names, want) {
+	if want := []string{"shop-1", "miner", "stays", "in-a-year", "after-a-year"}; err != nil || ending != 2 || !slices.Equal(names, want) {
 		t.Errorf("%v and %d that are ending, %v; want %v", names, ending, err, want)
 	}
 }
