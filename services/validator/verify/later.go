@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,8 +31,8 @@ import (
 const (
 	// asksEvery is how long after a round the next one begins.
 	asksEvery = 15 * time.Second
-	// looksAtOnce is how many releases are looked at side by side.
-	looksAtOnce = 4
+	// looksAtOnce is how many releases are looked at side by side. A look waits for most of its time.
+	looksAtOnce = 32
 	// lookPatience is what a look may take beside the time that it lasts.
 	lookPatience = 5 * time.Minute
 	// A clock that is so far ahead of the server's, or behind it, says of no look that it is due:
@@ -88,17 +89,18 @@ type Later struct {
 
 	slots chan struct{}
 	mu    sync.Mutex
-	// under are the releases that are looked at just now, and said the newest look of each that
-	// this process has put on record.
+	// under are the releases that are looked at just now, said the newest look of each that this
+	// process has put on record, and begun when it last began one.
 	under map[string]bool
 	said  map[string]uint32
+	begun map[string]time.Time
 }
 
 // NewLater returns what looks again at releases on these targets. The arguments are those of New.
 func NewLater(procedures Procedures, bake check.Bake, targets map[string]*target.Target, blobs Blobs, record Record, registerer prometheus.Registerer, now func() time.Time) *Later {
 	l := &Later{
 		shell: shell{procedures, bake, targets, blobs, record}, record: record, now: now,
-		slots: make(chan struct{}, looksAtOnce), under: map[string]bool{}, said: map[string]uint32{},
+		slots: make(chan struct{}, looksAtOnce), under: map[string]bool{}, said: map[string]uint32{}, begun: map[string]time.Time{},
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shipwarden_later_looks_total",
 			Help: "Looks at releases after they were verified, by what was seen.",
@@ -173,8 +175,8 @@ func (l *Later) round(ctx context.Context, looking *sync.WaitGroup) error {
 		l.revoked.WithLabelValues(id).Set(map[bool]float64{true: 1}[states[release].Later.Revoked != nil])
 	}
 	l.forget(states)
-	for release, state := range states {
-		if number, _, due := procedure.LookDue(state, at); due && l.begin(release, number) {
+	for _, release := range l.order(states) {
+		if number, _, due := procedure.LookDue(states[release], at); due && l.begin(release, number, at) {
 			looking.Go(func() {
 				defer l.end(release)
 				if _, err := l.Look(ctx, release, at); err != nil && ctx.Err() == nil {
@@ -191,6 +193,17 @@ func (l *Later) forget(carried map[string]procedure.State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	maps.DeleteFunc(l.said, func(release string, _ uint32) bool { _, there := carried[release]; return !there })
+	maps.DeleteFunc(l.begun, func(release string, _ time.Time) bool { _, there := carried[release]; return !there })
+}
+
+// order has first those releases at which this process looked longest ago, or not at all: with more
+// that are due than there are slots, each has its turn, whatever becomes of the looks of others.
+func (l *Later) order(states map[string]procedure.State) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(states), func(a, b string) int {
+		return cmp.Or(l.begun[a].Compare(l.begun[b]), cmp.Compare(a, b))
+	})
 }
 
 // clock is what the server's clock shows: by a clock of one's own that was set back or forth
@@ -207,7 +220,7 @@ func (l *Later) clock(ctx context.Context) (time.Time, error) {
 }
 
 // begin takes one of the slots for a look at the release, which is then nobody else's here.
-func (l *Later) begin(release string, number uint32) bool {
+func (l *Later) begin(release string, number uint32, at time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.under[release] || l.said[release] >= number {
@@ -215,7 +228,7 @@ func (l *Later) begin(release string, number uint32) bool {
 	}
 	select {
 	case l.slots <- struct{}{}:
-		l.under[release] = true
+		l.under[release], l.begun[release] = true, at
 		return true
 	default:
 		return false
