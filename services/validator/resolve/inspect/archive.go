@@ -41,8 +41,11 @@ const MaxZip = 32 << 20
 
 const ratioFrom = 1 << 20
 
-// entryOfZip begins each entry of a zip's directory.
+// entryOfZip begins each entry of a zip's directory, and those of zips that lie in it as they are, such
+// as the libraries of an application: so many times more may begin like one.
 var entryOfZip = []byte("PK\x01\x02")
+
+const entriesWithin = 8
 
 // visit is called for every regular file of an archive.
 type visit func(name string, content io.Reader) error
@@ -157,14 +160,16 @@ func walkZip(content io.Reader, limits Limits, each visit) error {
 	case len(body) > MaxZip:
 		return fmt.Errorf("a zip of more than %d bytes: %w", MaxZip, ErrKind)
 	}
-	// Counted before its directory is read, which takes ten times its room in memory. What is taken
-	// for an entry and is none lies in an archive within it.
-	if bytes.Count(body, entryOfZip) > limits.Entries {
+	// Counted before its directory is read, which takes ten times its room in memory.
+	if bytes.Count(body, entryOfZip) > entriesWithin*limits.Entries {
 		return fmt.Errorf("more than %d entries: %w", limits.Entries, ErrKind)
 	}
 	archive, err := zip.NewReader(bytes.NewReader(body), int64(len(body)))
 	if err != nil {
 		return fmt.Errorf("broken archive: %w: %w", ErrKind, err)
+	}
+	if len(archive.File) > limits.Entries {
+		return fmt.Errorf("more than %d entries: %w", limits.Entries, ErrKind)
 	}
 	var total int64
 	seen := names{}

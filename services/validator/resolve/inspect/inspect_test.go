@@ -160,7 +160,6 @@ func TestArchivesThatAreRefusedWhole(t *testing.T) {
 	}
 }
 
-// failing is a disk that breaks.
 // TestADirectoryOfAZipIsCountedBeforeItIsRead: a zip within its bounds has room for half a million
 // entries, each of which takes a dozen times as much in memory.
 func TestADirectoryOfAZipIsCountedBeforeItIsRead(t *testing.T) {
@@ -173,8 +172,39 @@ func TestADirectoryOfAZipIsCountedBeforeItIsRead(t *testing.T) {
 	if !errors.Is(err, inspect.ErrKind) || !strings.Contains(err.Error(), "entries") || made > 10_000 {
 		t.Errorf("%v after %v allocations", err, made)
 	}
+	if _, err := inspect.Archive(bytes.NewReader(overlapping(t, 20_000))); !errors.Is(err, inspect.ErrKind) || !strings.Contains(err.Error(), "entries") {
+		t.Errorf("twice as many as may be: %v", err)
+	}
 }
 
+// TestEntriesOfAZipWithinAZipAreNotItsOwn: an application that brings its libraries along, each a zip
+// that is stored as it is.
+func TestEntriesOfAZipWithinAZipAreNotItsOwn(t *testing.T) {
+	names := make([]entry, 6000)
+	for i := range names {
+		names[i] = entry{name: fmt.Sprint(i)}
+	}
+	library := zipOf(t, names...)
+	var out bytes.Buffer
+	archive := zip.NewWriter(&out)
+	for _, name := range []string{"lib/a.jar", "lib/b.jar"} {
+		w, err := archive.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+		if err == nil {
+			_, err = w.Write(library)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := archive.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := inspect.Archive(&out); files != 2 || err != nil {
+		t.Errorf("%d files, %v", files, err)
+	}
+}
+
+// failing is a disk that breaks.
 type failing struct{}
 
 var errDisk = errors.New("input/output error")
