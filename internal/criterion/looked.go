@@ -59,6 +59,19 @@ func Missing(r *releasev1.Request, catalogue []*releasev1.Check, required []stri
 	return all
 }
 
+// MissingWhy says beside what is missing what is easily overlooked: that a check has such a control,
+// and names workloads. It is empty where none does.
+func MissingWhy(r *releasev1.Request, catalogue []*releasev1.Check, missing []string, back bool) string {
+	for _, c := range Looked(r, catalogue, back) {
+		for _, control := range Controls(c) {
+			if Workloads(c) != nil && slices.Contains(missing, control) {
+				return fmt.Sprintf(": check %s has %s of the workloads that it names alone, leave out its workloads", c.GetName(), control)
+			}
+		}
+	}
+	return ""
+}
+
 // RoomFor is how much of the room the comparison of a check on one target takes at most, beside
 // that many others; 0 for a check that compares nothing.
 func RoomFor(check *releasev1.Check, bake time.Duration, others int) int {

@@ -168,8 +168,8 @@ func (c *checker) controls() {
 		back         bool
 	}{{"validation.checks", "", false}, {"rollback_plan.checks", " on the way back", true}} {
 		for _, control := range criterion.Missing(c.r, catalogue, required, way.back) {
-			c.say(way.field, "controls.required", "%s demands the control %s of targets in Kubernetes, and no check has it%s",
-				c.r.GetEnvironment(), control, way.words)
+			c.say(way.field, "controls.required", "%s demands the control %s of the whole namespace of targets in Kubernetes, and no check has it%s%s",
+				c.r.GetEnvironment(), control, way.words, criterion.MissingWhy(c.r, catalogue, []string{control}, way.back))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,6 +79,9 @@ func TestTheControlsOfAnEnvironmentCannotBeLeftOut(t *testing.T) {
 		for _, v := range check(x, proceduretest.Request(test.change...), time.Now()) {
 			if v.GetRule() == "controls.required" {
 				got = append(got, v.GetField())
+				if says := strings.Contains(v.GetMessage(), "check security has "); says != strings.HasPrefix(test.name, "of workloads") {
+					t.Errorf("%s: it says %q", test.name, v.GetMessage())
+				}
 			}
 		}
 		slices.Sort(got)

@@ -60,8 +60,9 @@ func (l *look) controls(namespaces []string) {
 		return
 	}
 	l.find(releasev1.Finding_SEVERITY_BLOCKING, "controls.required", procedure.Targets(l.request)[i],
-		"it is a namespace of Kubernetes, of which %s demands controls that no check has: forth %s; back %s",
-		l.request.GetEnvironment(), words(forth), words(back))
+		"it is a namespace of Kubernetes, of the whole of which %s demands controls that no check has: forth %s%s; back %s%s",
+		l.request.GetEnvironment(), words(forth), criterion.MissingWhy(l.request, catalogue, forth, false),
+		words(back), criterion.MissingWhy(l.request, catalogue, back, true))
 }
 
 func words(controls []string) string {
