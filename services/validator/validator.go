@@ -80,7 +80,7 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
 	named := slices.Sorted(maps.Keys(sources))
 	s.WarnOfMetrics(ctx, named)
-	s.Step(scope.New(s.Procedures, resolver, s.Store, scope.Reach{Sources: named, Namespaces: namespaces(places)}))
+	s.Step(scope.New(s.Procedures, resolver, s.Store, scope.Reach{Sources: named, Namespaces: namespaces(places), Silent: silent(places)}))
 	bake := check.Bake{Probers: probers(sources, clusters)}
 	s.Step(verify.New(s.Procedures, bake, places, s.Evidence, s.Store))
 	s.Group.Add("later-looks", verify.NewLater(s.Procedures, bake, places, s.Evidence, s.Store, s.Registry, s.Now).Run)
@@ -119,6 +119,17 @@ func inClusters(cfg *configv1.Validator, clusters map[string]*kube.Cluster) erro
 func namespaces(places map[string]*target.Target) (all []string) {
 	for id, t := range places {
 		if cluster, _ := t.Kubernetes(); cluster != "" {
+			all = append(all, id)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// silent are the targets that have no way of telling what they run.
+func silent(places map[string]*target.Target) (all []string) {
+	for id, t := range places {
+		if !t.Tells() {
 			all = append(all, id)
 		}
 	}

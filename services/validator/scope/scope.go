@@ -43,6 +43,9 @@ type Reach struct {
 	Sources []string
 	// Namespaces are the targets of which it knows which namespace of which cluster they are.
 	Namespaces []string
+	// Silent are the targets that it has an address of at which they have no way of telling what
+	// they run.
+	Silent []string
 }
 
 // New returns the step of a validator that reaches that much.
@@ -95,6 +98,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	l.sources(s.reach.Sources)
 	l.namespaces(s.reach.Namespaces)
 	l.controls(s.reach.Namespaces)
+	l.silent(s.reach.Silent)
 	if err := l.catalog(ctx, s.reader); err != nil {
 		return nil, err
 	}

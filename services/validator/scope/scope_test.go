@@ -60,6 +60,8 @@ type world struct {
 	step   reactor.Step
 	// namespaces are the targets that the step knows the namespace of.
 	namespaces []string
+	// silent are those that it knows to have no way of telling what they run.
+	silent []string
 }
 
 func newWorld(t *testing.T, document string, registries ...*configv1.Registry) *world {
@@ -83,7 +85,7 @@ func newWorld(t *testing.T, document string, registries ...*configv1.Registry) *
 // pins makes the step find artifacts by that pinner.
 func (w *world) pins(p scope.Pinner) {
 	w.step = scope.New(policy.NewSource(evidence.New(w.JetStream()).Get), p, eventstoretest.Store(w, procedure.ServiceValidator), scope.Reach{
-		Sources: []string{"metrics"}, Namespaces: w.namespaces,
+		Sources: []string{"metrics"}, Namespaces: w.namespaces, Silent: w.silent,
 	})
 }
 

@@ -45,6 +45,19 @@ func (l *look) namespaces(configured []string) {
 	}
 }
 
+// silent looks whether every target can tell what it runs, where the validator has an address of it:
+// that the approved digest runs is a part of every verdict, and of one that cannot there would be
+// none when the release is in production already. Of manifests and charts it is theirs, which no
+// image tells by itself. Each such target is one finding (PD-6.1).
+func (l *look) silent(configured []string) {
+	for _, id := range procedure.Targets(l.request) {
+		if slices.Contains(configured, id) {
+			l.find(l.severity(releasev1.Finding_SEVERITY_UNSPECIFIED, releasev1.Finding_SEVERITY_BLOCKING), "check.digest", id,
+				"the validator's address of %s has no digest_path, and no config: nobody could tell whether what was approved runs there, and the release would come to no verdict", id)
+		}
+	}
+}
+
 // controls looks whether what the environment demands of namespaces is looked at, where a target is
 // one by what the validator knows, whichever driver serves it: before this step only the drivers are
 // known that place in clusters by themselves. No emergency does without (PD-6.1).

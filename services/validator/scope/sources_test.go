@@ -112,6 +112,44 @@ func TestATargetOfWhichNobodyKnowsTheNamespaceIsFoundBeforeTheRelease(t *testing
 	}
 }
 
+// TestATargetThatCannotTellWhatItRunsIsFoundBeforeTheRelease: its bake could only come to no verdict,
+// in production. What is urgent is told of it and goes on.
+func TestATargetThatCannotTellWhatItRunsIsFoundBeforeTheRelease(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		silent []string
+		change []func(*releasev1.Request)
+		want   []string
+		ends   bool
+	}{
+		{"it tells", nil, nil, nil, false},
+		{"another one does not", []string{"mail1"}, nil, nil, false},
+		{"it does not", []string{"eu1", "mail1"}, nil, []string{"check.digest eu1 BLOCKING"}, true},
+		{"in an emergency", []string{"eu1"}, []func(*releasev1.Request){proceduretest.Emergency}, []string{"check.digest eu1 WARNING"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, document(""))
+			w.silent = test.silent
+			resolver, err := resolve.New(resolve.Config{Folder: w.folder})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.pins(resolver)
+			found, state, err := w.look(t, append(test.change, w.place(t, "1.2.0"))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = slices.DeleteFunc(found, func(f string) bool { return !strings.HasPrefix(f, "check.digest") })
+			if !slices.Equal(found, test.want) {
+				t.Errorf("found %v, want %v", found, test.want)
+			}
+			if ended := state.Phase > procedure.PhaseRelease; ended != test.ends {
+				t.Errorf("in phase %s", state.Phase)
+			}
+		})
+	}
+}
+
 // TestANamespaceIsHeldToTheControlsOfItsEnvironmentWhicheverDriverServesIt: the validator knows which
 // targets are namespaces, also where the document says that a command or Terraform serves them.
 func TestANamespaceIsHeldToTheControlsOfItsEnvironmentWhicheverDriverServesIt(t *testing.T) {

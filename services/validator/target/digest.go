@@ -32,10 +32,10 @@ func (t *Target) RunningDigest(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, DigestTimeout)
 	defer cancel()
 	switch {
+	case !t.Tells():
+		return "", fmt.Errorf("%w: %q", ErrNoDigest, t.id)
 	case t.entry != nil:
 		return t.documentDigest(ctx)
-	case t.digestPath == "":
-		return "", fmt.Errorf("%w: %q", ErrNoDigest, t.id)
 	}
 	answer, err := t.Get(ctx, t.digestPath, true)
 	if err != nil {

@@ -131,6 +131,10 @@ func (t *Target) TCPAddress() string {
 // DigestPath returns the path at which the target tells what it runs, or "".
 func (t *Target) DigestPath() string { return t.digestPath }
 
+// Tells reports whether the target has a way of telling what it runs; where not, RunningDigest is
+// ErrNoDigest.
+func (t *Target) Tells() bool { return t.entry != nil || t.digestPath != "" }
+
 // Entry returns the bucket and the key of the document that the target is, or "".
 func (t *Target) Entry() string {
 	if t.entry == nil {
