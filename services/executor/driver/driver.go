@@ -103,6 +103,8 @@ type Driver interface {
 
 // Plan is what is to be done to one target.
 type Plan struct {
+	// Release is the id of the release, which salts digests of what nobody may see.
+	Release string
 	// Target is the target's id.
 	Target string
 	// Version is the version that is released, for people and for placeholders.

@@ -107,7 +107,7 @@ func PlanBack(state procedure.State, target string) driver.Plan {
 	}
 	before := state.Preview(target).GetRollbackDigest()
 	return driver.Plan{
-		Target: target, Version: state.Request.GetVersion(), Artifact: artifact.New(named, pinned.GetSize(), nil),
+		Release: state.Release, Target: target, Version: state.Request.GetVersion(), Artifact: artifact.New(named, pinned.GetSize(), nil),
 		Previous: before, PreviousVersion: VersionOf(state, target, before),
 		Approved:   state.Preview(target).GetDiffDigest(),
 		Parameters: state.Request.GetPlan().GetParameters(),

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -36,6 +35,8 @@ func Diff(ctx context.Context, text string, err error) (driver.Diff, error) {
 
 // Eyes are those of whoever reads a difference.
 type Eyes struct {
+	// Veil takes what they do not see.
+	Veil *Veil
 	// Secrets are values that nobody sees, nor their base64.
 	Secrets []string
 	// Stays is that of Change.
@@ -108,11 +109,13 @@ func owned(path string, fields map[string]any) []string {
 
 // Shown is all of an object, as Differences has that which is to be created.
 func (e Eyes) Shown(o *unstructured.Unstructured) string {
-	return differences(nil, strip(o), e.hides(RefOf(o)))
+	r := RefOf(o)
+	return differences(r.String(), nil, strip(o), e.hides(r), e.Veil)
 }
 
 // Differences has the server say what each object would be (a dry run), and says what differs from
-// what is there: in a line each, of what looks like a secret by digests. It changes nothing.
+// what is there: in a line each, of what looks like a secret that it changes, with the digest of all
+// that is hidden in the line before the last. It changes nothing.
 func (n *Namespace) Differences(ctx context.Context, objects Set, eyes Eyes) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, LookTime)
 	defer cancel()
@@ -133,7 +136,7 @@ func (n *Namespace) Differences(ctx context.Context, objects Set, eyes Eyes) (st
 	fmt.Fprintf(&out, "namespace %s of %s\n", n.Name, Address(c.Address))
 	var created, changed, deleted int
 	for _, t := range trials {
-		differs := differences(strip(t.Is), strip(t.Would), eyes.hides(t.Ref)) + eyes.others(t.Is)
+		differs := differences(t.Ref.String(), strip(t.Is), strip(t.Would), eyes.hides(t.Ref), eyes.Veil) + eyes.others(t.Is)
 		switch {
 		case t.Is == nil:
 			if eyes.Stays == nil || !eyes.Stays(t.Would) {
@@ -162,6 +165,7 @@ func (n *Namespace) Differences(ctx context.Context, objects Set, eyes Eyes) (st
 			fmt.Fprintf(&out, "delete %s\n", old)
 		}
 	}
+	out.WriteString(eyes.Veil.line())
 	fmt.Fprintf(&out, "%d to create, %d to change, %d to delete, %d as they are\n", created, changed, deleted, len(trials)-created-changed)
 	return out.String(), nil
 }
@@ -237,9 +241,9 @@ func strip(o *unstructured.Unstructured) map[string]any {
 	return content
 }
 
-// differences has a line for each value that one of the two has and the other has not. Of one
-// that looks like a secret on either side it has digests.
-func differences(is, would map[string]any, hidden func(path, text string) bool) string {
+// differences has a line for each value that one of the two has and the other has not. One that
+// looks like a secret on either side is hidden by the veil, as that of the object.
+func differences(object string, is, would map[string]any, hidden func(path, text string) bool, veil *Veil) string {
 	before, after := map[string]leaf{}, map[string]leaf{}
 	leaves(before, "", false, is)
 	leaves(after, "", false, would)
@@ -250,22 +254,30 @@ func differences(is, would map[string]any, hidden func(path, text string) bool) 
 		old, was := before[path]
 		now, is := after[path]
 		secret := old.secret || now.secret || hidden != nil && (hidden(path, old.text) || hidden(path, now.text))
+		shown := func(side string, l leaf) string {
+			text, all := l.shown(secret)
+			if !all {
+				veil.Hide(object, path, side, l.text)
+			}
+			return text
+		}
 		switch {
 		case was && is && old.text == now.text:
 		case was && is:
-			fmt.Fprintf(&out, "  %s: %s -> %s\n", path, old.shown(secret), now.shown(secret))
+			fmt.Fprintf(&out, "  %s: %s -> %s\n", path, shown("is", old), shown("would", now))
 		case was:
-			fmt.Fprintf(&out, "  - %s: %s\n", path, old.shown(secret))
+			fmt.Fprintf(&out, "  - %s: %s\n", path, shown("is", old))
 		default:
-			fmt.Fprintf(&out, "  + %s: %s\n", path, now.shown(secret))
+			fmt.Fprintf(&out, "  + %s: %s\n", path, shown("would", now))
 		}
 	}
 	return out.String()
 }
 
 var (
-	// secretName is the name of something whose value nobody needs to see.
-	secretName = regexp.MustCompile(`(?i)secret|token|passw|passphrase|credential|private|(?:api|access|signing|encryption|auth)[_-]?key|^key$|^pwd$|^auth$|dsn|connection[_-]?string|last-applied-configuration`)
+	// secretName is the name of something whose value nobody needs to see. What charts write as
+	// checksum/config are digests of other objects, with the secrets in them.
+	secretName = regexp.MustCompile(`(?i)secret|token|passw|passphrase|credential|private|(?:api|access|signing|encryption|auth)[_-]?key|^key$|^pwd$|^auth$|dsn|connection[_-]?string|last-applied-configuration|^checksum/`)
 	// reference is the name of what says where a secret is, and not the secret.
 	reference = regexp.MustCompile(`^(?:secretName|secretRef|secretKeyRef|imagePullSecrets|valueFrom|automountServiceAccountToken)$`)
 )
@@ -276,17 +288,16 @@ type leaf struct {
 	secret bool
 }
 
-// shown is what people see of the value. It differs where the value does, and begins in a way
-// that the redaction of the whole text leaves alone.
-func (l leaf) shown(secret bool) string {
-	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(l.text)))[:12]
+// shown is what people see of the value, and whether that is all of it. What stands for a secret
+// begins in a way that the redaction of the whole text leaves alone.
+func (l leaf) shown(secret bool) (text string, all bool) {
 	if secret {
-		return "a secret, sha256 " + sum
+		return "a secret", false
 	}
 	if clean, n := argv.Redact([]byte(l.text)); n > 0 {
-		return fmt.Sprintf("%s, sha256 %s", clean, sum)
+		return string(clean) + ", without its secret", false
 	}
-	return l.text
+	return l.text, true
 }
 
 // leaves are the values of a tree by their paths.
@@ -392,5 +403,8 @@ func Address(server string) string {
 }
 
 // Compare has a line for each value that one of two trees has and the other has not, or has
-// otherwise, by its place. Of one that looks like a secret on either side it has digests.
-func Compare(is, would map[string]any) string { return differences(is, would, nil) }
+// otherwise, by its place. One that looks like a secret on either side is hidden by the veil, as that
+// of the object.
+func Compare(object string, is, would map[string]any, veil *Veil) string {
+	return differences(object, is, would, nil, veil)
+}

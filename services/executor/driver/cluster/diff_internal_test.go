@@ -30,7 +30,9 @@ func tree(t *testing.T, text string) map[string]any {
 
 func shownTo(t *testing.T, is, would string) string {
 	t.Helper()
-	return string(argv.Cut([]byte(differences(tree(t, is), tree(t, would), nil))).Text)
+	veil := NewVeil(driver.Plan{Release: "one", Target: "shop"})
+	text := differences("ConfigMap shop", tree(t, is), tree(t, would), nil, veil)
+	return string(argv.Cut([]byte(text + veil.line())).Text)
 }
 
 // Whatever it says of a secret, approvers see that it changes, and another value is another
@@ -48,6 +50,7 @@ func TestADifferenceShowsNoSecretAndChangesWithIt(t *testing.T) {
 		"an argument":                         {`{"args": ["--db-password", "hunter2old"]}`, `{"args": ["--db-password", "hunter2new"]}`},
 		"an argument with its name":           {`{"args": ["--db-password=hunter2old"]}`, `{"args": ["--db-password=hunter2new"]}`},
 		"a text":                              {`{"data": {"app.conf": "password=hunter2old\nx=y"}}`, `{"data": {"app.conf": "password=hunter2new\nx=y"}}`},
+		"a sum over another object":           {`{"annotations": {"checksum/config": "hunter2old"}}`, `{"annotations": {"checksum/config": "hunter2new"}}`},
 		"a container of that name":            {`{"containers": [{"name": "auth", "image": "a:1", "env": [{"name": "DB_PASSWORD", "value": "hunter2old"}]}]}`, `{"containers": [{"name": "auth", "image": "a:1", "env": [{"name": "DB_PASSWORD", "value": "hunter2new"}]}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,7 +104,7 @@ func TestANameForgesNoLineAndHidesNone(t *testing.T) {
 		"no name":           {`{"a": {"": 1}}`, "  + a[\"\"]: 1\n"},
 		"a name of a label": {`{"labels": {"example.com/team": "a"}}`, "  + labels[\"example.com/team\"]: \"a\"\n"},
 	} {
-		if got := differences(nil, tree(t, test.would), nil); got != test.want {
+		if got := differences("", nil, tree(t, test.would), nil, nil); got != test.want {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
 		}
 	}
@@ -111,7 +114,7 @@ func TestANameForgesNoLineAndHidesNone(t *testing.T) {
 func TestAQuotedNameShowsNoValueOfASecret(t *testing.T) {
 	hidden := Eyes{}.hides(Ref{Version: "v1", Kind: "Secret", Name: "shop"})
 	for _, of := range []string{"data", "stringData"} {
-		got := differences(nil, tree(t, `{"`+of+`": {"a.crt": "hunter2", "a": "hunter2"}}`), hidden)
+		got := differences("", nil, tree(t, `{"`+of+`": {"a.crt": "hunter2", "a": "hunter2"}}`), hidden, NewVeil(driver.Plan{}))
 		if !strings.Contains(got, of+`["a.crt"]: `) || strings.Contains(got, "hunter2") {
 			t.Errorf("shown: %q", got)
 		}

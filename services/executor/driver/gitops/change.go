@@ -243,7 +243,7 @@ func (d *Driver) mayReplace(ctx context.Context, s state, c *change, effect bool
 	case !s.ours() && s.sum != "" && c.plan.Approved == "" && s.sum != c.plan.Previous:
 		return d.byHand(ctx, s)
 	case !c.rollback && c.plan.Approved != "":
-		shown, err := cluster.Diff(ctx, d.difference(s.files, c.files), nil)
+		shown, err := cluster.Diff(ctx, d.difference(c.plan, s.files, c.files), nil)
 		if err != nil {
 			return err
 		}

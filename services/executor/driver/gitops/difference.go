@@ -9,15 +9,18 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
 )
 
 // difference says what becomes of each file: of manifests each value that changes, of others each
-// line. The digests of all files before and after stand in the first lines, so that it differs
-// where anything does, though nobody sees secrets.
-func (d *Driver) difference(before, after map[string][]byte) string {
+// line. A digest of all files before and after stands in the first lines, so that it differs where
+// anything does, though nobody sees secrets: one that costs whoever would try them (cluster.Veil).
+func (d *Driver) difference(plan driver.Plan, before, after map[string][]byte) string {
+	veil := cluster.NewVeil(plan)
+	veil.Hide(sum(before), sum(after))
 	var out strings.Builder
-	fmt.Fprintf(&out, "folder %s of %s\nbefore: %s\nafter:  %s\n", d.path, d.repo, orNothing(sum(before)), orNothing(sum(after)))
+	fmt.Fprintf(&out, "folder %s of %s\nfiles before and after: %s\n", d.path, d.repo, veil.Sum())
 	all := maps.Clone(before)
 	if all == nil {
 		all = make(map[string][]byte)
@@ -41,19 +44,20 @@ func (d *Driver) difference(before, after map[string][]byte) string {
 		}
 		fmt.Fprintf(&out, "%s %s\n", verb, printable(name))
 		if is {
-			out.WriteString(within(name, old, now))
+			out.WriteString(within(name, old, now, veil))
 		}
 	}
 	fmt.Fprintf(&out, "%d to create, %d to change, %d to delete, %d as they are\n", created, changed, deleted, same)
 	return out.String()
 }
 
-// within says what changes in a file.
-func within(name string, old, now []byte) string {
+// within says what changes in a file. The veil takes what is not shown; the first lines have it
+// already.
+func within(name string, old, now []byte, veil *cluster.Veil) string {
 	before, ok := documents(name, old)
 	after, too := documents(name, now)
 	if ok && too {
-		if values := cluster.Compare(named(before), named(after)); values != "" {
+		if values := cluster.Compare(name, named(before), named(after), veil); values != "" {
 			return values
 		}
 		if len(old) > 0 {

@@ -145,5 +145,5 @@ func (d *Driver) diff(ctx context.Context, plan driver.Plan) (driver.Diff, error
 	if err != nil {
 		return driver.Diff{}, err
 	}
-	return cluster.Diff(ctx, d.difference(s.files, files), nil)
+	return cluster.Diff(ctx, d.difference(plan, s.files, files), nil)
 }

@@ -189,11 +189,11 @@ func (d *Driver) diff(ctx context.Context, plan driver.Plan) (driver.Diff, error
 	if err != nil {
 		return driver.Diff{}, err
 	}
-	text, err := d.differences(ctx, m)
+	text, err := d.differences(ctx, m, cluster.NewVeil(plan))
 	return cluster.Diff(ctx, text, err)
 }
 
-func (d *Driver) differences(ctx context.Context, m material) (string, error) {
+func (d *Driver) differences(ctx context.Context, m material, veil *cluster.Veil) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	s, err := d.Open()
@@ -220,12 +220,16 @@ func (d *Driver) differences(ctx context.Context, m material) (string, error) {
 			return "", scrubbed{fmt.Errorf("hook: %w", err), hidden}
 		}
 	}
-	var out strings.Builder
 	eyes := cluster.Eyes{
-		Secrets: hidden, Others: true,
+		Veil: veil, Secrets: hidden, Others: true,
 		Stays: func(o *unstructured.Unstructured) bool {
 			return c.stays(o) || cluster.Has(c.hooks.Refs(), cluster.RefOf(o))
 		},
+	}
+	// Before the rest, whose end has the digest of all that is hidden.
+	var hooks strings.Builder
+	for i, o := range c.hooks {
+		fmt.Fprintf(&hooks, "run %s (%s)\n%s", cluster.RefOf(o), c.events[i], eyes.Shown(o))
 	}
 	text, err := d.Differences(ctx, c.objects, eyes)
 	if err != nil {
@@ -233,15 +237,13 @@ func (d *Driver) differences(ctx context.Context, m material) (string, error) {
 	}
 	// The number of all is the last line.
 	first, rest, _ := strings.Cut(text, "\n")
+	var out strings.Builder
 	fmt.Fprintf(&out, "%s\nrelease %s\n", first, d.release)
 	for _, one := range all {
 		if one.pending() {
 			fmt.Fprintf(&out, "repair revision %d, which was left %s by a run that was lost\n", one.number, one.status)
 		}
 	}
-	for i, o := range c.hooks {
-		fmt.Fprintf(&out, "run %s (%s)\n%s", cluster.RefOf(o), c.events[i], eyes.Shown(o))
-	}
-	out.WriteString(rest)
+	out.WriteString(hooks.String() + rest)
 	return scrub(out.String(), hidden), nil
 }

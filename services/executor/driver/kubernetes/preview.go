@@ -138,6 +138,6 @@ func (d *Driver) diff(ctx context.Context, plan driver.Plan) (driver.Diff, error
 	if err != nil {
 		return driver.Diff{}, err
 	}
-	text, err := d.Differences(ctx, objects, cluster.Eyes{})
+	text, err := d.Differences(ctx, objects, cluster.Eyes{Veil: cluster.NewVeil(plan)})
 	return cluster.Diff(ctx, text, err)
 }
