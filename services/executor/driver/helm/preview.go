@@ -8,7 +8,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
 )
@@ -16,84 +15,24 @@ import (
 // lookTime bounds a question that changes nothing: a chart is rendered with what a server says.
 const lookTime = 2 * cluster.LookTime
 
-// Preview implements driver.Driver (PD-3.5). What would change the server is asked by Diff;
-// here is where it would, what is there by the record, and whether there is a way back.
+// Preview implements driver.Driver (PD-3.5).
 func (d *Driver) Preview(ctx context.Context, plan driver.Plan) (driver.Preview, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
-	p, err := d.preview(ctx, plan)
-	if err != nil {
-		return driver.Preview{}, fmt.Errorf("preview target %s: %w", d.Target, cluster.Told(err))
-	}
-	return p, nil
-}
-
-func (d *Driver) preview(ctx context.Context, plan driver.Plan) (driver.Preview, error) {
-	if err := check(plan); err != nil {
-		return driver.Preview{}, err
-	}
-	server, err := d.Open()
-	if err != nil {
-		return driver.Preview{}, err
-	}
-	r, err := d.Load(ctx, server)
-	if err != nil {
-		return driver.Preview{}, err
-	}
-	back, err := d.dryRun(ctx, server, r, plan)
-	if err != nil {
-		return driver.Preview{}, err
-	}
-	before := r.Carries
-	if before == "" {
-		before = "nothing"
-	}
-	var detail strings.Builder
-	fmt.Fprintf(&detail, "target:    %s\nserver:    %s\nnamespace: %s\nrelease:   %s\ncurrent:   %s\nnew:       %s\nversion:   %s\nartifact:  %s from %s\nready in:  %s\nrollback:  %s\n",
-		d.Target, cluster.Address(server.Address), d.Name, d.release, before, plan.Artifact.Digest, plan.Version, plan.Artifact.Name, plan.Artifact.Location, d.timeout, back.Reason)
-	for _, o := range r.Objects {
-		fmt.Fprintf(&detail, "there:     %s\n", o)
-	}
-	p := driver.Preview{
-		Summary: fmt.Sprintf("%s -> %s as release %s in namespace %s", before, plan.Artifact.Digest, d.release, d.Name), Detail: detail.String(),
-		RollbackReady: back.Possible, RollbackReason: back.Reason,
-	}
-	if r.Carries == plan.Artifact.Digest && !r.Pending {
-		p.Summary = fmt.Sprintf("carries %s already, as release %s in namespace %s", r.Carries, d.release, d.Name)
-	}
-	return p, nil
+	return d.questions().Preview(ctx, plan)
 }
 
 // DryRunRollback implements driver.Driver: the chart and the values of the way back are in the namespace
 // as they were placed, the server would take each of their objects, and delete what they do without.
 func (d *Driver) DryRunRollback(ctx context.Context, plan driver.Plan) (driver.DryRun, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
-	out, err := d.askBack(ctx, plan)
-	if err != nil {
-		return driver.DryRun{}, fmt.Errorf("dry run of the way back of target %s: %w", d.Target, cluster.Told(err))
-	}
-	return out, nil
+	return d.questions().DryRunRollback(ctx, plan)
 }
 
-func (d *Driver) askBack(ctx context.Context, plan driver.Plan) (driver.DryRun, error) {
-	server, err := d.Open()
-	if err != nil {
-		return driver.DryRun{}, err
+func (d *Driver) questions() cluster.Questions {
+	return cluster.Questions{
+		Namespace: d.Namespace, Release: d.release, Time: lookTime, Ready: d.timeout, Check: check, Back: d.dryRun,
 	}
-	r, err := d.Load(ctx, server)
-	if err != nil {
-		return driver.DryRun{}, err
-	}
-	return d.dryRun(ctx, server, r, plan)
 }
 
-func (d *Driver) dryRun(ctx context.Context, s *cluster.Server, r cluster.Record, plan driver.Plan) (driver.DryRun, error) {
-	out := driver.DryRun{Source: releasev1.RollbackProof_SOURCE_TARGET}
-	if plan.Previous == "" {
-		out.Reason = "nothing was placed before: there is nothing to go back to"
-		return out, ctx.Err()
-	}
+func (d *Driver) dryRun(ctx context.Context, s *cluster.Server, r cluster.Record, plan driver.Plan, out driver.DryRun) (driver.DryRun, error) {
 	if plan.Previous == plan.Artifact.Digest {
 		wanted, err := d.values.plain(plan.Parameters)
 		if err != nil {
@@ -109,14 +48,8 @@ func (d *Driver) dryRun(ctx context.Context, s *cluster.Server, r cluster.Record
 		}
 	}
 	steps, reason, err := d.wayBack(ctx, s, r, plan.Previous)
-	switch {
-	case ctx.Err() != nil:
-		return out, context.Cause(ctx)
-	case err != nil && cluster.Passes(err):
-		return out, err // Nobody knows.
-	case err != nil:
-		out.Reason = fmt.Sprintf("%s cannot be placed again: %v", plan.Previous, cluster.Told(err))
-		return out, nil
+	if err != nil || ctx.Err() != nil {
+		return cluster.NotBack(ctx, out, plan.Previous, err)
 	}
 	out.Possible, out.Steps, out.Reason = true, steps, reason
 	return out, nil
