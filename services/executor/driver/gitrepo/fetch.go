@@ -188,7 +188,9 @@ func (r *Repo) deepen(ctx context.Context, o *objects) error {
 	if o.depth >= r.commits {
 		return fmt.Errorf("repository %s: %w: the newest %d are looked through (max_commits)", r, ErrTooOld, r.commits)
 	}
-	depth := min(o.depth*deeper, r.commits)
+	// What was fetched since without a depth is counted as well: the edge is no farther away than
+	// there are commits.
+	depth := min(max(o.depth, len(o.Commits))*deeper, r.commits)
 	return r.patiently(ctx, func(ctx context.Context) error {
 		// From the head that the branch has now: a server need not send what no branch is at.
 		_, err := r.exchange(ctx, o, depth)

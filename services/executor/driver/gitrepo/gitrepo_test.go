@@ -258,6 +258,34 @@ func TestHistoryIsReadAsFarAsItIsNeeded(t *testing.T) {
 	}
 }
 
+// TestHistoryIsReadBeyondWhatOthersPushedMeanwhile: an executor that runs for long has read more
+// commits one by one than it asked for at first.
+func TestHistoryIsReadBeyondWhatOthersPushedMeanwhile(t *testing.T) {
+	t.Parallel()
+	g := gitrepotest.New(t)
+	first, err := head(t, open(t, g.Config())).Write(t.Context(), change("limits.yaml", "limits: 1\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := func(n int) {
+		var in strings.Builder
+		from := "from refs/heads/main^0\n"
+		for i := range n {
+			fmt.Fprintf(&in, "commit refs/heads/main\ncommitter Ann <ann@shop.example> now\ndata 5\nother\n%sM 100644 inline other\ndata 6\n%03d%03d\n", from, n, i)
+			from = ""
+		}
+		g.Import(t, in.String())
+	}
+	others(40)
+	r := open(t, g.Config())
+	head(t, r)
+	others(300)
+	found, err := head(t, r).Find(t.Context(), func(c gitrepo.Commit) bool { return c.ID == first })
+	if err != nil || len(found) != 1 {
+		t.Fatalf("340 commits back, of which 300 came meanwhile: %+v, %v", found, err)
+	}
+}
+
 // TestARepositoryIsBounded: by what it measures when it is unpacked.
 func TestARepositoryIsBounded(t *testing.T) {
 	t.Parallel()
