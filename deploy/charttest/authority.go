@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
@@ -11,8 +10,6 @@ import (
 	"math/big"
 	"sync"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 )
 
 // authority is a certificate of some authority, as files named ca.crt hold one; empty where
@@ -31,17 +28,4 @@ var authority = sync.OnceValue(func() string {
 		return ""
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-})
-
-// signer is a private key of OpenSSH, as one that signs commits; empty as authority is.
-var signer = sync.OnceValue(func() string {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return ""
-	}
-	block, err := ssh.MarshalPrivateKey(key, "")
-	if err != nil {
-		return ""
-	}
-	return string(pem.EncodeToMemory(block))
 })

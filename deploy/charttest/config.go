@@ -90,12 +90,6 @@ func configuration(c chart, name string, p pod, elsewhere map[string]string, dir
 		}
 		here = strings.ReplaceAll(here, tool, dir+tool)
 	}
-	for path, text := range repositories(text) {
-		if err := write(filepath.Join(dir, path), text, 0o600); err != nil {
-			return append(out, err.Error())
-		}
-		here = strings.ReplaceAll(here, path, dir+path)
-	}
 	if err := os.WriteFile(path, []byte(here), 0o600); err != nil {
 		return append(out, err.Error())
 	}
@@ -127,34 +121,6 @@ func tools(config []byte) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// repositories returns the files by which a configuration has repositories of Git reached, which
-// the operator mounts, and what stands for what is in them.
-func repositories(config []byte) map[string]string {
-	var cfg struct {
-		Targets []struct {
-			Gitops struct {
-				Repository struct {
-					Password string `yaml:"password_file"`
-					Signing  string `yaml:"signing_key_file"`
-				}
-			}
-		}
-	}
-	if err := yaml.Unmarshal(config, &cfg); err != nil {
-		return nil // The service says the same, and better.
-	}
-	out := make(map[string]string)
-	for _, t := range cfg.Targets {
-		if path := t.Gitops.Repository.Password; path != "" {
-			out[path] = "a secret\n"
-		}
-		if path := t.Gitops.Repository.Signing; path != "" {
-			out[path] = signer()
-		}
-	}
-	return out
 }
 
 // place makes an executable that is never run.
