@@ -202,7 +202,7 @@ func (d *Driver) begin(ctx context.Context, s state, c *change) error {
 // judge decides by what was read whether the call may change the folder, and what is noted of it
 // then.
 func (d *Driver) judge(ctx context.Context, s state, c *change) (next note, finished bool, err error) {
-	if err := s.forgotten(d.target, c.plan); err != nil {
+	if err := d.forgotten(s, c.plan); err != nil {
 		return next, false, err
 	}
 	record, _, err := s.note.Admit(c.key, c.fence, c.digest)
@@ -273,6 +273,7 @@ func (d *Driver) byHand(ctx context.Context, s state) error {
 
 // write makes the commit: the files that change, and the record.
 func (d *Driver) write(ctx context.Context, s state, n note, c *change) error {
+	n.Parent = s.Commit().ID
 	w := gitrepo.Write{}
 	if s.sum != n.Sum {
 		w.Files = make(map[string][]byte)

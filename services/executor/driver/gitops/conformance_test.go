@@ -4,6 +4,7 @@ package gitops_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -106,6 +107,21 @@ func (w world) carries(t *testing.T) string {
 	return ""
 }
 
+// running is what the target carries, as soon as the controller has taken up what is on the branch.
+func (w world) running(t *testing.T) string {
+	t.Helper()
+	d := w.driver(t)
+	for {
+		digest, err := d.Running(t.Context())
+		if err == nil {
+			return digest
+		}
+		if !errors.Is(err, driver.ErrUnknown) {
+			t.Fatal(err)
+		}
+	}
+}
+
 // effects counts the commits by which the folder became another one, as Git does.
 func (w world) effects(t *testing.T) int {
 	return strings.Count(w.Repository.Git(t, "rev-list", gitrepotest.Branch, "--", gitopstest.Path), "\n")
@@ -120,17 +136,12 @@ func (w world) state(t *testing.T) string {
 	return w.Repository.Git(t, "for-each-ref") + string(wanted)
 }
 
-// lose has somebody tidy up the history: what is there is all that there ever was, and the newest
-// record is kept.
+// lose has the server keep nothing that is older than the newest commit.
 func (w world) lose(t *testing.T) {
 	t.Helper()
-	message := w.Repository.Git(t, "log", "-1", "--format=%B", gitrepotest.Branch)
-	file := filepath.Join(t.TempDir(), "message")
-	if err := os.WriteFile(file, []byte(message), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(w.Repository.Folder, "shallow"), []byte(w.Repository.Head(t)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	alone := strings.TrimSpace(w.Repository.Git(t, "-c", "user.name=Ann", "-c", "user.email=ann@shop.example", "commit-tree", "-F", file, gitrepotest.Branch+"^{tree}"))
-	w.Repository.Git(t, "update-ref", "refs/heads/"+gitrepotest.Branch, alone)
 }
 
 func TestConformance(t *testing.T) {

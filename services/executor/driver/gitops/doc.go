@@ -26,6 +26,10 @@
 // sleeps with the branch as it was before is refused by the server: the branch is another one by
 // then. After its commit a call changes nothing but that it may ask the resource to look.
 //
+// A record names the commit that it was written on, and counts in no copy of its commit: a
+// cherry-pick of an older release would let in whoever was kept away since. A process misses the
+// newest record that it has read, where the branch was set back behind it.
+//
 // # Other writers
 //
 // Whoever pushes to other folders is in nobody's way. A commit of somebody else in the folder is

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
@@ -58,6 +59,9 @@ type Driver struct {
 	ask          bool
 	now          func() time.Time
 	at           func(point string)
+
+	mu   sync.Mutex
+	seen sight
 }
 
 var _ driver.Driver = (*Driver)(nil)

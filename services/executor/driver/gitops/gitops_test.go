@@ -11,7 +11,6 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/blackdice/shipwarden/internal/kubetest"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/gitops"
@@ -169,9 +168,8 @@ func TestWhatSomebodyElsePushedIsNotOverwritten(t *testing.T) {
 	}
 
 	// Now people see it. What they approve is what happens, and theirs can come back.
-	p.Previous, err = d.Running(t.Context())
-	if err != nil || p.Previous == plan("", 1).Artifact.Digest {
-		t.Fatalf("running %q, %v", p.Previous, err)
+	if p.Previous = w.running(t); p.Previous == plan("", 1).Artifact.Digest {
+		t.Fatalf("running %q", p.Previous)
 	}
 	asked, err := d.Diff(t.Context(), p)
 	if err != nil || !strings.Contains(asked.Text, "delete more.yaml\n") {
@@ -241,13 +239,7 @@ func TestARevertByHandTakesNoRecordAway(t *testing.T) {
 		t.Errorf("an older fence: %v", err)
 	}
 	// That is no release that anybody made, whatever is in the files.
-	var got string
-	kubetest.Eventually(t, "the cluster has what the repository has", func() bool {
-		var err error
-		got, err = w.driver(t).Running(t.Context())
-		return err == nil
-	})
-	if got == plan("", 2).Artifact.Digest {
+	if got := w.running(t); got == plan("", 2).Artifact.Digest {
 		t.Errorf("running %q", got)
 	}
 	// The branch is made anew, without any record: nobody knows who was there last.

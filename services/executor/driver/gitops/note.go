@@ -28,6 +28,10 @@ type note struct {
 	Installation string `json:"installation,omitempty"`
 	// Serial grows with each note.
 	Serial uint64 `json:"serial,omitempty"`
+	// Parent is the commit that it was written on; of a person's note there is none. Line is the
+	// commit of the person's note that it follows, "" where there is none.
+	Parent string `json:"parent,omitempty"`
+	Line   string `json:"line,omitempty"`
 	// Sum is that of the files that Digest names, and Change the name of the newest change of them.
 	Sum    string `json:"sum,omitempty"`
 	Change string `json:"change,omitempty"`
@@ -57,14 +61,18 @@ func newest[T any](list []T) []T { return slices.Clone(list[max(0, len(list)-max
 
 // same reports whether a note says what another one does.
 func (n note) same(other note) bool {
-	n.Serial, other.Serial = 0, 0
+	for _, n := range []*note{&n, &other} {
+		n.Serial, n.Parent, n.Line = 0, "", ""
+	}
 	a, errA := n.text()
 	b, errB := other.text()
 	return errA == nil && errB == nil && a == b
 }
 
 // noteOf reads the note of a commit; false where there is none, or it is another target's. One of
-// ours that cannot be read must not be taken for none: that would let a stale executor in.
+// ours that cannot be read must not be taken for none: that would let a stale executor in. So would
+// one on another parent than it was written on, which somebody has put there: by a cherry-pick, a
+// rebase or a squash.
 func (d *Driver) noteOf(c gitrepo.Commit) (n note, there bool, err error) {
 	text := c.Trailer(Trailer)
 	if text == "" {
@@ -73,7 +81,21 @@ func (d *Driver) noteOf(c gitrepo.Commit) (n note, there bool, err error) {
 	if err := json.Unmarshal([]byte(text), &n); err != nil {
 		return note{}, false, fmt.Errorf("commit %s: its trailer %s cannot be read: %w: %w", short(c.ID), Trailer, driver.ErrConflict, err)
 	}
-	return n, n.Target == d.target, nil
+	switch {
+	case n.Target != d.target:
+		return n, false, nil
+	case n.Parent == "":
+		n.Line = c.ID // A person has written it.
+	case !slices.Equal(c.Parents, []string{n.Parent}):
+		return n, false, fmt.Errorf("commit %s has a record that was written on %s, which is not its parent: the commit was copied, or the branch rewritten: %s: %w",
+			short(c.ID), short(n.Parent), d.anew(), driver.ErrConflict)
+	}
+	return n, true, nil
+}
+
+// anew is what people do where nobody can tell who was there last.
+func (d *Driver) anew() string {
+	return fmt.Sprintf("see to it that no executor is at work on it, and make a commit with the trailer %s: {\"target\":%q}", Trailer, d.target)
 }
 
 // state is the branch as it was read.
@@ -82,18 +104,45 @@ type state struct {
 	note note
 	// noted says that there is a note, or that a person has said that there need not be.
 	noted bool
+	// at is the commit that has the note.
+	at string
 	// files are those of the folder, by their paths within it, and sum is theirs.
 	files map[string][]byte
 	sum   string
 }
 
-// load reads the branch: the newest note, and the files of the folder.
+// load reads the branch: the newest note, and the files of the folder. A branch that has lost a note
+// which this process has read there was rewritten.
 func (d *Driver) load(ctx context.Context) (state, error) {
+	d.mu.Lock()
+	before := d.seen
+	d.mu.Unlock()
 	head, err := d.repo.Head(ctx)
 	if err != nil {
 		return state{}, wrong(err)
 	}
-	return d.read(ctx, head)
+	s, err := d.read(ctx, head)
+	if err != nil {
+		return s, err
+	}
+	// What others have seen meanwhile may be newer than this.
+	anew := s.note.Line != before.Line && s.note.Line != ""
+	if !anew && before.Commit != "" && (s.note.Line != before.Line || s.note.Serial < before.Serial || s.note.Serial == before.Serial && s.at != before.Commit) {
+		return s, fmt.Errorf("commit %s, which had the newest record of it, is not on the branch any more: it was rewritten: %s: %w", short(before.Commit), d.anew(), driver.ErrConflict)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s.noted && d.seen == before {
+		d.seen = sight{Line: s.note.Line, Serial: s.note.Serial, Commit: s.at}
+	}
+	return s, nil
+}
+
+// sight is the newest note that a process has read.
+type sight struct {
+	Line   string
+	Serial uint64
+	Commit string
 }
 
 func (d *Driver) read(ctx context.Context, at *gitrepo.Snapshot) (state, error) {
@@ -101,18 +150,21 @@ func (d *Driver) read(ctx context.Context, at *gitrepo.Snapshot) (state, error) 
 	var broken error
 	_, err := at.Find(ctx, func(c gitrepo.Commit) bool {
 		n, there, err := d.noteOf(c)
-		if err != nil {
+		switch {
+		case err != nil:
 			broken = err
-		}
-		if there && (!s.noted || n.Serial > s.note.Serial) {
-			s.note, s.noted = n, true
+		case there && s.noted && n.Serial == s.note.Serial && broken == nil:
+			broken = fmt.Errorf("commits %s and %s have records of which neither is the newer one: the branch was rewritten and merged: %s: %w", short(s.at), short(c.ID), d.anew(), driver.ErrConflict)
+		case there && (!s.noted || n.Serial > s.note.Serial):
+			s.note, s.noted, s.at = n, true, c.ID
 		}
 		return there || broken != nil
 	})
 	if err = errors.Join(broken, wrong(err)); err != nil {
 		return s, err
 	}
-	if s.noted && s.note.Installation != d.installation {
+	// A person's word is about the target, whoever had it.
+	if s.noted && s.note.Installation != d.installation && (s.note.Parent != "" || s.note.Installation != "") {
 		return s, fmt.Errorf("%w: the folder is that of installation %q of Shipwarden, and this is %q", driver.ErrConflict, s.note.Installation, d.installation)
 	}
 	s.files, err = d.folder(ctx, at)
@@ -151,12 +203,12 @@ func (s state) carries() string {
 
 // forgotten says why the branch has lost the record of a release that Shipwarden knows of; nil
 // where it has not.
-func (s state) forgotten(target string, plan driver.Plan) error {
+func (d *Driver) forgotten(s state, plan driver.Plan) error {
 	if s.noted || plan.PreviousVersion == "" {
 		return nil
 	}
-	return fmt.Errorf("version %s was released to it, and no commit on the branch has a record of that: the branch was rewritten, or is another one. See to it that no executor is at work on it, and make a commit with the trailer %s: {\"target\":%q}: %w",
-		plan.PreviousVersion, Trailer, target, driver.ErrConflict)
+	return fmt.Errorf("version %s was released to it, and no commit on the branch has a record of that: the branch was rewritten, or is another one: %s: %w",
+		plan.PreviousVersion, d.anew(), driver.ErrConflict)
 }
 
 // found is where the branch has what it carried before. Errors wrap driver.ErrNoWayBack where that
@@ -187,16 +239,17 @@ func (d *Driver) found(ctx context.Context, s state, digest string) (files map[s
 		return nil, "", fmt.Errorf("%s is in no commit on the branch: %w", digest, driver.ErrNoWayBack)
 	}
 	at, there, err := s.At(ctx, wanted.Commit)
-	if err != nil {
-		return nil, "", wrong(err)
-	}
-	if there {
-		files, err = d.folder(ctx, at)
-	}
 	switch {
+	case errors.Is(err, gitrepo.ErrTooOld):
+		return nil, "", fmt.Errorf("%s: %w: %w", digest, driver.ErrNoWayBack, err)
 	case err != nil:
-		return nil, "", err
-	case !there || sum(files) != wanted.Sum:
+		return nil, "", wrong(err)
+	case there:
+		if files, err = d.folder(ctx, at); err != nil {
+			return nil, "", err
+		}
+	}
+	if !there || sum(files) != wanted.Sum {
 		return nil, "", fmt.Errorf("%s is in no commit on the branch as it was placed: %w", digest, driver.ErrNoWayBack)
 	}
 	return files, wanted.Commit, nil

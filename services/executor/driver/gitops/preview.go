@@ -37,7 +37,7 @@ func (d *Driver) preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 	}
 	s, err := d.load(ctx)
 	if err == nil {
-		err = s.forgotten(d.target, plan)
+		err = d.forgotten(s, plan)
 	}
 	if err != nil {
 		return driver.Preview{}, err
