@@ -127,7 +127,7 @@ func (d *Driver) dryRun(ctx context.Context, plan driver.Plan) (driver.DryRun, e
 	}
 	if _, err := artifact.Hex(plan.Previous); err != nil {
 		out.Reason = err.Error()
-		return out, nil
+		return out, nil //nolint:nilerr // It is the answer.
 	}
 	return d.place.back(ctx, plan)
 }

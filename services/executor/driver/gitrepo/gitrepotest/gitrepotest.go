@@ -137,7 +137,7 @@ func (r *Repository) direct(t *testing.T, w http.ResponseWriter, request *http.R
 	w.Header().Set("Content-Type", "application/x-git-"+service+"-"+kind)
 	if kind == "advertisement" {
 		line := "# service=git-" + service + "\n"
-		_, _ = fmt.Fprintf(w, "%04x%s0000", len(line)+4, line)
+		_, _ = fmt.Fprintf(w, "%04x%s0000", len(line)+4, line) //nolint:gosec // Nobody reads it as a page.
 	}
 	cmd := r.command(t, body, r.Folder, append(append([]string{service}, args...), r.Folder)...)
 	cmd.Stdout = w
@@ -153,7 +153,7 @@ func environment(home string) []string {
 
 func (r *Repository) command(t *testing.T, in []byte, folder string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", args...)
+	cmd := exec.CommandContext(t.Context(), "git", args...) //nolint:gosec // No shell reads it, and tests alone say what it is.
 	cmd.Dir, cmd.Env, cmd.Stdin = folder, environment(r.home), bytes.NewReader(in)
 	return cmd
 }
