@@ -22,6 +22,10 @@ func application(o *unstructured.Unstructured, source Source) (Seen, error) {
 	s := Seen{Synced: sync == "Synced", Healthy: health == "Healthy", Revision: revisionAt(o.Object, place, "status", "sync")}
 	s.Tried = s.Revision
 	s.Message = fmt.Sprintf("%s and %s", said(sync), said(health))
+	if !compared(o.Object, place) {
+		// What it says is of another folder, branch or repository, which it followed before.
+		return Seen{Message: "it has not looked at what is wanted of it"}, nil
+	}
 	phase := text(o.Object, "status", "operationState", "phase")
 	switch {
 	case phase == "Failed" || phase == "Error":
@@ -53,6 +57,35 @@ func application(o *unstructured.Unstructured, source Source) (Seen, error) {
 	}
 	slices.Sort(s.Drift)
 	return s, nil
+}
+
+// compared says whether the status is of the source in a place as it is wanted now. Argo CD has no
+// observed generation; it says what it has compared.
+func compared(o map[string]any, place int) bool {
+	then, there, _ := unstructured.NestedMap(o, "status", "sync", "comparedTo")
+	if !there {
+		return true // There is nothing yet, or it does not tell.
+	}
+	was, is := source(then, place), source(o, place, "spec")
+	for _, field := range []string{"repoURL", "path", "targetRevision", "chart"} {
+		if text(was, field) != text(is, field) {
+			return false
+		}
+	}
+	return true
+}
+
+// source is the source in a place, as followed has it.
+func source(o map[string]any, place int, fields ...string) map[string]any {
+	if place < 0 {
+		one, _, _ := unstructured.NestedMap(o, append(slices.Clone(fields), "source")...)
+		return one
+	}
+	all := list(o, append(slices.Clone(fields), "sources")...)
+	if place >= len(all) {
+		return nil
+	}
+	return all[place]
 }
 
 // said is a status of Argo CD in a message.

@@ -78,6 +78,14 @@ func TestWhatAnApplicationOfArgoCDSays(t *testing.T) {
 			"{sync: {status: Unknown, revision: NEW}, health: {status: Healthy}, conditions: [{type: ComparisonError, message: no kustomization}]}",
 			Seen{Revision: newer, Tried: newer, Healthy: true, Message: "Unknown and Healthy", Failed: "ComparisonError: no kustomization"},
 		},
+		"what it followed before": {
+			"{sync: {status: Synced, revision: NEW, comparedTo: {source: {repoURL: 'https://git.example.com/shop/deploy', path: apps/other, targetRevision: main}}}, health: {status: Healthy}}",
+			Seen{Message: "it has not looked at what is wanted of it"},
+		},
+		"what it follows": {
+			"{sync: {status: Synced, revision: NEW, comparedTo: {source: {repoURL: 'https://git.example.com/shop/deploy', path: ./apps/shop, targetRevision: main}}}, health: {status: Healthy}}",
+			Seen{Revision: newer, Tried: newer, Synced: true, Healthy: true, Message: "Synced and Healthy"},
+		},
 		"a revision that is no commit": {"{sync: {status: Synced, revision: 1.2.3}, health: {status: Healthy}}", Seen{Synced: true, Healthy: true, Message: "Synced and Healthy"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -90,7 +98,15 @@ func TestWhatAnApplicationOfArgoCDSays(t *testing.T) {
   - {repoURL: 'https://charts.example.com', chart: shop, targetRevision: 1.2.3}
   - {repoURL: 'git@git.example.com:shop/deploy.git', path: apps/shop/overlays/eu, targetRevision: refs/heads/main}
   syncPolicy: {automated: {}}
-status: {sync: {status: Synced, revisions: [1.2.3, NEW]}, health: {status: Healthy}}
+status:
+  sync:
+    status: Synced
+    revisions: [1.2.3, NEW]
+    comparedTo:
+      sources:
+      - {repoURL: 'https://charts.example.com', chart: shop, targetRevision: 1.2.3}
+      - {repoURL: 'git@git.example.com:shop/deploy.git', path: apps/shop/overlays/eu, targetRevision: refs/heads/main}
+  health: {status: Healthy}
 `
 	got, err := application(object(t, several), shop)
 	same(t, got, Seen{Revision: newer, Tried: newer, Synced: true, Healthy: true, Message: "Synced and Healthy"}, err)
