@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -165,6 +166,17 @@ func TestWhatBecameOfAPush(t *testing.T) {
 	r := open(t, g.Config())
 	if _, err := head(t, r).Write(t.Context(), change("limits.yaml", "limits: 2\n")); !errors.Is(err, gitrepo.ErrRefused) || !strings.Contains(err.Error(), "hook declined") {
 		t.Fatalf("a hook refuses: %v", err)
+	}
+	page := func(w http.ResponseWriter, request *http.Request) bool {
+		push := strings.HasSuffix(request.URL.Path, "/git-receive-pack")
+		if push {
+			_, _ = io.WriteString(w, "<html>")
+		}
+		return !push
+	}
+	g.Before.Store(&page)
+	if _, err := head(t, r).Write(t.Context(), change("limits.yaml", "limits: 2\n")); !errors.Is(err, gitrepo.ErrUnanswered) {
+		t.Fatalf("a page in place of an answer: %v", err)
 	}
 	times := 0
 	before := func(w http.ResponseWriter, _ *http.Request) bool {

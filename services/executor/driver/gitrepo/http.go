@@ -76,6 +76,10 @@ func (h *overHTTPS) talk(ctx context.Context, name string, limit int64, ask func
 		return nil, false, err
 	}
 	body, err := h.do(ctx, http.MethodPost, "/"+name, "application/x-"+name+"-request", "application/x-"+name+"-result", request)
+	if errors.Is(err, errElse) && name == receivePack {
+		// Somebody in between has answered: the server may have taken it.
+		err = fmt.Errorf("%w: something else than a server of Git has answered", ErrUnavailable)
+	}
 	if err != nil {
 		return nil, !errors.Is(err, ErrRefused), err
 	}
@@ -127,13 +131,16 @@ func (h *overHTTPS) do(ctx context.Context, method, at, sends, wants string, con
 	return response.Body, nil
 }
 
+// errElse says that an answer is none of a server of Git.
+var errElse = fmt.Errorf("%w: it answers something else than a server of Git does", ErrRefused)
+
 // status judges how a server answers.
 func status(r *http.Response, wants string) error {
 	switch {
 	case r.StatusCode == http.StatusOK && r.Header.Get("Content-Type") == wants:
 		return nil
 	case r.StatusCode == http.StatusOK:
-		return fmt.Errorf("%w: it answers something else than a server of Git does", ErrRefused)
+		return errElse
 	case r.StatusCode == http.StatusUnauthorized, r.StatusCode == http.StatusForbidden:
 		return fmt.Errorf("%w: it does not take the user and the password, or gives them no right (%d)", ErrRefused, r.StatusCode)
 	case r.StatusCode == http.StatusNotFound:
