@@ -469,3 +469,24 @@ func TestMessagesHaveNoTrailersOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestABranchIsOnePlaceHoweverItIsWritten: two targets of it would be in each other's way.
+func TestABranchIsOnePlaceHoweverItIsWritten(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"https://git.example.com/shop/config.git":        "git.example.com/shop/config refs/heads/main",
+		"https://Git.example.com:443/shop/config":        "git.example.com/shop/config refs/heads/main",
+		"ssh://git@git.example.com:22/shop/config.git":   "git.example.com/shop/config refs/heads/main",
+		"ssh://git@git.example.com:2222/shop/config.git": "git.example.com:2222/shop/config refs/heads/main",
+		"https://git.example.com:8443/shop/config.git":   "git.example.com:8443/shop/config refs/heads/main",
+		"https://git.example.com/shop/other.git":         "git.example.com/shop/other refs/heads/main",
+	} {
+		c := &configv1.GitRepository{Url: url, Branch: "main", SigningKeyFile: "/signing"}
+		if strings.HasPrefix(url, "ssh") {
+			c.SshKeyFile, c.KnownHostsFile = "/key", "/hosts"
+		}
+		if got := open(t, c).Place(); got != want {
+			t.Errorf("%s is %s, want %s", url, got, want)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"path"
 	"regexp"
@@ -57,6 +58,9 @@ var (
 	fileName   = regexp.MustCompile(`^[A-Za-z0-9_.@+=,~ -]+$`)
 	person     = regexp.MustCompile(`^[^<>\x00-\x1f\x7f]+$`)
 )
+
+// ports are those of a scheme where an address says none.
+var ports = map[string]string{"https": "443", "http": "80", "ssh": "22"}
 
 // Options are what a repository needs besides its configuration.
 type Options struct {
@@ -183,7 +187,11 @@ func (r *Repo) String() string { return r.url.Host + r.url.Path + " " + r.config
 
 // Place tells branches apart: two with the same place are one, whoever configured them.
 func (r *Repo) Place() string {
-	return strings.ToLower(r.url.Host) + strings.TrimSuffix(r.url.Path, ".git") + " " + r.branch.String()
+	host := strings.ToLower(r.url.Hostname())
+	if port := r.url.Port(); port != "" && port != ports[r.url.Scheme] {
+		host = net.JoinHostPort(host, port)
+	}
+	return host + strings.TrimSuffix(r.url.Path, ".git") + " " + r.branch.String()
 }
 
 // Close lets go of connections that nobody uses.
