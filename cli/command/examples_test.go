@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/blackdice/shipwarden/cli/backstage"
+	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/freeze"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/service"
@@ -188,7 +189,7 @@ func TestTheExampleConfigurationGoesWithTheExampleProcedure(t *testing.T) {
 func TestTheExampleConfigurationOfTheValidatorGoesWithIt(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
-		"prometheus.token": "x", "prometheus.key": "x",
+		"prometheus.token": "x", "loki.token": "x", "prometheus.key": "x",
 		"eu.kubeconfig": "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], " +
 			"clusters: [{name: a, cluster: {server: 'https://192.0.2.1'}}], users: [{name: a, user: {token: x}}]}",
 	} {
@@ -204,12 +205,16 @@ func TestTheExampleConfigurationOfTheValidatorGoesWithIt(t *testing.T) {
 	document, asked := exampleProcedure(t, "procedure.yaml"), 0
 	for _, s := range document.GetServices() {
 		for _, c := range s.GetChecks() {
-			source := c.GetPrometheus().GetSource()
+			source, ofLogs := criterion.Source(c)
 			if source == "" {
 				continue
 			}
 			asked++
-			if !slices.ContainsFunc(cfg.GetMetricSources(), func(m *configv1.MetricSource) bool { return m.GetName() == source }) {
+			configured := cfg.GetMetricSources()
+			if ofLogs {
+				configured = cfg.GetLogSources()
+			}
+			if !slices.ContainsFunc(configured, func(m *configv1.MetricSource) bool { return m.GetName() == source }) {
 				t.Errorf("validator.yaml has no source %s, which the check %s asks", source, c.GetName())
 			}
 		}

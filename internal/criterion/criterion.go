@@ -62,6 +62,12 @@ var kinds = map[string]kind{
 		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetPrometheus().GetTimeout() },
 		faults:  prometheusFaults,
 	},
+	"logs": {
+		looks:   logsLooks,
+		expects: logsExpects,
+		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetLogs().GetTimeout() },
+		faults:  logsFaults,
+	},
 	"kubernetes_rollout": {
 		looks:   rolloutLooks,
 		expects: rolloutExpects,

@@ -50,6 +50,16 @@ var examples = map[string]struct {
 		MinSeries: proto.Uint32(2), MaxSeries: proto.Uint32(4), MaxAge: durationpb.New(time.Minute), MaxAgeOf: `up{job="shop"}`,
 	}}}, `prometheus metrics is asked "errors{target=\"{target}\"}" over 10m0s every 30s, 95% of the values of each series are at most 0.01, ` +
 		`there are 2 to 4 series, each has at least 10 of 21 points, none ends more than 1m0s ago, nor do the samples of "up{job=\"shop\"}", within 5s`},
+	"logs": {&releasev1.Check{Probe: &releasev1.Check_Logs{Logs: &releasev1.LogProbe{
+		Source: "logs", Selector: `{app="{service}"}`, Lines: []*releasev1.LineFilter{
+			{Filter: &releasev1.LineFilter_Contains{Contains: `"error"`}},
+			{Filter: &releasev1.LineFilter_Lacks{Lacks: "retry"}},
+			{Filter: &releasev1.LineFilter_Matches{Matches: "5.."}},
+			{Filter: &releasev1.LineFilter_Misses{Misses: "4.."}},
+		},
+		Range: &releasev1.NumberRange{Max: proto.Float64(3)}, Over: durationpb.New(10 * time.Minute), MaxSilence: durationpb.New(time.Minute),
+	}}}, `logs of logs are counted in "{app=\"{service}\"}", the lines that have "\"error\"" and do not have "retry" and match "5.." and do not match "4.." are at most 3, ` +
+		`since the change and in the last 10m0s at most, some line is there in the last 1m0s, not before 10s after the change, within 5s`},
 	"tcp": {&releasev1.Check{Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{}}}, "tcp connects within 5s"},
 	"kubernetes_rollout": {
 		&releasev1.Check{Probe: &releasev1.Check_KubernetesRollout{KubernetesRollout: &releasev1.KubernetesRolloutProbe{

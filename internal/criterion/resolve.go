@@ -32,21 +32,28 @@ func Faults(c *releasev1.Check) []Fault {
 // Resolve returns the check with everything in place of its placeholders. A check without
 // any is returned as it is, and never changed. The error names the field.
 func Resolve(c *releasev1.Check, names Names) (*releasev1.Check, error) {
-	if c.GetPrometheus() == nil {
+	if c.GetPrometheus() == nil && c.GetLogs() == nil {
 		return c, nil
 	}
 	values := map[string]string{
 		"target": names.Target, "service": names.Service, "environment": names.Environment, "digest": names.Digest,
 	}
 	out := proto.CloneOf(c)
-	p := out.GetPrometheus()
-	for _, field := range []struct {
+	type field struct {
 		name string
 		text *string
-	}{{"query", &p.Query}, {"max_age_of", &p.MaxAgeOf}} {
+	}
+	var fields []field
+	if p := out.GetPrometheus(); p != nil {
+		fields = []field{{"prometheus.query", &p.Query}, {"prometheus.max_age_of", &p.MaxAgeOf}}
+	}
+	if p := out.GetLogs(); p != nil {
+		fields = []field{{"logs.selector", &p.Selector}}
+	}
+	for _, field := range fields {
 		filled, err := fill(*field.text, values)
 		if err != nil {
-			return nil, fmt.Errorf("prometheus.%s: %w", field.name, err)
+			return nil, fmt.Errorf("%s: %w", field.name, err)
 		}
 		*field.text = filled
 	}

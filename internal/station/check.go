@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -105,26 +106,30 @@ func missing(documents []*policy.Index, configured []string) []string {
 	return out
 }
 
-// WarnOfMetrics logs which sources of metrics checks of the procedure documents in effect ask
-// that this service is configured without: those checks come to no verdict.
-func (s *Station) WarnOfMetrics(ctx context.Context, configured []string) {
+// WarnOfMetrics logs which sources of metrics or of logs checks of the procedure documents in
+// effect ask that this service is configured without: those checks come to no verdict.
+func (s *Station) WarnOfMetrics(ctx context.Context, metrics, logs []string) {
 	ctx, cancel := context.WithTimeout(ctx, comparing)
 	defer cancel()
 	documents, err := s.documents(ctx)
 	if err != nil {
-		slog.WarnContext(ctx, "the configured sources of metrics are not compared with the procedure document", slog.Any("error", err))
+		slog.WarnContext(ctx, "the configured sources of metrics and of logs are not compared with the procedure document", slog.Any("error", err))
 	}
 	said := map[string]bool{}
 	for _, d := range documents {
 		for _, service := range d.Document().GetServices() {
-			for _, c := range service.GetChecks() {
-				source := c.GetPrometheus().GetSource()
-				if source == "" || said[source] || slices.Contains(configured, source) {
+			for _, c := range criterion.Unasked(service.GetChecks(), metrics, logs) {
+				source, ofLogs := criterion.Source(c)
+				kind, field := "metrics", "metric_sources"
+				if ofLogs {
+					kind, field = "logs", "log_sources"
+				}
+				if said[field+source] {
 					continue
 				}
-				said[source] = true
-				slog.WarnContext(ctx, "no address is configured for a source of metrics of the procedure document: checks that ask it come to no verdict",
-					slog.String("field", "metric_sources"), slog.String("source", source), slog.String("service", service.GetName()), slog.String("check", c.GetName()))
+				said[field+source] = true
+				slog.WarnContext(ctx, "no address is configured for a source of "+kind+" of the procedure document: checks that ask it come to no verdict",
+					slog.String("field", field), slog.String("source", source), slog.String("service", service.GetName()), slog.String("check", c.GetName()))
 			}
 		}
 	}

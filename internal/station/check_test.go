@@ -104,7 +104,7 @@ func TestATargetThatNoDocumentKnowsIsWarnedOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	for configured, misses := range map[string]string{"metrics": "others", "others": "metrics"} {
-		text := logged(t, func() { s.WarnOfMetrics(ctx, []string{configured}) })
+		text := logged(t, func() { s.WarnOfMetrics(ctx, []string{configured}, []string{"loki"}) })
 		if strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "field=metric_sources source="+misses) {
 			t.Errorf("of sources of metrics beside %s it says %q", configured, text)
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/blackdice/shipwarden/services/validator/check/grpccheck"
 	"github.com/blackdice/shipwarden/services/validator/check/httpcheck"
 	"github.com/blackdice/shipwarden/services/validator/check/kubecheck"
+	"github.com/blackdice/shipwarden/services/validator/check/logcheck"
 	"github.com/blackdice/shipwarden/services/validator/check/promcheck"
 	"github.com/blackdice/shipwarden/services/validator/check/tcpcheck"
 	"github.com/blackdice/shipwarden/services/validator/check/tlscheck"
@@ -43,8 +44,9 @@ func Load(path string) (*configv1.Validator, error) {
 	closeAll(made)
 	_, resolver := resolve.New(resolve.Config{Folder: cfg.GetArtifactFolder(), Registries: cfg.GetRegistries()})
 	_, sources := metrics.Open(cfg.GetMetricSources(), nil, nil)
+	_, logs := metrics.OpenLogs(cfg.GetLogSources(), nil, nil)
 	clusters, wrong := kube.Open(cfg.GetKubernetesClusters())
-	if err := errors.Join(places, resolver, sources, wrong, inClusters(cfg, clusters)); err != nil {
+	if err := errors.Join(places, resolver, sources, logs, wrong, inClusters(cfg, clusters)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
@@ -66,6 +68,10 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 	if err != nil {
 		return err
 	}
+	logs, err := metrics.OpenLogs(cfg.GetLogSources(), nil, nil)
+	if err != nil {
+		return err
+	}
 	clusters, err := kube.Open(cfg.GetKubernetesClusters())
 	if err != nil {
 		return err
@@ -78,10 +84,10 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 		return err
 	}
 	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
-	named := slices.Sorted(maps.Keys(sources))
-	s.WarnOfMetrics(ctx, named)
-	s.Step(scope.New(s.Procedures, resolver, s.Store, scope.Reach{Sources: named, Namespaces: namespaces(places), Silent: silent(places)}))
-	bake := check.Bake{Probers: probers(sources, clusters)}
+	named, inLogs := slices.Sorted(maps.Keys(sources)), slices.Sorted(maps.Keys(logs))
+	s.WarnOfMetrics(ctx, named, inLogs)
+	s.Step(scope.New(s.Procedures, resolver, s.Store, scope.Reach{Sources: named, Logs: inLogs, Namespaces: namespaces(places), Silent: silent(places)}))
+	bake := check.Bake{Probers: probers(sources, logs, clusters)}
 	s.Step(verify.New(s.Procedures, bake, places, s.Evidence, s.Store))
 	s.Group.Add("later-looks", verify.NewLater(s.Procedures, bake, places, s.Evidence, s.Store, s.Registry, s.Now).Run)
 	return s.Run(ctx)
@@ -89,12 +95,13 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 
 // probers are the kinds of checks that this validator can make, each in a package of its
 // own.
-func probers(sources map[string]*metrics.Source, clusters map[string]*kube.Cluster) map[string]check.Prober {
+func probers(sources, logs map[string]*metrics.Source, clusters map[string]*kube.Cluster) map[string]check.Prober {
 	inKubernetes := kubecheck.Prober{Clusters: clusters}
 	return map[string]check.Prober{
 		"dns":        dnscheck.Prober{},
 		"grpc":       grpccheck.Prober{},
 		"http":       httpcheck.Prober{},
+		"logs":       logcheck.Prober{Sources: logs},
 		"prometheus": promcheck.Prober{Sources: sources},
 		"tcp":        tcpcheck.Prober{},
 		"tls":        tlscheck.Prober{},

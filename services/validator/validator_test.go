@@ -41,6 +41,8 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 				"  - {name: c, url: 'http://prometheus:9090'}\n  - {name: c, url: 'http://prometheus:9090'}\n",
 			[]string{"metric_sources[0].url", "metric_sources[1].token_file: it is not sent over plain HTTP", "metric_sources[3].name: c is there already"},
 		},
+		{"a source of logs", "log_sources: [{name: logs, url: \"https://loki:3100\", headers: [{name: X-Scope-OrgID, value: shop}]}]\n", nil},
+		{"a source of logs that is none", "log_sources:\n  - {name: a, url: 'http://169.254.169.254'}\n  - {name: b, url: 'http://loki:3100', token_file: /none}\n", []string{"log_sources[0].url", "log_sources[1].token_file: it is not sent over plain HTTP"}},
 		{"a source of metrics without a name", "metric_sources: [{url: \"https://prometheus\"}]\n", []string{"metric_sources[0].name"}},
 		{"a header of a source that holds nothing", "metric_sources: [{name: a, url: \"https://prometheus\", headers: [{name: X-A}]}]\n", []string{"metric_sources[0].headers[0].from"}},
 		{"a cluster", "kubernetes_clusters: [{name: eu, kubeconfig_file: KUBECONFIG}]\ntargets: [{target: eu1, kubernetes: {cluster: eu, namespace: shop}}]\n", nil},

@@ -81,6 +81,22 @@ func badRequests(at time.Time) []badRequest {
 			})(q)
 		}
 	}
+	logged := func(f func(*releasev1.LogProbe)) change {
+		return func(q *releasev1.Request) {
+			p := &releasev1.LogProbe{
+				Source: "logs", Selector: `{app="shop"}`, Lines: []*releasev1.LineFilter{{Filter: &releasev1.LineFilter_Contains{Contains: "error"}}},
+				Range: &releasev1.NumberRange{Max: proto.Float64(0)}, Over: durationpb.New(time.Minute), Settle: durationpb.New(time.Second),
+			}
+			f(p)
+			q.Validation.Bake, q.Validation.Interval = durationpb.New(10*time.Minute), durationpb.New(10*time.Second)
+			q.Validation.Checks[0].Probe = &releasev1.Check_Logs{Logs: p}
+		}
+	}
+	line := func(text string) func(*releasev1.LogProbe) {
+		return func(p *releasev1.LogProbe) {
+			p.Lines[0].Filter = &releasev1.LineFilter_Contains{Contains: text}
+		}
+	}
 	raw := func(b []byte) func(*releasev1.Request) []byte {
 		return func(*releasev1.Request) []byte { return b }
 	}
@@ -194,6 +210,20 @@ func badRequests(at time.Time) []badRequest {
 		{name: "27 the age of what is computed", change: metric(func(p *releasev1.PrometheusProbe) {
 			p.Query, p.MaxAge = "sum(errors)", durationpb.New(time.Minute)
 		}), field: "validation.checks[0].prometheus.max_age_of", rule: "query.selector"},
+		{name: "27 a log at an address", change: logged(func(p *releasev1.LogProbe) { p.Source = "http://169.254.169.254" }), field: "validation.checks[0].logs.source", rule: "string.pattern"},
+		{name: "27 a log without streams", change: logged(func(p *releasev1.LogProbe) { p.Selector = "" }), field: "validation.checks[0].logs.selector", rule: "required"},
+		{name: "27 streams that are more than that", change: logged(func(p *releasev1.LogProbe) { p.Selector = `{app="shop"} |= "x"` }), field: "validation.checks[0].logs.selector", rule: "logs.selector"},
+		{name: "27 a log without a pattern", change: logged(func(p *releasev1.LogProbe) { p.Lines = nil }), field: "validation.checks[0].logs.lines", rule: "required"},
+		{name: "27 a pattern of nothing", change: logged(line("")), field: "validation.checks[0].logs.lines[0].contains", rule: "required"},
+		{name: "27 a pattern with a line break", change: logged(line("error\n")), field: "validation.checks[0].logs.lines[0].contains", rule: "string.pattern"},
+		{name: "27 a pattern without an end", change: logged(line(strings.Repeat("a", 257))), field: "validation.checks[0].logs.lines[0].contains", rule: "string.max_bytes"},
+		{name: "27 a pattern that is no expression", change: logged(func(p *releasev1.LogProbe) {
+			p.Lines[0].Filter = &releasev1.LineFilter_Matches{Matches: "("}
+		}), field: "validation.checks[0].logs.lines[0]", rule: "logs.expression"},
+		{name: "27 lines without bounds", change: logged(func(p *releasev1.LogProbe) { p.Range = nil }), field: "validation.checks[0].logs.range", rule: "required"},
+		{name: "27 lines of all times", change: logged(func(p *releasev1.LogProbe) { p.Over = nil }), field: "validation.checks[0].logs.over", rule: "required"},
+		{name: "27 lines of two days", change: logged(func(p *releasev1.LogProbe) { p.Over = durationpb.New(48 * time.Hour) }), field: "validation.checks[0].logs.over", rule: "duration.gte_lte"},
+		{name: "27 a log that is looked at after the bake", change: logged(func(p *releasev1.LogProbe) { p.Settle = durationpb.New(time.Hour) }), field: "validation.bake", rule: "logs.bake"},
 		{name: "27 a baseline of nobody", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Kind = 0 }), field: "validation.checks[0].prometheus.baseline.kind", rule: "required"},
 		{name: "27 a baseline that is not known", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Kind = 99 }), field: "validation.checks[0].prometheus.baseline.kind", rule: "enum.defined_only"},
 		{name: "27 values of which nobody knows which are worse", change: compared(func(_ *releasev1.PrometheusProbe, b *releasev1.MetricBaseline) { b.Direction = 0 }), field: "validation.checks[0].prometheus.baseline.direction", rule: "required"},

@@ -188,8 +188,8 @@ func (c *checker) inKubernetes() bool {
 	return false
 }
 
-// bake checks that it gives every comparison of metrics the values that it needs, also of the
-// checks that the procedure demands of the service, and that there is room for all of them. A longer
+// bake checks that it gives every comparison of metrics the values that it needs, and every check
+// of logs its samples, also of the checks that the procedure demands of the service, and that there is room for all of them. A longer
 // one, which step 3 may choose where the request lets it, gives them more, and takes more room.
 func (c *checker) bake() {
 	v := c.r.GetValidation()
@@ -205,6 +205,9 @@ func (c *checker) bake() {
 	for _, k := range slices.Concat(v.GetChecks(), c.r.GetRollbackPlan().GetChecks(), c.x.Service(c.r.GetService()).GetChecks()) {
 		if short := criterion.ShortBake(k, v.GetBake().AsDuration()); short != "" {
 			c.say("validation.bake", "baseline.bake", "%s", short)
+		}
+		if short := criterion.Unsettled(k, v.GetBake().AsDuration(), v.GetInterval().AsDuration()); short != "" {
+			c.say("validation.bake", "logs.bake", "%s", short)
 		}
 	}
 }

@@ -46,6 +46,22 @@ func (r Release) known(target string) Known {
 	return k
 }
 
+// since is when the change began that a target is looked at after. Of a target that no wave has
+// changed, which is looked at beside the release, it is that of the newest wave: then both are
+// looked at over the same time.
+func (r Release) since(target string) time.Time {
+	if since := r.known(target).Since; !since.IsZero() {
+		return since
+	}
+	var newest time.Time
+	for _, began := range r.Began {
+		if began.After(newest) {
+			newest = began
+		}
+	}
+	return newest
+}
+
 // names are what placeholders stand for on a target.
 func (r Release) names(target, digest string) criterion.Names {
 	return criterion.Names{Target: target, Service: r.Service, Environment: r.Environment, Digest: digest}

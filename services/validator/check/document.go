@@ -67,7 +67,7 @@ type documentCluster struct {
 	Since  *time.Time `json:"since,omitempty"`
 }
 
-// documentQuery is what was asked of a source of metrics for one check on one target, with
+// documentQuery is what was asked of a source of metrics or of logs for one check on one target, with
 // everything in place of its placeholders. It is empty where nothing could be put there.
 type documentQuery struct {
 	Check  string `json:"check"`
@@ -75,18 +75,26 @@ type documentQuery struct {
 	URL    string `json:"url,omitempty"`
 	Query  string `json:"query"`
 	AgeOf  string `json:"max_age_of,omitempty"`
+	// Kind is the kind of the check; absent where it asks for metrics.
+	Kind string `json:"kind,omitempty"`
+	// Flow is what was asked for all lines of a log. It is written as the query is, with the
+	// longest times: every sample has those that were asked for.
+	Flow string `json:"flow,omitempty"`
 }
 
-// queries are what was asked of sources of metrics on one target. Where a source is says
-// the prober, which knows it.
-func queries(checks []*releasev1.Check, names criterion.Names, place func(source string) string) []documentQuery {
+// queries are what was asked of sources on one target. Where a source of a kind is says the
+// prober, which knows it.
+func queries(checks []*releasev1.Check, names criterion.Names, place func(kind, source string) string) []documentQuery {
 	var all []documentQuery
 	for _, c := range checks {
+		if c.GetLogs() != nil {
+			all = append(all, logQuery(c, names, place))
+		}
 		if c.GetPrometheus() == nil {
 			continue
 		}
 		q := documentQuery{Check: c.GetName(), Source: c.GetPrometheus().GetSource()}
-		q.URL = place(q.Source)
+		q.URL = place(kindPrometheus, q.Source)
 		if asked, err := criterion.Resolve(c, names); err == nil {
 			q.Query, q.AgeOf = asked.GetPrometheus().GetQuery(), criterion.AgeOf(asked.GetPrometheus())
 		}

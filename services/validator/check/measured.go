@@ -170,6 +170,9 @@ func weight(c *releasev1.Check) int {
 	if criterion.InKubernetes(c) {
 		return 2 + maxFound/300
 	}
+	if c.GetLogs() != nil {
+		return 3
+	}
 	p := c.GetPrometheus()
 	if p == nil {
 		return 1

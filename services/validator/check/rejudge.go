@@ -63,7 +63,7 @@ func Rejudge(content []byte, release Release, checks []*releasev1.Check, targets
 
 // rejudge derives the results of one target.
 func (p documentTarget) rejudge(release Release, checks []*releasev1.Check, early string, start, end time.Time) ([]*releasev1.CheckResult, error) {
-	asked := queries(checks, release.names(p.Target, p.ApprovedDigest), p.place)
+	asked := queries(checks, release.names(p.Target, p.ApprovedDigest), p.placed)
 	if !slices.Equal(p.Queries, asked) {
 		return nil, errors.New("queries: other ones than those of the release")
 	}
@@ -82,6 +82,9 @@ func (p documentTarget) rejudge(release Release, checks []*releasev1.Check, earl
 	for i, c := range checks {
 		for j, s := range p.Results[i+1].Samples {
 			if err := remeasured(c, s); err != nil {
+				return nil, fmt.Errorf("results[%d].samples[%d]: %w", i+1, j, err)
+			}
+			if err := recounted(c, release.since(p.Target), s); err != nil {
 				return nil, fmt.Errorf("results[%d].samples[%d]: %w", i+1, j, err)
 			}
 			if err := reinspected(c, known, s); err != nil {
@@ -127,9 +130,12 @@ func (p documentTarget) known(release Release, checks []*releasev1.Check) (Known
 	return known, nil
 }
 
-// place takes from the document where a source was.
-func (p documentTarget) place(source string) string {
-	if i := slices.IndexFunc(p.Queries, func(q documentQuery) bool { return q.Source == source }); i >= 0 {
+// place takes from the document where a source of metrics was.
+func (p documentTarget) place(source string) string { return p.placed(kindPrometheus, source) }
+
+// placed takes from the document where a source of a kind was.
+func (p documentTarget) placed(kind, source string) string {
+	if i := slices.IndexFunc(p.Queries, func(q documentQuery) bool { return q.Source == source && (q.Kind == kindLogs) == (kind == kindLogs) }); i >= 0 {
 		return p.Queries[i].URL
 	}
 	return ""

@@ -149,7 +149,7 @@ func (r *run) document(seen []*looks, v *releasev1.Verification, verdict release
 			Target: t.ID(), BaseURL: t.BaseURL(), TCPAddress: t.TCPAddress(), DigestPath: t.DigestPath(), Config: t.Entry(),
 			GRPCAddress: t.GRPCAddress(), TLSAddress: t.TLSAddress(), DNSServer: t.DNSServer(),
 			ApprovedDigest: l.subject.Digest, Kubernetes: r.cluster(t),
-			Queries: queries(r.plan.Checks, r.plan.Release.names(t.ID(), l.subject.Digest), r.place),
+			Queries: queries(r.plan.Checks, r.plan.Release.names(t.ID(), l.subject.Digest), r.placed),
 		}
 		all := append([][]Sample{slices.Concat(l.first, l.last)}, l.checks...)
 		compared := append([]*Comparison{nil}, l.compared...)

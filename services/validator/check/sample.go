@@ -63,6 +63,8 @@ type Observation struct {
 	// Inspected is what was found of objects of a cluster; nil otherwise. Where it is not, the
 	// rest is derived from it.
 	Inspected *Inspected
+	// Counted is what a source of logs counted; nil otherwise.
+	Counted *Counted
 }
 
 // Sample is one observation at its place in the window.
@@ -79,6 +81,8 @@ type Sample struct {
 	Measured *Measured `json:"measured,omitempty"`
 	// Inspected is what the outcome of a check of objects of a cluster was derived from.
 	Inspected *Inspected `json:"inspected,omitempty"`
+	// Counted is what the outcome of a check of logs was derived from.
+	Counted *Counted `json:"counted,omitempty"`
 }
 
 // Prober takes one sample of one kind of check. It must be safe for concurrent use,
@@ -86,6 +90,12 @@ type Sample struct {
 // is an observation.
 type Prober interface {
 	Probe(ctx context.Context, t *target.Target, c *releasev1.Check) Observation
+}
+
+// Dated is a prober that looks at what was since the change, which began at that time; zero means
+// that nobody knows when.
+type Dated interface {
+	ProbeSince(ctx context.Context, t *target.Target, c *releasev1.Check, since time.Time) Observation
 }
 
 // Placed is a prober that asks sources, or clusters, which have names.
@@ -98,6 +108,7 @@ type Placed interface {
 const (
 	kindPrometheus = "prometheus"
 	kindRollout    = "kubernetes_rollout"
+	kindLogs       = "logs"
 )
 
 // maxDetail bounds the detail of a sample in bytes, so that a window of samples stays

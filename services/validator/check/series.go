@@ -36,7 +36,11 @@ func (r *run) series(ctx context.Context, from int, look func(context.Context) O
 // they failed too often in a row.
 func (r *run) sampleCheck(ctx context.Context, s Subject, c *releasev1.Check) []Sample {
 	look := func(ctx context.Context) Observation { return r.probe(ctx, s, c) }
-	return r.series(ctx, r.window.skipped, look, func(samples []Sample) bool {
+	first := r.window.skipped
+	if settle := criterion.Settle(c); settle > 0 {
+		first = max(first, r.window.first(r.plan.Release.since(s.Target.ID()).Add(settle)))
+	}
+	return r.series(ctx, first, look, func(samples []Sample) bool {
 		if longestFailure(samples) < maxConsecutiveFailures(c) {
 			return false
 		}
@@ -57,6 +61,9 @@ func (r *run) probe(ctx context.Context, s Subject, c *releasev1.Check) Observat
 	asked, err := criterion.Resolve(c, r.plan.Release.names(s.Target.ID(), s.Digest))
 	if err != nil {
 		return Observation{Outcome: Error, Detail: err.Error()}
+	}
+	if dated, ok := prober.(Dated); ok {
+		return dated.ProbeSince(ctx, s.Target, asked, r.plan.Release.since(s.Target.ID()))
 	}
 	seen := prober.Probe(ctx, s.Target, asked)
 	if seen.Inspected == nil {
@@ -84,7 +91,7 @@ func (r *run) take(ctx context.Context, number int, look func(context.Context) O
 	return Sample{
 		Number: number, Time: begin.UTC(), Took: r.Clock.Now().Sub(begin),
 		Outcome: seen.Outcome, Detail: clean(seen.Detail), Measured: seen.Measured,
-		Inspected: seen.Inspected,
+		Inspected: seen.Inspected, Counted: seen.Counted,
 	}, true
 }
 

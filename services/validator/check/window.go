@@ -73,6 +73,16 @@ func (w window) at(number int) time.Time {
 // end is the time of the last sample.
 func (w window) end() time.Time { return w.start.Add(w.bake) }
 
+// first is the number of the first sample that is not before a time; one after the last where
+// there is none.
+func (w window) first(after time.Time) int {
+	number := 0
+	for number < w.len() && w.at(number).Before(after) {
+		number++
+	}
+	return number
+}
+
 // latest is the number of the last sample whose time has come. A sample may be late
 // until the next one is due.
 func (w window) latest(now time.Time) int {

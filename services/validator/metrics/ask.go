@@ -19,11 +19,12 @@ const (
 	MaxBody   = 1 << 20
 	maxHeader = 64 << 10
 	maxApart  = 30 * time.Second
+	maxSaid   = 256
 )
 
 // ErrAnswer means that a source gave no answer that counts; the text says why, without any
 // secret.
-var ErrAnswer = errors.New("no answer from the source of metrics")
+var ErrAnswer = errors.New("no answer from the source")
 
 // Question is what a source is asked.
 type Question struct {
@@ -59,6 +60,17 @@ func (q Question) form(left time.Duration) (path string, form url.Values) {
 	form.Set("end", stamp(last))
 	form.Set("step", strconv.FormatFloat(q.Step.Seconds(), 'f', -1, 64))
 	return "/api/v1/query_range", form
+}
+
+// request is the question as it is sent to a source.
+func (s *Source) request(ctx context.Context, q Question, left time.Duration) (*http.Request, error) {
+	if s.logs {
+		// Of its API only this way to ask is documented, the time in nanoseconds.
+		form := url.Values{"query": {q.Query}, "time": {strconv.FormatInt(q.At.Truncate(time.Millisecond).UnixNano(), 10)}}
+		return http.NewRequestWithContext(ctx, http.MethodGet, s.URL()+"/loki/api/v1/query?"+form.Encode(), http.NoBody)
+	}
+	path, form := q.form(left)
+	return http.NewRequestWithContext(ctx, http.MethodPost, s.URL()+path, strings.NewReader(form.Encode()))
 }
 
 // stamp is a time as the API takes it: seconds, to the millisecond.
@@ -130,13 +142,14 @@ func (s *Source) ask(ctx context.Context, q Question, headers http.Header) ([]Se
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline)
 	}
-	path, form := q.form(left)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL()+path, strings.NewReader(form.Encode()))
+	request, err := s.request(ctx, q, left)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	request.Header = headers
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if request.Method == http.MethodPost {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", "shipwarden-validator")
 	before := s.now()
@@ -147,6 +160,10 @@ func (s *Source) ask(ctx context.Context, q Question, headers http.Header) ([]Se
 	defer func() { _ = response.Body.Close() }()
 	body, err := read(ctx, response)
 	switch {
+	case response.StatusCode == http.StatusBadRequest && s.logs && err != nil:
+		// What is wrong with a query it says in plain text.
+		said, _ := io.ReadAll(io.LimitReader(response.Body, maxSaid))
+		return nil, fmt.Errorf("%w: status 400: %s", ErrAnswer, strings.TrimSpace(string(said)))
 	case response.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("%w: %s", ErrAnswer, refusal(response, body, err))
 	case err != nil:

@@ -12,4 +12,7 @@
 // Tokens and headers come from files, are read for every question, and are taken out of
 // whatever an error repeats. Labels are looked at to tell series from one another, and
 // forgotten.
+//
+// A source of logs is asked in the same way, by the HTTP API of Loki, whose answers to a count
+// of lines are those of Prometheus.
 package metrics

@@ -17,7 +17,7 @@ import (
 	"github.com/blackdice/shipwarden/services/validator/target/dial"
 )
 
-// Source is one source of metrics. It is safe for concurrent use.
+// Source is one source of metrics, or of logs that counts their lines. It is safe for concurrent use.
 type Source struct {
 	base    *url.URL
 	address dial.Address
@@ -26,6 +26,8 @@ type Source struct {
 	// Resolver finds the addresses of names. Nil means the system's.
 	resolver *net.Resolver
 	now      func() time.Time
+	// logs says that it has the API of Loki, not that of Prometheus.
+	logs bool
 }
 
 // header is one that is sent along: what it holds, or the file in which that is. Before what
@@ -42,13 +44,28 @@ var ours = []string{
 // Open reads where the configured sources are, by their names. Resolver and clock may be
 // nil, which means the system's. The error names every field at fault, and no secret.
 func Open(configured []*configv1.MetricSource, resolver *net.Resolver, now func() time.Time) (map[string]*Source, error) {
+	return openAll("metric_sources", configured, resolver, now)
+}
+
+// OpenLogs is Open for sources of logs, which have the API of Loki. They are asked of one moment
+// only.
+func OpenLogs(configured []*configv1.MetricSource, resolver *net.Resolver, now func() time.Time) (map[string]*Source, error) {
+	all, err := openAll("log_sources", configured, resolver, now)
+	for _, s := range all {
+		s.logs = true
+	}
+	return all, err
+}
+
+// openAll opens the sources in a field of the configuration.
+func openAll(in string, configured []*configv1.MetricSource, resolver *net.Resolver, now func() time.Time) (map[string]*Source, error) {
 	if now == nil {
 		now = time.Now
 	}
 	out := map[string]*Source{}
 	var wrong []error
 	for i, c := range configured {
-		field := fmt.Sprintf("metric_sources[%d]", i)
+		field := fmt.Sprintf("%s[%d]", in, i)
 		if out[c.GetName()] != nil {
 			wrong = append(wrong, fmt.Errorf("%s.name: %s is there already", field, c.GetName()))
 			continue

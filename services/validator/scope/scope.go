@@ -39,8 +39,9 @@ type Pinner interface {
 
 // Reach is what this validator can ask that checks name, or that targets are.
 type Reach struct {
-	// Sources are the names of the sources of metrics that it has an address of.
-	Sources []string
+	// Sources are the names of the sources of metrics that it has an address of, Logs those of the
+	// sources of logs.
+	Sources, Logs []string
 	// Namespaces are the targets of which it knows which namespace of which cluster they are.
 	Namespaces []string
 	// Silent are the targets that it has an address of at which they have no way of telling what
@@ -95,7 +96,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	}
 	l.quarantine(pinned, targets)
 	l.owner()
-	l.sources(s.reach.Sources)
+	l.sources(s.reach.Sources, s.reach.Logs)
 	l.namespaces(s.reach.Namespaces)
 	l.controls(s.reach.Namespaces)
 	l.silent(s.reach.Silent)

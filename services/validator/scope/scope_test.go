@@ -85,7 +85,7 @@ func newWorld(t *testing.T, document string, registries ...*configv1.Registry) *
 // pins makes the step find artifacts by that pinner.
 func (w *world) pins(p scope.Pinner) {
 	w.step = scope.New(policy.NewSource(evidence.New(w.JetStream()).Get), p, eventstoretest.Store(w, procedure.ServiceValidator), scope.Reach{
-		Sources: []string{"metrics"}, Namespaces: w.namespaces, Silent: w.silent,
+		Sources: []string{"metrics"}, Logs: []string{"loki"}, Namespaces: w.namespaces, Silent: w.silent,
 	})
 }
 

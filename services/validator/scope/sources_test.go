@@ -4,8 +4,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -17,6 +19,14 @@ import (
 func asks(source string) *releasev1.Check {
 	return &releasev1.Check{Name: "of-" + source, Probe: &releasev1.Check_Prometheus{Prometheus: &releasev1.PrometheusProbe{
 		Source: source, Query: "up", Range: &releasev1.NumberRange{Min: proto.Float64(1)},
+	}}}
+}
+
+// counts is a check that asks a source of logs.
+func counts(source string) *releasev1.Check {
+	return &releasev1.Check{Name: "of-" + source, Probe: &releasev1.Check_Logs{Logs: &releasev1.LogProbe{
+		Source: source, Selector: `{app="shop"}`, Lines: []*releasev1.LineFilter{{Filter: &releasev1.LineFilter_Contains{Contains: "error"}}},
+		Range: &releasev1.NumberRange{Max: proto.Float64(0)}, Over: durationpb.New(time.Minute),
 	}}}
 }
 
@@ -45,6 +55,8 @@ func TestASourceOfMetricsThatNobodyHasIsFoundBeforeTheRelease(t *testing.T) {
 		{"known", document(""), []func(*releasev1.Request){forth(asks("metrics")), back(asks("metrics"))}, nil, false},
 		{"no metrics", document(""), nil, nil, false},
 		{"unknown, and asked twice", document(""), []func(*releasev1.Request){forth(asks("nowhere")), back(asks("nowhere"))}, []string{"check.source nowhere BLOCKING"}, true},
+		{"logs that are known", document(""), []func(*releasev1.Request){forth(counts("loki"))}, nil, false},
+		{"logs by the name of metrics", document(""), []func(*releasev1.Request){forth(counts("metrics"))}, []string{"check.source metrics BLOCKING"}, true},
 		{"unknown on the way back", document(""), []func(*releasev1.Request){back(asks("elsewhere"))}, []string{"check.source elsewhere BLOCKING"}, true},
 		{"unknown by the procedure document", catalog, nil, []string{"check.source nowhere BLOCKING"}, true},
 		{"unknown, of a check that the procedure document has otherwise", strings.Replace(catalog, "nowhere", "metrics", 1), []func(*releasev1.Request){forth(named("errors", asks("elsewhere"))), back(named("errors", asks("elsewhere")))}, nil, false},

@@ -93,6 +93,24 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- end -}}
 {{- $_ := set $out "metric_sources" $sources -}}
 {{- end -}}
+{{- with $v.logSources -}}
+{{- $sources := list -}}
+{{- range $i, $s := . -}}
+{{- $source := dict "name" $s.name "url" $s.url -}}
+{{- with $s.key }}{{ $_ := set $source "token_file" (printf "%s/logs-%d/%s" $secrets $i .) }}{{ end -}}
+{{- with $s.caKey }}{{ $_ := set $source "tls" (dict "ca_file" (printf "%s/logs-%d/%s" $secrets $i .)) }}{{ end -}}
+{{- $headers := list -}}
+{{- range $s.headers -}}
+{{- $header := dict "name" .name -}}
+{{- with .value }}{{ $_ := set $header "value" . }}{{ end -}}
+{{- with .key }}{{ $_ := set $header "value_file" (printf "%s/logs-%d/%s" $secrets $i .) }}{{ end -}}
+{{- $headers = append $headers $header -}}
+{{- end -}}
+{{- with $headers }}{{ $_ := set $source "headers" . }}{{ end -}}
+{{- $sources = append $sources $source -}}
+{{- end -}}
+{{- $_ := set $out "log_sources" $sources -}}
+{{- end -}}
 {{- with $v.kubernetesClusters -}}
 {{- $clusters := list -}}
 {{- range $i, $c := . -}}

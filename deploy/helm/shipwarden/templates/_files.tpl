@@ -59,6 +59,15 @@ group alone: the services refuse a secret that everyone on the machine may read.
 {{- $out = append $out (dict "name" (printf "metrics-%d" $i) "secret" $s.existingSecret "keys" (uniq $keys)) -}}
 {{- end -}}
 {{- end -}}
+{{- range $i, $s := $v.logSources -}}
+{{- if $s.existingSecret -}}
+{{- $keys := list -}}
+{{- with $s.key }}{{ $keys = append $keys . }}{{ end -}}
+{{- with $s.caKey }}{{ $keys = append $keys . }}{{ end -}}
+{{- range $s.headers }}{{ with .key }}{{ $keys = append $keys . }}{{ end }}{{ end -}}
+{{- $out = append $out (dict "name" (printf "logs-%d" $i) "secret" $s.existingSecret "keys" (uniq $keys)) -}}
+{{- end -}}
+{{- end -}}
 {{- range $i, $c := $v.kubernetesClusters -}}
 {{- $out = append $out (dict "name" (printf "cluster-%d" $i) "secret" $c.existingSecret "keys" (list $c.key)) -}}
 {{- end -}}

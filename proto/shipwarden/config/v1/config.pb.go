@@ -1319,8 +1319,10 @@ type Validator struct {
 	MetricSources []*MetricSource `protobuf:"bytes,5,rep,name=metric_sources,json=metricSources,proto3" json:"metric_sources,omitempty"`
 	// Clusters of Kubernetes that targets lie in.
 	KubernetesClusters []*KubernetesCluster `protobuf:"bytes,11,rep,name=kubernetes_clusters,json=kubernetesClusters,proto3" json:"kubernetes_clusters,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Where checks of logs ask: servers with the HTTP API of Loki.
+	LogSources    []*MetricSource `protobuf:"bytes,12,rep,name=log_sources,json=logSources,proto3" json:"log_sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Validator) Reset() {
@@ -1391,6 +1393,13 @@ func (x *Validator) GetMetricSources() []*MetricSource {
 func (x *Validator) GetKubernetesClusters() []*KubernetesCluster {
 	if x != nil {
 		return x.KubernetesClusters
+	}
+	return nil
+}
+
+func (x *Validator) GetLogSources() []*MetricSource {
+	if x != nil {
+		return x.LogSources
 	}
 	return nil
 }
@@ -1507,7 +1516,8 @@ func (x *KubernetesPlace) GetNamespace() string {
 	return ""
 }
 
-// MetricSource says where Prometheus checks ask: a server with the HTTP API of Prometheus.
+// MetricSource says where checks of metrics or of logs ask: a server with the HTTP API of
+// Prometheus, or of Loki.
 type MetricSource struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name in checks.
@@ -4399,7 +4409,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
 	"\x04Grpc\x12\x1f\n" +
 	"\x06listen\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06listen\x12+\n" +
-	"\x03tls\x18\x02 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\"\xa0\x03\n" +
+	"\x03tls\x18\x02 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\"\xe5\x03\n" +
 	"\tValidator\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12=\n" +
@@ -4408,7 +4418,9 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"registries\x18\x04 \x03(\v2\x1e.shipwarden.config.v1.RegistryR\n" +
 	"registries\x12I\n" +
 	"\x0emetric_sources\x18\x05 \x03(\v2\".shipwarden.config.v1.MetricSourceR\rmetricSources\x12b\n" +
-	"\x13kubernetes_clusters\x18\v \x03(\v2'.shipwarden.config.v1.KubernetesClusterB\b\xbaH\x05\x92\x01\x02\x10@R\x12kubernetesClusters\"x\n" +
+	"\x13kubernetes_clusters\x18\v \x03(\v2'.shipwarden.config.v1.KubernetesClusterB\b\xbaH\x05\x92\x01\x02\x10@R\x12kubernetesClusters\x12C\n" +
+	"\vlog_sources\x18\f \x03(\v2\".shipwarden.config.v1.MetricSourceR\n" +
+	"logSources\"x\n" +
 	"\x11KubernetesCluster\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x120\n" +
 	"\x0fkubeconfig_file\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x0ekubeconfigFile\"\x7f\n" +
@@ -4793,70 +4805,71 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	23, // 24: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
 	20, // 25: shipwarden.config.v1.Validator.metric_sources:type_name -> shipwarden.config.v1.MetricSource
 	18, // 26: shipwarden.config.v1.Validator.kubernetes_clusters:type_name -> shipwarden.config.v1.KubernetesCluster
-	6,  // 27: shipwarden.config.v1.MetricSource.tls:type_name -> shipwarden.config.v1.Tls
-	21, // 28: shipwarden.config.v1.MetricSource.headers:type_name -> shipwarden.config.v1.MetricHeader
-	6,  // 29: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
-	36, // 30: shipwarden.config.v1.TargetAddress.config:type_name -> shipwarden.config.v1.ConfigEntry
-	19, // 31: shipwarden.config.v1.TargetAddress.kubernetes:type_name -> shipwarden.config.v1.KubernetesPlace
-	4,  // 32: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	30, // 33: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	23, // 34: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	25, // 35: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	12, // 36: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	57, // 37: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
-	26, // 38: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	57, // 39: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	28, // 40: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	29, // 41: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
-	31, // 42: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	32, // 43: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	46, // 44: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	37, // 45: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
-	33, // 46: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
-	38, // 47: shipwarden.config.v1.TargetDriver.helm:type_name -> shipwarden.config.v1.HelmDriver
-	43, // 48: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
-	41, // 49: shipwarden.config.v1.TargetDriver.gitops:type_name -> shipwarden.config.v1.GitopsDriver
-	47, // 50: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	47, // 51: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	47, // 52: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	47, // 53: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	47, // 54: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
-	36, // 55: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
-	57, // 56: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
-	34, // 57: shipwarden.config.v1.ConfigDriver.file:type_name -> shipwarden.config.v1.ConfigFile
-	35, // 58: shipwarden.config.v1.ConfigFile.repository:type_name -> shipwarden.config.v1.GitRepository
-	6,  // 59: shipwarden.config.v1.GitRepository.tls:type_name -> shipwarden.config.v1.Tls
-	5,  // 60: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
-	57, // 61: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
-	57, // 62: shipwarden.config.v1.HelmDriver.timeout:type_name -> google.protobuf.Duration
-	39, // 63: shipwarden.config.v1.HelmDriver.parameters:type_name -> shipwarden.config.v1.HelmParameter
-	40, // 64: shipwarden.config.v1.HelmDriver.secrets:type_name -> shipwarden.config.v1.HelmSecret
-	35, // 65: shipwarden.config.v1.GitopsDriver.repository:type_name -> shipwarden.config.v1.GitRepository
-	42, // 66: shipwarden.config.v1.GitopsDriver.resource:type_name -> shipwarden.config.v1.GitopsResource
-	57, // 67: shipwarden.config.v1.GitopsDriver.timeout:type_name -> google.protobuf.Duration
-	57, // 68: shipwarden.config.v1.GitopsDriver.failed_for:type_name -> google.protobuf.Duration
-	3,  // 69: shipwarden.config.v1.GitopsResource.kind:type_name -> shipwarden.config.v1.GitopsResource.Kind
-	44, // 70: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
-	53, // 71: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
-	54, // 72: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
-	45, // 73: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	45, // 74: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	57, // 75: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
-	57, // 76: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
-	55, // 77: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
-	56, // 78: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	57, // 79: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	4,  // 80: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	16, // 81: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	13, // 82: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	49, // 83: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
-	57, // 84: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
-	51, // 85: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	86, // [86:86] is the sub-list for method output_type
-	86, // [86:86] is the sub-list for method input_type
-	86, // [86:86] is the sub-list for extension type_name
-	86, // [86:86] is the sub-list for extension extendee
-	0,  // [0:86] is the sub-list for field type_name
+	20, // 27: shipwarden.config.v1.Validator.log_sources:type_name -> shipwarden.config.v1.MetricSource
+	6,  // 28: shipwarden.config.v1.MetricSource.tls:type_name -> shipwarden.config.v1.Tls
+	21, // 29: shipwarden.config.v1.MetricSource.headers:type_name -> shipwarden.config.v1.MetricHeader
+	6,  // 30: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
+	36, // 31: shipwarden.config.v1.TargetAddress.config:type_name -> shipwarden.config.v1.ConfigEntry
+	19, // 32: shipwarden.config.v1.TargetAddress.kubernetes:type_name -> shipwarden.config.v1.KubernetesPlace
+	4,  // 33: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	30, // 34: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	23, // 35: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	25, // 36: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	12, // 37: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
+	57, // 38: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
+	26, // 39: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	57, // 40: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	28, // 41: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	29, // 42: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
+	31, // 43: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	32, // 44: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	46, // 45: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	37, // 46: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
+	33, // 47: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
+	38, // 48: shipwarden.config.v1.TargetDriver.helm:type_name -> shipwarden.config.v1.HelmDriver
+	43, // 49: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
+	41, // 50: shipwarden.config.v1.TargetDriver.gitops:type_name -> shipwarden.config.v1.GitopsDriver
+	47, // 51: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	47, // 52: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	47, // 53: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	47, // 54: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	47, // 55: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	36, // 56: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
+	57, // 57: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
+	34, // 58: shipwarden.config.v1.ConfigDriver.file:type_name -> shipwarden.config.v1.ConfigFile
+	35, // 59: shipwarden.config.v1.ConfigFile.repository:type_name -> shipwarden.config.v1.GitRepository
+	6,  // 60: shipwarden.config.v1.GitRepository.tls:type_name -> shipwarden.config.v1.Tls
+	5,  // 61: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
+	57, // 62: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
+	57, // 63: shipwarden.config.v1.HelmDriver.timeout:type_name -> google.protobuf.Duration
+	39, // 64: shipwarden.config.v1.HelmDriver.parameters:type_name -> shipwarden.config.v1.HelmParameter
+	40, // 65: shipwarden.config.v1.HelmDriver.secrets:type_name -> shipwarden.config.v1.HelmSecret
+	35, // 66: shipwarden.config.v1.GitopsDriver.repository:type_name -> shipwarden.config.v1.GitRepository
+	42, // 67: shipwarden.config.v1.GitopsDriver.resource:type_name -> shipwarden.config.v1.GitopsResource
+	57, // 68: shipwarden.config.v1.GitopsDriver.timeout:type_name -> google.protobuf.Duration
+	57, // 69: shipwarden.config.v1.GitopsDriver.failed_for:type_name -> google.protobuf.Duration
+	3,  // 70: shipwarden.config.v1.GitopsResource.kind:type_name -> shipwarden.config.v1.GitopsResource.Kind
+	44, // 71: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
+	53, // 72: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
+	54, // 73: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
+	45, // 74: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	45, // 75: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	57, // 76: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
+	57, // 77: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
+	55, // 78: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
+	56, // 79: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	57, // 80: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	4,  // 81: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	16, // 82: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	13, // 83: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	49, // 84: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
+	57, // 85: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
+	51, // 86: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	87, // [87:87] is the sub-list for method output_type
+	87, // [87:87] is the sub-list for method input_type
+	87, // [87:87] is the sub-list for extension type_name
+	87, // [87:87] is the sub-list for extension extendee
+	0,  // [0:87] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }

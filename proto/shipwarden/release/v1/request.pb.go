@@ -323,7 +323,7 @@ func (x MetricBaseline_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MetricBaseline_Kind.Descriptor instead.
 func (MetricBaseline_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20, 0}
 }
 
 // Which values are worse.
@@ -376,7 +376,7 @@ func (x MetricBaseline_Direction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MetricBaseline_Direction.Descriptor instead.
 func (MetricBaseline_Direction) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18, 1}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20, 1}
 }
 
 // Kind of a workload.
@@ -429,7 +429,7 @@ func (x KubernetesWorkload_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KubernetesWorkload_Kind.Descriptor instead.
 func (KubernetesWorkload_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Level of the standards.
@@ -482,7 +482,7 @@ func (x KubernetesPodControl_Level) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KubernetesPodControl_Level.Descriptor instead.
 func (KubernetesPodControl_Level) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{24, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{26, 0}
 }
 
 // Whether data can be brought back.
@@ -542,7 +542,7 @@ func (x Risk_Data) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Risk_Data.Descriptor instead.
 func (Risk_Data) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{31, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{33, 0}
 }
 
 // Outcome of a request.
@@ -606,7 +606,7 @@ func (x Answer_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Outcome.Descriptor instead.
 func (Answer_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{33, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{35, 0}
 }
 
 // Request asks for one release of one service to one environment. CI publishes
@@ -1303,6 +1303,7 @@ type Check struct {
 	//	*Check_Prometheus
 	//	*Check_KubernetesRollout
 	//	*Check_KubernetesSecurity
+	//	*Check_Logs
 	Probe isCheck_Probe `protobuf_oneof:"probe"`
 	// The share of samples that must pass, in (0, 1]. Absent: all.
 	MinPassRatio *float64 `protobuf:"fixed64,4,opt,name=min_pass_ratio,json=minPassRatio,proto3,oneof" json:"min_pass_ratio,omitempty"`
@@ -1430,6 +1431,15 @@ func (x *Check) GetKubernetesSecurity() *KubernetesSecurityProbe {
 	return nil
 }
 
+func (x *Check) GetLogs() *LogProbe {
+	if x != nil {
+		if x, ok := x.Probe.(*Check_Logs); ok {
+			return x.Logs
+		}
+	}
+	return nil
+}
+
 func (x *Check) GetMinPassRatio() float64 {
 	if x != nil && x.MinPassRatio != nil {
 		return *x.MinPassRatio
@@ -1487,6 +1497,10 @@ type Check_KubernetesSecurity struct {
 	KubernetesSecurity *KubernetesSecurityProbe `protobuf:"bytes,17,opt,name=kubernetes_security,json=kubernetesSecurity,proto3,oneof"`
 }
 
+type Check_Logs struct {
+	Logs *LogProbe `protobuf:"bytes,19,opt,name=logs,proto3,oneof"`
+}
+
 func (*Check_Http) isCheck_Probe() {}
 
 func (*Check_Tcp) isCheck_Probe() {}
@@ -1502,6 +1516,8 @@ func (*Check_Prometheus) isCheck_Probe() {}
 func (*Check_KubernetesRollout) isCheck_Probe() {}
 
 func (*Check_KubernetesSecurity) isCheck_Probe() {}
+
+func (*Check_Logs) isCheck_Probe() {}
 
 // HttpProbe asks for a page and looks at the answer.
 type HttpProbe struct {
@@ -2330,6 +2346,239 @@ func (x *PrometheusProbe) GetBaseline() *MetricBaseline {
 	return nil
 }
 
+// LogProbe counts lines of a log since the change, by the HTTP API of Loki. Where the source is,
+// and who asks, is said by the validator's configuration. That lines are counted at all is
+// asked beside it: a log in which nothing arrives has no errors either.
+type LogProbe struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The source, by its name in the validator's configuration.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// The streams, as a stream selector of LogQL and nothing else. Within quotes {target},
+	// {service}, {environment} and {digest} stand for those of what is looked at.
+	Selector string `protobuf:"bytes,2,opt,name=selector,proto3" json:"selector,omitempty"`
+	// What a line must be, all of it, to be counted. Its texts are put into quotes by the
+	// validator; they have no placeholders.
+	Lines []*LineFilter `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
+	// How many lines there may be.
+	Range *NumberRange `protobuf:"bytes,4,opt,name=range,proto3" json:"range,omitempty"`
+	// How far back lines are counted, never further than to the change.
+	Over *durationpb.Duration `protobuf:"bytes,5,opt,name=over,proto3" json:"over,omitempty"`
+	// How long the streams may be silent: there is a line of any kind in the last so long.
+	// Absent: over.
+	MaxSilence *durationpb.Duration `protobuf:"bytes,6,opt,name=max_silence,json=maxSilence,proto3" json:"max_silence,omitempty"`
+	// How long after the change lines are counted for the first time. Absent: 10 s.
+	Settle *durationpb.Duration `protobuf:"bytes,7,opt,name=settle,proto3" json:"settle,omitempty"`
+	// How long one answer may take. Absent: 5 s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,8,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogProbe) Reset() {
+	*x = LogProbe{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogProbe) ProtoMessage() {}
+
+func (x *LogProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogProbe.ProtoReflect.Descriptor instead.
+func (*LogProbe) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *LogProbe) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *LogProbe) GetSelector() string {
+	if x != nil {
+		return x.Selector
+	}
+	return ""
+}
+
+func (x *LogProbe) GetLines() []*LineFilter {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *LogProbe) GetRange() *NumberRange {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
+func (x *LogProbe) GetOver() *durationpb.Duration {
+	if x != nil {
+		return x.Over
+	}
+	return nil
+}
+
+func (x *LogProbe) GetMaxSilence() *durationpb.Duration {
+	if x != nil {
+		return x.MaxSilence
+	}
+	return nil
+}
+
+func (x *LogProbe) GetSettle() *durationpb.Duration {
+	if x != nil {
+		return x.Settle
+	}
+	return nil
+}
+
+func (x *LogProbe) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+// LineFilter is what a line of a log must be.
+type LineFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Filter:
+	//
+	//	*LineFilter_Contains
+	//	*LineFilter_Lacks
+	//	*LineFilter_Matches
+	//	*LineFilter_Misses
+	Filter        isLineFilter_Filter `protobuf_oneof:"filter"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LineFilter) Reset() {
+	*x = LineFilter{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LineFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LineFilter) ProtoMessage() {}
+
+func (x *LineFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LineFilter.ProtoReflect.Descriptor instead.
+func (*LineFilter) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *LineFilter) GetFilter() isLineFilter_Filter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *LineFilter) GetContains() string {
+	if x != nil {
+		if x, ok := x.Filter.(*LineFilter_Contains); ok {
+			return x.Contains
+		}
+	}
+	return ""
+}
+
+func (x *LineFilter) GetLacks() string {
+	if x != nil {
+		if x, ok := x.Filter.(*LineFilter_Lacks); ok {
+			return x.Lacks
+		}
+	}
+	return ""
+}
+
+func (x *LineFilter) GetMatches() string {
+	if x != nil {
+		if x, ok := x.Filter.(*LineFilter_Matches); ok {
+			return x.Matches
+		}
+	}
+	return ""
+}
+
+func (x *LineFilter) GetMisses() string {
+	if x != nil {
+		if x, ok := x.Filter.(*LineFilter_Misses); ok {
+			return x.Misses
+		}
+	}
+	return ""
+}
+
+type isLineFilter_Filter interface {
+	isLineFilter_Filter()
+}
+
+type LineFilter_Contains struct {
+	// It has this text somewhere.
+	Contains string `protobuf:"bytes,1,opt,name=contains,proto3,oneof"`
+}
+
+type LineFilter_Lacks struct {
+	// It does not have this text.
+	Lacks string `protobuf:"bytes,2,opt,name=lacks,proto3,oneof"`
+}
+
+type LineFilter_Matches struct {
+	// This regular expression (RE2) matches somewhere.
+	Matches string `protobuf:"bytes,3,opt,name=matches,proto3,oneof"`
+}
+
+type LineFilter_Misses struct {
+	// This regular expression (RE2) matches nowhere.
+	Misses string `protobuf:"bytes,4,opt,name=misses,proto3,oneof"`
+}
+
+func (*LineFilter_Contains) isLineFilter_Filter() {}
+
+func (*LineFilter_Lacks) isLineFilter_Filter() {}
+
+func (*LineFilter_Matches) isLineFilter_Filter() {}
+
+func (*LineFilter_Misses) isLineFilter_Filter() {}
+
 // MetricBaseline compares the values of a query since the change with those of before it, or of
 // other targets. It is done once for each target, when the bake is over: by the U test of Mann
 // and Whitney. Values are worse if they are so improbable, and so many of them, and by so much,
@@ -2359,7 +2608,7 @@ type MetricBaseline struct {
 
 func (x *MetricBaseline) Reset() {
 	*x = MetricBaseline{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2371,7 +2620,7 @@ func (x *MetricBaseline) String() string {
 func (*MetricBaseline) ProtoMessage() {}
 
 func (x *MetricBaseline) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[18]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2384,7 +2633,7 @@ func (x *MetricBaseline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricBaseline.ProtoReflect.Descriptor instead.
 func (*MetricBaseline) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *MetricBaseline) GetKind() MetricBaseline_Kind {
@@ -2458,7 +2707,7 @@ type KubernetesWorkloads struct {
 
 func (x *KubernetesWorkloads) Reset() {
 	*x = KubernetesWorkloads{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2470,7 +2719,7 @@ func (x *KubernetesWorkloads) String() string {
 func (*KubernetesWorkloads) ProtoMessage() {}
 
 func (x *KubernetesWorkloads) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2483,7 +2732,7 @@ func (x *KubernetesWorkloads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesWorkloads.ProtoReflect.Descriptor instead.
 func (*KubernetesWorkloads) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *KubernetesWorkloads) GetNamed() []*KubernetesWorkload {
@@ -2513,7 +2762,7 @@ type KubernetesWorkload struct {
 
 func (x *KubernetesWorkload) Reset() {
 	*x = KubernetesWorkload{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2525,7 +2774,7 @@ func (x *KubernetesWorkload) String() string {
 func (*KubernetesWorkload) ProtoMessage() {}
 
 func (x *KubernetesWorkload) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2538,7 +2787,7 @@ func (x *KubernetesWorkload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesWorkload.ProtoReflect.Descriptor instead.
 func (*KubernetesWorkload) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *KubernetesWorkload) GetKind() KubernetesWorkload_Kind {
@@ -2574,7 +2823,7 @@ type KubernetesRolloutProbe struct {
 
 func (x *KubernetesRolloutProbe) Reset() {
 	*x = KubernetesRolloutProbe{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2586,7 +2835,7 @@ func (x *KubernetesRolloutProbe) String() string {
 func (*KubernetesRolloutProbe) ProtoMessage() {}
 
 func (x *KubernetesRolloutProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2599,7 +2848,7 @@ func (x *KubernetesRolloutProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesRolloutProbe.ProtoReflect.Descriptor instead.
 func (*KubernetesRolloutProbe) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *KubernetesRolloutProbe) GetWorkloads() *KubernetesWorkloads {
@@ -2660,7 +2909,7 @@ type KubernetesSecurityProbe struct {
 
 func (x *KubernetesSecurityProbe) Reset() {
 	*x = KubernetesSecurityProbe{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2672,7 +2921,7 @@ func (x *KubernetesSecurityProbe) String() string {
 func (*KubernetesSecurityProbe) ProtoMessage() {}
 
 func (x *KubernetesSecurityProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2685,7 +2934,7 @@ func (x *KubernetesSecurityProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesSecurityProbe.ProtoReflect.Descriptor instead.
 func (*KubernetesSecurityProbe) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *KubernetesSecurityProbe) GetWorkloads() *KubernetesWorkloads {
@@ -2757,7 +3006,7 @@ type KubernetesImageControl struct {
 
 func (x *KubernetesImageControl) Reset() {
 	*x = KubernetesImageControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2769,7 +3018,7 @@ func (x *KubernetesImageControl) String() string {
 func (*KubernetesImageControl) ProtoMessage() {}
 
 func (x *KubernetesImageControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2782,7 +3031,7 @@ func (x *KubernetesImageControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesImageControl.ProtoReflect.Descriptor instead.
 func (*KubernetesImageControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *KubernetesImageControl) GetAlso() []string {
@@ -2805,7 +3054,7 @@ type KubernetesPodControl struct {
 
 func (x *KubernetesPodControl) Reset() {
 	*x = KubernetesPodControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2817,7 +3066,7 @@ func (x *KubernetesPodControl) String() string {
 func (*KubernetesPodControl) ProtoMessage() {}
 
 func (x *KubernetesPodControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2830,7 +3079,7 @@ func (x *KubernetesPodControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesPodControl.ProtoReflect.Descriptor instead.
 func (*KubernetesPodControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *KubernetesPodControl) GetLevel() KubernetesPodControl_Level {
@@ -2861,7 +3110,7 @@ type KubernetesNetworkControl struct {
 
 func (x *KubernetesNetworkControl) Reset() {
 	*x = KubernetesNetworkControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2873,7 +3122,7 @@ func (x *KubernetesNetworkControl) String() string {
 func (*KubernetesNetworkControl) ProtoMessage() {}
 
 func (x *KubernetesNetworkControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2886,7 +3135,7 @@ func (x *KubernetesNetworkControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesNetworkControl.ProtoReflect.Descriptor instead.
 func (*KubernetesNetworkControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *KubernetesNetworkControl) GetIngress() bool {
@@ -2914,7 +3163,7 @@ type KubernetesExposureControl struct {
 
 func (x *KubernetesExposureControl) Reset() {
 	*x = KubernetesExposureControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2926,7 +3175,7 @@ func (x *KubernetesExposureControl) String() string {
 func (*KubernetesExposureControl) ProtoMessage() {}
 
 func (x *KubernetesExposureControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2939,7 +3188,7 @@ func (x *KubernetesExposureControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesExposureControl.ProtoReflect.Descriptor instead.
 func (*KubernetesExposureControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *KubernetesExposureControl) GetAllowed() []*KubernetesExposure {
@@ -2966,7 +3215,7 @@ type KubernetesExposure struct {
 
 func (x *KubernetesExposure) Reset() {
 	*x = KubernetesExposure{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2978,7 +3227,7 @@ func (x *KubernetesExposure) String() string {
 func (*KubernetesExposure) ProtoMessage() {}
 
 func (x *KubernetesExposure) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2991,7 +3240,7 @@ func (x *KubernetesExposure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesExposure.ProtoReflect.Descriptor instead.
 func (*KubernetesExposure) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *KubernetesExposure) GetKind() string {
@@ -3029,7 +3278,7 @@ type KubernetesAccountControl struct {
 
 func (x *KubernetesAccountControl) Reset() {
 	*x = KubernetesAccountControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3041,7 +3290,7 @@ func (x *KubernetesAccountControl) String() string {
 func (*KubernetesAccountControl) ProtoMessage() {}
 
 func (x *KubernetesAccountControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3054,7 +3303,7 @@ func (x *KubernetesAccountControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesAccountControl.ProtoReflect.Descriptor instead.
 func (*KubernetesAccountControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *KubernetesAccountControl) GetRightsDigest() string {
@@ -3090,7 +3339,7 @@ type KubernetesRight struct {
 
 func (x *KubernetesRight) Reset() {
 	*x = KubernetesRight{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3102,7 +3351,7 @@ func (x *KubernetesRight) String() string {
 func (*KubernetesRight) ProtoMessage() {}
 
 func (x *KubernetesRight) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3115,7 +3364,7 @@ func (x *KubernetesRight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesRight.ProtoReflect.Descriptor instead.
 func (*KubernetesRight) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *KubernetesRight) GetApiGroup() string {
@@ -3164,7 +3413,7 @@ type KubernetesSecretControl struct {
 
 func (x *KubernetesSecretControl) Reset() {
 	*x = KubernetesSecretControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3176,7 +3425,7 @@ func (x *KubernetesSecretControl) String() string {
 func (*KubernetesSecretControl) ProtoMessage() {}
 
 func (x *KubernetesSecretControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3189,7 +3438,7 @@ func (x *KubernetesSecretControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesSecretControl.ProtoReflect.Descriptor instead.
 func (*KubernetesSecretControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *KubernetesSecretControl) GetAllowed() []string {
@@ -3219,7 +3468,7 @@ type Risk struct {
 
 func (x *Risk) Reset() {
 	*x = Risk{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3231,7 +3480,7 @@ func (x *Risk) String() string {
 func (*Risk) ProtoMessage() {}
 
 func (x *Risk) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3244,7 +3493,7 @@ func (x *Risk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Risk.ProtoReflect.Descriptor instead.
 func (*Risk) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Risk) GetData() Risk_Data {
@@ -3288,7 +3537,7 @@ type Emergency struct {
 
 func (x *Emergency) Reset() {
 	*x = Emergency{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3300,7 +3549,7 @@ func (x *Emergency) String() string {
 func (*Emergency) ProtoMessage() {}
 
 func (x *Emergency) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3313,7 +3562,7 @@ func (x *Emergency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emergency.ProtoReflect.Descriptor instead.
 func (*Emergency) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Emergency) GetReason() string {
@@ -3367,7 +3616,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3379,7 +3628,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3392,7 +3641,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Answer) GetOutcome() Answer_Outcome {
@@ -3494,7 +3743,7 @@ type Violation struct {
 
 func (x *Violation) Reset() {
 	*x = Violation{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3506,7 +3755,7 @@ func (x *Violation) String() string {
 func (*Violation) ProtoMessage() {}
 
 func (x *Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3519,7 +3768,7 @@ func (x *Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Violation.ProtoReflect.Descriptor instead.
 func (*Violation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Violation) GetField() string {
@@ -3627,7 +3876,7 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x06checks\x18\x01 \x03(\v2\x1c.shipwarden.release.v1.CheckB\v\xbaH\b\x92\x01\x05\b\x01\x10\xc8\x01R\x06checks\x12E\n" +
 	"\x04bake\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x16\xbaH\x13\xc8\x01\x01\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xc2\xd7/R\x04bake\x12L\n" +
 	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xe1\xeb\x17R\binterval\x12\x1b\n" +
-	"\tmay_raise\x18\x04 \x01(\bR\bmayRaise\"\xea\x06\n" +
+	"\tmay_raise\x18\x04 \x01(\bR\bmayRaise\"\xa1\a\n" +
 	"\x05Check\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x126\n" +
 	"\x04http\x18\x02 \x01(\v2 .shipwarden.release.v1.HttpProbeH\x00R\x04http\x123\n" +
@@ -3640,7 +3889,8 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	" \x01(\v2&.shipwarden.release.v1.PrometheusProbeH\x00R\n" +
 	"prometheus\x12^\n" +
 	"\x12kubernetes_rollout\x18\x10 \x01(\v2-.shipwarden.release.v1.KubernetesRolloutProbeH\x00R\x11kubernetesRollout\x12a\n" +
-	"\x13kubernetes_security\x18\x11 \x01(\v2..shipwarden.release.v1.KubernetesSecurityProbeH\x00R\x12kubernetesSecurity\x12D\n" +
+	"\x13kubernetes_security\x18\x11 \x01(\v2..shipwarden.release.v1.KubernetesSecurityProbeH\x00R\x12kubernetesSecurity\x125\n" +
+	"\x04logs\x18\x13 \x01(\v2\x1f.shipwarden.release.v1.LogProbeH\x00R\x04logs\x12D\n" +
 	"\x0emin_pass_ratio\x18\x04 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\fminPassRatio\x88\x01\x01\x12I\n" +
 	"\x18max_consecutive_failures\x18\x05 \x01(\rB\n" +
 	"\xbaH\a*\x05\x18\xe8\a(\x01H\x02R\x16maxConsecutiveFailures\x88\x01\x01\x121\n" +
@@ -3734,7 +3984,27 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\n" +
 	"_min_shareB\r\n" +
 	"\v_min_seriesB\r\n" +
-	"\v_max_series\"\xb9\x06\n" +
+	"\v_max_series\"\xa1\x04\n" +
+	"\bLogProbe\x125\n" +
+	"\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x06source\x12>\n" +
+	"\bselector\x18\x02 \x01(\tB\"\xbaH\x1fr\x1d\x10\x01(\x80\x042\x16^([\\n\\t ]|[^\\pC\\pZ])*$R\bselector\x12C\n" +
+	"\x05lines\x18\x03 \x03(\v2!.shipwarden.release.v1.LineFilterB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10\x04R\x05lines\x12@\n" +
+	"\x05range\x18\x04 \x01(\v2\".shipwarden.release.v1.NumberRangeB\x06\xbaH\x03\xc8\x01\x01R\x05range\x12B\n" +
+	"\x04over\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xc8\x01\x01\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\x04over\x12L\n" +
+	"\vmax_silence\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xa3\x052\x02\b\x01R\n" +
+	"maxSilence\x12B\n" +
+	"\x06settle\x18\a \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\x06settle\x12A\n" +
+	"\atimeout\x18\b \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"\x81\x02\n" +
+	"\n" +
+	"LineFilter\x12:\n" +
+	"\bcontains\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01(\x80\x022\x10^( |[^\\pC\\pZ])*$H\x00R\bcontains\x124\n" +
+	"\x05lacks\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01(\x80\x022\x10^( |[^\\pC\\pZ])*$H\x00R\x05lacks\x128\n" +
+	"\amatches\x18\x03 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01(\x80\x022\x10^( |[^\\pC\\pZ])*$H\x00R\amatches\x126\n" +
+	"\x06misses\x18\x04 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01(\x80\x022\x10^( |[^\\pC\\pZ])*$H\x00R\x06missesB\x0f\n" +
+	"\x06filter\x12\x05\xbaH\x02\b\x01\"\xb9\x06\n" +
 	"\x0eMetricBaseline\x12J\n" +
 	"\x04kind\x18\x01 \x01(\x0e2*.shipwarden.release.v1.MetricBaseline.KindB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04kind\x12Y\n" +
@@ -3905,7 +4175,7 @@ func file_shipwarden_release_v1_request_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(Trigger)(0),                      // 0: shipwarden.release.v1.Trigger
 	(ArtifactKind)(0),                 // 1: shipwarden.release.v1.ArtifactKind
@@ -3935,27 +4205,29 @@ var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(*DnsProbe)(nil),                  // 25: shipwarden.release.v1.DnsProbe
 	(*TlsProbe)(nil),                  // 26: shipwarden.release.v1.TlsProbe
 	(*PrometheusProbe)(nil),           // 27: shipwarden.release.v1.PrometheusProbe
-	(*MetricBaseline)(nil),            // 28: shipwarden.release.v1.MetricBaseline
-	(*KubernetesWorkloads)(nil),       // 29: shipwarden.release.v1.KubernetesWorkloads
-	(*KubernetesWorkload)(nil),        // 30: shipwarden.release.v1.KubernetesWorkload
-	(*KubernetesRolloutProbe)(nil),    // 31: shipwarden.release.v1.KubernetesRolloutProbe
-	(*KubernetesSecurityProbe)(nil),   // 32: shipwarden.release.v1.KubernetesSecurityProbe
-	(*KubernetesImageControl)(nil),    // 33: shipwarden.release.v1.KubernetesImageControl
-	(*KubernetesPodControl)(nil),      // 34: shipwarden.release.v1.KubernetesPodControl
-	(*KubernetesNetworkControl)(nil),  // 35: shipwarden.release.v1.KubernetesNetworkControl
-	(*KubernetesExposureControl)(nil), // 36: shipwarden.release.v1.KubernetesExposureControl
-	(*KubernetesExposure)(nil),        // 37: shipwarden.release.v1.KubernetesExposure
-	(*KubernetesAccountControl)(nil),  // 38: shipwarden.release.v1.KubernetesAccountControl
-	(*KubernetesRight)(nil),           // 39: shipwarden.release.v1.KubernetesRight
-	(*KubernetesSecretControl)(nil),   // 40: shipwarden.release.v1.KubernetesSecretControl
-	(*Risk)(nil),                      // 41: shipwarden.release.v1.Risk
-	(*Emergency)(nil),                 // 42: shipwarden.release.v1.Emergency
-	(*Answer)(nil),                    // 43: shipwarden.release.v1.Answer
-	(*Violation)(nil),                 // 44: shipwarden.release.v1.Violation
-	nil,                               // 45: shipwarden.release.v1.Plan.ParametersEntry
-	nil,                               // 46: shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
-	(*timestamppb.Timestamp)(nil),     // 47: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 48: google.protobuf.Duration
+	(*LogProbe)(nil),                  // 28: shipwarden.release.v1.LogProbe
+	(*LineFilter)(nil),                // 29: shipwarden.release.v1.LineFilter
+	(*MetricBaseline)(nil),            // 30: shipwarden.release.v1.MetricBaseline
+	(*KubernetesWorkloads)(nil),       // 31: shipwarden.release.v1.KubernetesWorkloads
+	(*KubernetesWorkload)(nil),        // 32: shipwarden.release.v1.KubernetesWorkload
+	(*KubernetesRolloutProbe)(nil),    // 33: shipwarden.release.v1.KubernetesRolloutProbe
+	(*KubernetesSecurityProbe)(nil),   // 34: shipwarden.release.v1.KubernetesSecurityProbe
+	(*KubernetesImageControl)(nil),    // 35: shipwarden.release.v1.KubernetesImageControl
+	(*KubernetesPodControl)(nil),      // 36: shipwarden.release.v1.KubernetesPodControl
+	(*KubernetesNetworkControl)(nil),  // 37: shipwarden.release.v1.KubernetesNetworkControl
+	(*KubernetesExposureControl)(nil), // 38: shipwarden.release.v1.KubernetesExposureControl
+	(*KubernetesExposure)(nil),        // 39: shipwarden.release.v1.KubernetesExposure
+	(*KubernetesAccountControl)(nil),  // 40: shipwarden.release.v1.KubernetesAccountControl
+	(*KubernetesRight)(nil),           // 41: shipwarden.release.v1.KubernetesRight
+	(*KubernetesSecretControl)(nil),   // 42: shipwarden.release.v1.KubernetesSecretControl
+	(*Risk)(nil),                      // 43: shipwarden.release.v1.Risk
+	(*Emergency)(nil),                 // 44: shipwarden.release.v1.Emergency
+	(*Answer)(nil),                    // 45: shipwarden.release.v1.Answer
+	(*Violation)(nil),                 // 46: shipwarden.release.v1.Violation
+	nil,                               // 47: shipwarden.release.v1.Plan.ParametersEntry
+	nil,                               // 48: shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
+	(*timestamppb.Timestamp)(nil),     // 49: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 50: google.protobuf.Duration
 }
 var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	0,  // 0: shipwarden.release.v1.Request.trigger:type_name -> shipwarden.release.v1.Trigger
@@ -3964,72 +4236,79 @@ var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	14, // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
 	16, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
 	17, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
-	41, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
-	42, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
-	47, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
+	43, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
+	44, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
+	49, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
 	1,  // 9: shipwarden.release.v1.Artifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
 	15, // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
-	45, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
+	47, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
 	2,  // 12: shipwarden.release.v1.RollbackPlan.strategy:type_name -> shipwarden.release.v1.RollbackPlan.Strategy
 	18, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
 	18, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
-	48, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
-	48, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
+	50, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
+	50, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
 	19, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
 	23, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
 	24, // 19: shipwarden.release.v1.Check.grpc:type_name -> shipwarden.release.v1.GrpcProbe
 	25, // 20: shipwarden.release.v1.Check.dns:type_name -> shipwarden.release.v1.DnsProbe
 	26, // 21: shipwarden.release.v1.Check.tls:type_name -> shipwarden.release.v1.TlsProbe
 	27, // 22: shipwarden.release.v1.Check.prometheus:type_name -> shipwarden.release.v1.PrometheusProbe
-	31, // 23: shipwarden.release.v1.Check.kubernetes_rollout:type_name -> shipwarden.release.v1.KubernetesRolloutProbe
-	32, // 24: shipwarden.release.v1.Check.kubernetes_security:type_name -> shipwarden.release.v1.KubernetesSecurityProbe
-	48, // 25: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
-	20, // 26: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
-	21, // 27: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
-	48, // 28: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
-	22, // 29: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
-	48, // 30: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
-	48, // 31: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
-	48, // 32: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
-	3,  // 33: shipwarden.release.v1.TlsProbe.min_version:type_name -> shipwarden.release.v1.TlsProbe.Version
-	48, // 34: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
-	22, // 35: shipwarden.release.v1.PrometheusProbe.range:type_name -> shipwarden.release.v1.NumberRange
-	48, // 36: shipwarden.release.v1.PrometheusProbe.over:type_name -> google.protobuf.Duration
-	48, // 37: shipwarden.release.v1.PrometheusProbe.step:type_name -> google.protobuf.Duration
-	48, // 38: shipwarden.release.v1.PrometheusProbe.max_age:type_name -> google.protobuf.Duration
-	48, // 39: shipwarden.release.v1.PrometheusProbe.timeout:type_name -> google.protobuf.Duration
-	28, // 40: shipwarden.release.v1.PrometheusProbe.baseline:type_name -> shipwarden.release.v1.MetricBaseline
-	4,  // 41: shipwarden.release.v1.MetricBaseline.kind:type_name -> shipwarden.release.v1.MetricBaseline.Kind
-	5,  // 42: shipwarden.release.v1.MetricBaseline.direction:type_name -> shipwarden.release.v1.MetricBaseline.Direction
-	48, // 43: shipwarden.release.v1.MetricBaseline.over:type_name -> google.protobuf.Duration
-	48, // 44: shipwarden.release.v1.MetricBaseline.step:type_name -> google.protobuf.Duration
-	30, // 45: shipwarden.release.v1.KubernetesWorkloads.named:type_name -> shipwarden.release.v1.KubernetesWorkload
-	46, // 46: shipwarden.release.v1.KubernetesWorkloads.labels:type_name -> shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
-	6,  // 47: shipwarden.release.v1.KubernetesWorkload.kind:type_name -> shipwarden.release.v1.KubernetesWorkload.Kind
-	29, // 48: shipwarden.release.v1.KubernetesRolloutProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
-	48, // 49: shipwarden.release.v1.KubernetesRolloutProbe.timeout:type_name -> google.protobuf.Duration
-	29, // 50: shipwarden.release.v1.KubernetesSecurityProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
-	33, // 51: shipwarden.release.v1.KubernetesSecurityProbe.image_digests:type_name -> shipwarden.release.v1.KubernetesImageControl
-	34, // 52: shipwarden.release.v1.KubernetesSecurityProbe.pod_security:type_name -> shipwarden.release.v1.KubernetesPodControl
-	35, // 53: shipwarden.release.v1.KubernetesSecurityProbe.network_policy:type_name -> shipwarden.release.v1.KubernetesNetworkControl
-	36, // 54: shipwarden.release.v1.KubernetesSecurityProbe.exposure:type_name -> shipwarden.release.v1.KubernetesExposureControl
-	38, // 55: shipwarden.release.v1.KubernetesSecurityProbe.service_account:type_name -> shipwarden.release.v1.KubernetesAccountControl
-	40, // 56: shipwarden.release.v1.KubernetesSecurityProbe.plain_secrets:type_name -> shipwarden.release.v1.KubernetesSecretControl
-	48, // 57: shipwarden.release.v1.KubernetesSecurityProbe.timeout:type_name -> google.protobuf.Duration
-	7,  // 58: shipwarden.release.v1.KubernetesPodControl.level:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
-	7,  // 59: shipwarden.release.v1.KubernetesPodControl.enforced:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
-	37, // 60: shipwarden.release.v1.KubernetesExposureControl.allowed:type_name -> shipwarden.release.v1.KubernetesExposure
-	39, // 61: shipwarden.release.v1.KubernetesAccountControl.allowed:type_name -> shipwarden.release.v1.KubernetesRight
-	8,  // 62: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
-	9,  // 63: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
-	44, // 64: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
-	47, // 65: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
-	47, // 66: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
-	67, // [67:67] is the sub-list for method output_type
-	67, // [67:67] is the sub-list for method input_type
-	67, // [67:67] is the sub-list for extension type_name
-	67, // [67:67] is the sub-list for extension extendee
-	0,  // [0:67] is the sub-list for field type_name
+	33, // 23: shipwarden.release.v1.Check.kubernetes_rollout:type_name -> shipwarden.release.v1.KubernetesRolloutProbe
+	34, // 24: shipwarden.release.v1.Check.kubernetes_security:type_name -> shipwarden.release.v1.KubernetesSecurityProbe
+	28, // 25: shipwarden.release.v1.Check.logs:type_name -> shipwarden.release.v1.LogProbe
+	50, // 26: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
+	20, // 27: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
+	21, // 28: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
+	50, // 29: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
+	22, // 30: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
+	50, // 31: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
+	50, // 32: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
+	50, // 33: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
+	3,  // 34: shipwarden.release.v1.TlsProbe.min_version:type_name -> shipwarden.release.v1.TlsProbe.Version
+	50, // 35: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
+	22, // 36: shipwarden.release.v1.PrometheusProbe.range:type_name -> shipwarden.release.v1.NumberRange
+	50, // 37: shipwarden.release.v1.PrometheusProbe.over:type_name -> google.protobuf.Duration
+	50, // 38: shipwarden.release.v1.PrometheusProbe.step:type_name -> google.protobuf.Duration
+	50, // 39: shipwarden.release.v1.PrometheusProbe.max_age:type_name -> google.protobuf.Duration
+	50, // 40: shipwarden.release.v1.PrometheusProbe.timeout:type_name -> google.protobuf.Duration
+	30, // 41: shipwarden.release.v1.PrometheusProbe.baseline:type_name -> shipwarden.release.v1.MetricBaseline
+	29, // 42: shipwarden.release.v1.LogProbe.lines:type_name -> shipwarden.release.v1.LineFilter
+	22, // 43: shipwarden.release.v1.LogProbe.range:type_name -> shipwarden.release.v1.NumberRange
+	50, // 44: shipwarden.release.v1.LogProbe.over:type_name -> google.protobuf.Duration
+	50, // 45: shipwarden.release.v1.LogProbe.max_silence:type_name -> google.protobuf.Duration
+	50, // 46: shipwarden.release.v1.LogProbe.settle:type_name -> google.protobuf.Duration
+	50, // 47: shipwarden.release.v1.LogProbe.timeout:type_name -> google.protobuf.Duration
+	4,  // 48: shipwarden.release.v1.MetricBaseline.kind:type_name -> shipwarden.release.v1.MetricBaseline.Kind
+	5,  // 49: shipwarden.release.v1.MetricBaseline.direction:type_name -> shipwarden.release.v1.MetricBaseline.Direction
+	50, // 50: shipwarden.release.v1.MetricBaseline.over:type_name -> google.protobuf.Duration
+	50, // 51: shipwarden.release.v1.MetricBaseline.step:type_name -> google.protobuf.Duration
+	32, // 52: shipwarden.release.v1.KubernetesWorkloads.named:type_name -> shipwarden.release.v1.KubernetesWorkload
+	48, // 53: shipwarden.release.v1.KubernetesWorkloads.labels:type_name -> shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
+	6,  // 54: shipwarden.release.v1.KubernetesWorkload.kind:type_name -> shipwarden.release.v1.KubernetesWorkload.Kind
+	31, // 55: shipwarden.release.v1.KubernetesRolloutProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
+	50, // 56: shipwarden.release.v1.KubernetesRolloutProbe.timeout:type_name -> google.protobuf.Duration
+	31, // 57: shipwarden.release.v1.KubernetesSecurityProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
+	35, // 58: shipwarden.release.v1.KubernetesSecurityProbe.image_digests:type_name -> shipwarden.release.v1.KubernetesImageControl
+	36, // 59: shipwarden.release.v1.KubernetesSecurityProbe.pod_security:type_name -> shipwarden.release.v1.KubernetesPodControl
+	37, // 60: shipwarden.release.v1.KubernetesSecurityProbe.network_policy:type_name -> shipwarden.release.v1.KubernetesNetworkControl
+	38, // 61: shipwarden.release.v1.KubernetesSecurityProbe.exposure:type_name -> shipwarden.release.v1.KubernetesExposureControl
+	40, // 62: shipwarden.release.v1.KubernetesSecurityProbe.service_account:type_name -> shipwarden.release.v1.KubernetesAccountControl
+	42, // 63: shipwarden.release.v1.KubernetesSecurityProbe.plain_secrets:type_name -> shipwarden.release.v1.KubernetesSecretControl
+	50, // 64: shipwarden.release.v1.KubernetesSecurityProbe.timeout:type_name -> google.protobuf.Duration
+	7,  // 65: shipwarden.release.v1.KubernetesPodControl.level:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
+	7,  // 66: shipwarden.release.v1.KubernetesPodControl.enforced:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
+	39, // 67: shipwarden.release.v1.KubernetesExposureControl.allowed:type_name -> shipwarden.release.v1.KubernetesExposure
+	41, // 68: shipwarden.release.v1.KubernetesAccountControl.allowed:type_name -> shipwarden.release.v1.KubernetesRight
+	8,  // 69: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
+	9,  // 70: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
+	46, // 71: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
+	49, // 72: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
+	49, // 73: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
+	74, // [74:74] is the sub-list for method output_type
+	74, // [74:74] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_request_proto_init() }
@@ -4046,6 +4325,7 @@ func file_shipwarden_release_v1_request_proto_init() {
 		(*Check_Prometheus)(nil),
 		(*Check_KubernetesRollout)(nil),
 		(*Check_KubernetesSecurity)(nil),
+		(*Check_Logs)(nil),
 	}
 	file_shipwarden_release_v1_request_proto_msgTypes[9].OneofWrappers = []any{}
 	file_shipwarden_release_v1_request_proto_msgTypes[10].OneofWrappers = []any{
@@ -4062,15 +4342,21 @@ func file_shipwarden_release_v1_request_proto_init() {
 	}
 	file_shipwarden_release_v1_request_proto_msgTypes[12].OneofWrappers = []any{}
 	file_shipwarden_release_v1_request_proto_msgTypes[17].OneofWrappers = []any{}
-	file_shipwarden_release_v1_request_proto_msgTypes[18].OneofWrappers = []any{}
-	file_shipwarden_release_v1_request_proto_msgTypes[21].OneofWrappers = []any{}
+	file_shipwarden_release_v1_request_proto_msgTypes[19].OneofWrappers = []any{
+		(*LineFilter_Contains)(nil),
+		(*LineFilter_Lacks)(nil),
+		(*LineFilter_Matches)(nil),
+		(*LineFilter_Misses)(nil),
+	}
+	file_shipwarden_release_v1_request_proto_msgTypes[20].OneofWrappers = []any{}
+	file_shipwarden_release_v1_request_proto_msgTypes[23].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_request_proto_rawDesc), len(file_shipwarden_release_v1_request_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -141,7 +141,7 @@ func TestProbeAsksARealPrometheus(t *testing.T) {
 		{"young enough", atMost(1, "errors", age(time.Minute, "")), check.Passed, ""},
 		{"too old for a computation", atMost(1, "sum(old)", age(time.Minute, "old")), check.Error, "the newest sample is 2m"},
 		{"one of several too old", atMost(1, "sum(mixed)", age(time.Minute, "mixed")), check.Error, "at most 1m0s are allowed"},
-		{"gone from what a computation rests on", atMost(1, "sum(errors)", age(time.Minute, "older")), check.Error, "how old the samples are: no answer from the source of metrics: no data"},
+		{"gone from what a computation rests on", atMost(1, "sum(errors)", age(time.Minute, "older")), check.Error, "how old the samples are: no answer from the source: no data"},
 		{"young enough for a computation", atMost(1, "sum(errors)", age(time.Minute, `errors`)), check.Passed, ""},
 
 		{"a minute that is well", atMost(0.01, "errors", over(time.Minute, 10*time.Second), points(7)), check.Passed, "enough points are at most 0.01"},
