@@ -182,6 +182,10 @@ func (s *State) apply(e Entry) error {
 		return s.applyIntervened(e, d.Intervened)
 	case *releasev1.Event_Aborted:
 		return s.applyAborted(e, d.Aborted)
+	case *releasev1.Event_Paused:
+		return s.applyPaused(e, d.Paused)
+	case *releasev1.Event_Resumed:
+		return s.applyResumed(e, d.Resumed)
 	case *releasev1.Event_DeadlinePassed:
 		return s.applyDeadlinePassed(e, d.DeadlinePassed)
 	case *releasev1.Event_Recorded:

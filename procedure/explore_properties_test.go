@@ -182,6 +182,9 @@ func nothingRunsUnapproved(t *testing.T, from, to *node, event string) {
 		if _, missing := procedure.Count(s, from.now); s.Authorized == nil || !s.Started() && len(missing) > 0 {
 			t.Errorf("claimed without the approvals that are needed: %s", to.path())
 		}
+		if s.Paused() && s.Phase != procedure.PhaseExecuting {
+			t.Errorf("claimed while it is paused: %s", to.path())
+		}
 		if s.AbortBy != "" && s.Phase != procedure.PhaseExecuting {
 			t.Errorf("claimed after an abort: %s", to.path())
 		}

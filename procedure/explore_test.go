@@ -172,6 +172,29 @@ func worlds() []*world {
 		}},
 		move{name: "notify followed", build: func(s procedure.State, _ time.Time) *releasev1.Event { return proceduretest.NotifyFollowed(s) }},
 	)
+	add("planned", one, fenced, ", somebody pauses it", undoable)
+	pausing := all[len(all)-1]
+	// What is before the start is the same as in the others, and so is what else holds it.
+	pausing.moves = slices.DeleteFunc(pausing.moves, func(m move) bool {
+		return slices.ContainsFunc([]string{"unapprove", "approve rita", "risk hold", "risk busy", "gates hold", "evidence", "override", "follow up"}, func(of string) bool {
+			return strings.HasPrefix(m.name, of)
+		})
+	})
+	pausing.moves = append(pausing.moves,
+		move{name: "pause", person: "dan", build: func(s procedure.State, _ time.Time) *releasev1.Event {
+			if s.Pauses > 0 || s.Phase == procedure.PhaseApprove {
+				return nil // One tells what all do, and approvals do not know of it.
+			}
+			return proceduretest.Pause()
+		}},
+		move{name: "held by the pause", build: func(s procedure.State, now time.Time) *releasev1.Event {
+			if !s.Paused() {
+				return nil
+			}
+			return &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: proceduretest.Hold(procedure.HoldPaused, now.Add(time.Hour))}}
+		}},
+		move{name: "resume", person: "dan", build: func(procedure.State, time.Time) *releasev1.Event { return proceduretest.Resume() }},
+	)
 	add("planned", two, fenced, ", data changed for good", proceduretest.Irreversible)
 	add("emergency", one, probeable, ", data changed for good", proceduretest.Irreversible)
 	add("rollback", one, opaque, ", data changed for good", proceduretest.Irreversible)
@@ -286,6 +309,9 @@ func abstraction(n *node) string {
 		slices.Sort(approved)
 		put(approved, s.Authorized != nil, s.Freed.Release != "" && s.HeldFor == procedure.PhaseExecute)
 	}
+	put(s.Paused(), s.Phase == procedure.PhaseHeld && slices.ContainsFunc(s.Holds, func(h *releasev1.HoldReason) bool {
+		return h.GetRule() == procedure.HoldPaused
+	}))
 	put(s.Wave, s.RollbackAttempt > 0, len(s.Touched), s.AbortBy != "", s.Forced, s.EscalatedFor, s.EscalatedRollback, s.Question.Otherwise)
 	put(s.Claim.Claimer != "", s.ClassOf(s.Touched) == releasev1.DriverClass_DRIVER_CLASS_PROBEABLE && n.now.Before(s.Claim.LeaseUntil))
 	for _, r := range s.Results {

@@ -114,6 +114,7 @@ var writers = map[string]string{
 	"verification_passed": ServiceValidator, "verification_failed": ServiceValidator, "verification_inconclusive": ServiceValidator,
 	"rollback_claimed": ServiceExecutor, "rolled_back": ServiceExecutor, "rollback_failed": ServiceExecutor, "rollback_unavailable": ServiceExecutor,
 	"escalated": ServiceApproval, "acknowledged": ServiceApproval, "intervened": ServiceApproval, "aborted": ServiceApproval,
+	"paused": ServiceApproval, "resumed": ServiceApproval,
 	"deadline_passed": ServiceApproval, "recorded": ServiceRecorder, "review_completed": ServiceApproval,
 	"follow_up_added": ServiceApproval, "follow_up_closed": ServiceApproval,
 	"target_locked": ServiceExecutor, "target_unlocked": ServiceExecutor,

@@ -107,6 +107,9 @@ func (s State) wait(stage *Stage, at time.Time) {
 		stage.Until = d.At
 	}
 	say := func(format string, args ...any) { stage.Waits = append(stage.Waits, fmt.Sprintf(format, args...)) }
+	if s.Paused() && !s.heldBy(HoldPaused) {
+		defer func() { say("nothing new begins: paused by %s: %s", s.Pause.Person, s.Pause.Reason) }()
+	}
 	switch s.Phase { //nolint:exhaustive // Of the others it is the service that is waited for.
 	case PhaseHeld:
 		stage.Service, stage.Until = "", s.HeldUntil

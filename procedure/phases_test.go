@@ -39,6 +39,7 @@ var phasesOf = map[string][]procedure.Phase{
 	"rolled_back":               {procedure.PhaseRollingBack}, "rollback_failed": {procedure.PhaseRollingBack},
 	"targets_released": {procedure.PhaseRelease}, "recorded": {procedure.PhaseRecord},
 	"aborted":   {procedure.PhaseHeld, procedure.PhaseExecute, procedure.PhaseExecuting, procedure.PhaseVerify},
+	"paused":    append([]procedure.Phase{procedure.PhaseExecuting, procedure.PhaseVerify, procedure.PhaseEscalated}, beforeExecution...),
 	"withdrawn": beforeExecution, "superseded": beforeExecution, "rejected": beforeExecution,
 	"approval_withdrawn": beforeExecution, "expired": beforeExecution,
 	"freeze_overridden": append([]procedure.Phase{procedure.PhaseExecuting, procedure.PhaseVerify}, beforeExecution...),
@@ -70,7 +71,7 @@ func TestEveryEventIsJudged(t *testing.T) {
 	otherwise := []string{
 		"requested", "approval_given", "notified", "escalated", "acknowledged", "intervened", "deadline_passed", "review_completed",
 		"follow_up_added", "follow_up_closed", "notice_acknowledged", "impact_reported", "unrecorded_change",
-		"verification_revoked", "reverified",
+		"verification_revoked", "reverified", "resumed",
 	}
 	for _, name := range eventTypes() {
 		if _, ok := phasesOf[name]; ofReleases(name) && ok == slices.Contains(otherwise, name) {

@@ -113,6 +113,9 @@ type State struct {
 	// AbortBy and AbortReason are set where a person stopped the release.
 	AbortBy     string
 	AbortReason string
+	// Pause is who keeps it from beginning anything new, and Pauses counts how often somebody did.
+	Pause  Pause
+	Pauses uint32
 	// Forced says that a person ordered the way back.
 	Forced bool
 
@@ -336,6 +339,7 @@ func (s *State) enter(p Phase, at time.Time) {
 // end gives the release its outcome. Targets that were locked are let go first.
 func (s *State) end(o releasev1.Outcome, by, reason string, at time.Time) {
 	s.Outcome, s.EndedBy, s.EndReason = o, by, reason
+	s.Pause = Pause{}
 	s.Claim = Claim{}
 	s.forgetStart()
 	s.correct(notComing)

@@ -104,7 +104,7 @@ var Steps = []Step{
 	{
 		ID: StepExecute, Number: "5", Title: "Execute", Service: ServiceExecutor, Package: "services/executor/execute",
 		Clause:  "Execute the deployment using the approved and traceable deployment path.",
-		WakesOn: []string{"notified", "notice_acknowledged", "verification_passed", "deadline_passed", "intervened", "freeze_overridden", "target_freed"},
+		WakesOn: []string{"notified", "notice_acknowledged", "verification_passed", "deadline_passed", "intervened", "freeze_overridden", "target_freed", "resumed"},
 		Appends: []string{
 			"execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
 			"execution_refused", "start_held", "target_locked", "execution_overrun",
@@ -133,7 +133,7 @@ var Steps = []Step{
 			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "deadline_passed", "impact_reported",
 			"unrecorded_change", "verification_revoked", "reverified",
 		},
-		Appends: []string{"escalated", "acknowledged", "intervened", "aborted", "impact_reported"},
+		Appends: []string{"escalated", "acknowledged", "intervened", "aborted", "paused", "resumed", "impact_reported"},
 	},
 	{
 		ID: StepRelease, Number: "7", Title: "Let the targets go", Service: ServiceExecutor, Package: "services/executor/release",
@@ -180,7 +180,7 @@ var Steps = []Step{
 			"execution_refused", "aborted", "verification_passed", "verification_failed", "verification_inconclusive",
 			"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "escalated", "acknowledged",
 			"intervened", "recorded", "freeze_overridden", "execution_overrun", "target_freed", "unrecorded_change",
-			"verification_revoked", "reverified",
+			"verification_revoked", "reverified", "resumed",
 		},
 	},
 	{
@@ -284,6 +284,12 @@ func Actions(s State) []string {
 		case PhaseHeld, PhaseExecute, PhaseExecuting, PhaseVerify:
 			out = append(out, "abort")
 		}
+	}
+	switch {
+	case s.Paused():
+		out = append(out, "resume")
+	case MayPause(s):
+		out = append(out, "pause")
 	}
 	for _, a := range Interventions(s) {
 		out = append(out, interventionVerbs[a])

@@ -82,6 +82,9 @@ func (s *State) applyExecutionClaimed(e Entry, d *releasev1.ExecutionClaimed) er
 		return s.invalid(e, "its targets are not those of the wave")
 	case d.GetClaimer() == "" || d.GetLeaseUntil() == nil || d.GetDeadline() == nil || !e.Stored.Before(d.GetDeadline().AsTime()):
 		return s.invalid(e, "claimer, lease or deadline is missing or over")
+	case s.Paused() && s.Phase == PhaseExecute:
+		// Who takes a claim over begins nothing new: what is under way goes on to its end.
+		return s.invalid(e, "it is paused by "+s.Pause.Person)
 	case len(d.GetBypassed()) > 0 && !s.Emergency():
 		return s.invalid(e, "a control is bypassed without an emergency")
 	case len(blocking(d.GetFindings())) > 0:

@@ -50,6 +50,35 @@ func newDecision(a *app, d decision) *cobra.Command {
 	return cmd
 }
 
+func newPause(a *app) *cobra.Command {
+	return newDecision(a, decision{
+		verb: "pause", short: "Keep a release from beginning anything new", done: "begins nothing new until it is resumed",
+		long: `Keeps a release from its start, and from every wave after the one that is under way, until it
+is resumed. What is under way goes on to its end. A way back, an abort and what people decide
+of it are not kept. It has an end: what has not begun expires when its time to start is over,
+and of what has begun people are called after as long as they have to decide. Of a release
+that is paused already nothing changes.`,
+		call: func(ctx context.Context, client approvalv1.ApprovalServiceClient, release, reason string) error {
+			answer, err := client.Pause(ctx, &approvalv1.PauseRequest{Release: release, Reason: reason})
+			if err == nil {
+				a.say("%s: paused by %s", release, answer.GetPausedBy())
+			}
+			return err
+		},
+	})
+}
+
+func newResume(a *app) *cobra.Command {
+	return newDecision(a, decision{
+		verb: "resume", short: "Let a release go on that was paused", done: "goes on",
+		long: "Lets a release go on that was paused. What else holds it is looked at then.",
+		call: func(ctx context.Context, client approvalv1.ApprovalServiceClient, release, reason string) error {
+			_, err := client.Resume(ctx, &approvalv1.ResumeRequest{Release: release, Reason: reason})
+			return err
+		},
+	})
+}
+
 // notBlank refuses a text of blanks: it would be on record for good.
 func notBlank(flag, text string) error {
 	if shape.Blank(text) {

@@ -159,6 +159,14 @@ func (s *services) Withdraw(ctx context.Context, r *approvalv1.WithdrawRequest) 
 	return &approvalv1.WithdrawResponse{}, s.decide(ctx, "withdraw", r.GetRelease(), r.GetReason())
 }
 
+func (s *services) Pause(ctx context.Context, r *approvalv1.PauseRequest) (*approvalv1.PauseResponse, error) {
+	return &approvalv1.PauseResponse{PausedBy: "dan"}, s.decide(ctx, "pause", r.GetRelease(), r.GetReason())
+}
+
+func (s *services) Resume(ctx context.Context, r *approvalv1.ResumeRequest) (*approvalv1.ResumeResponse, error) {
+	return &approvalv1.ResumeResponse{}, s.decide(ctx, "resume", r.GetRelease(), r.GetReason())
+}
+
 func (s *services) Abort(ctx context.Context, r *approvalv1.AbortRequest) (*approvalv1.AbortResponse, error) {
 	return &approvalv1.AbortResponse{}, s.decide(ctx, "abort", r.GetRelease(), r.GetReason())
 }

@@ -39,7 +39,9 @@ func TestTheContractWantsTextThatCanBeRead(t *testing.T) {
 		"reason of an approval's withdrawal": func(text string) proto.Message {
 			return &approvalv1.WithdrawApprovalRequest{Release: release, Reason: text}
 		},
-		"reason of an abort": func(text string) proto.Message { return &approvalv1.AbortRequest{Release: release, Reason: text} },
+		"reason of a pause":      func(text string) proto.Message { return &approvalv1.PauseRequest{Release: release, Reason: text} },
+		"reason of a resumption": func(text string) proto.Message { return &approvalv1.ResumeRequest{Release: release, Reason: text} },
+		"reason of an abort":     func(text string) proto.Message { return &approvalv1.AbortRequest{Release: release, Reason: text} },
 		"reason of an intervention": func(text string) proto.Message {
 			return &approvalv1.InterveneRequest{Release: release, Action: releasev1.Intervened_ACTION_ACCEPT, Reason: text}
 		},

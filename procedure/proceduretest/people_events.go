@@ -48,6 +48,16 @@ func Abort() *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_Aborted{Aborted: &releasev1.Aborted{Reason: "customers complain"}}}
 }
 
+// Pause keeps the release from beginning anything new.
+func Pause() *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_Paused{Paused: &releasev1.Paused{Reason: "customers call"}}}
+}
+
+// Resume lets it go on.
+func Resume() *releasev1.Event {
+	return &releasev1.Event{Data: &releasev1.Event_Resumed{Resumed: &releasev1.Resumed{Reason: "it was something else"}}}
+}
+
 // Escalate calls the next rung of the first escalation that is due, to be taken on
 // within a quarter of an hour; nil where none is due.
 func Escalate(s procedure.State, at time.Time) *releasev1.Event {

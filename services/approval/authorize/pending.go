@@ -45,7 +45,7 @@ func (s *Server) GetPending(ctx context.Context, r *approvalv1.GetPendingRequest
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}
-	p.Holds, p.EarliestStart = o.GetHolds(), o.GetEarliestStart()
+	p.Holds, p.EarliestStart = d.paused(o.GetHolds()), o.GetEarliestStart()
 	return &approvalv1.GetPendingResponse{Pending: p, Signing: d.signing()}, nil
 }
 
@@ -165,6 +165,7 @@ func (d desk) pending() (*approvalv1.Pending, error) {
 	if p.Holds, p.EarliestStart, err = d.holds(); err != nil {
 		return nil, err
 	}
+	p.Holds = d.paused(p.GetHolds())
 	for _, q := range p.GetMissing() {
 		if person, shift := d.index.OnCall(q.GetGroup(), d.now); shift != nil && !slices.ContainsFunc(p.GetOnCall(), func(o *approvalv1.OnDuty) bool { return proto.Equal(o.GetShift(), shift) }) {
 			p.OnCall = append(p.OnCall, &approvalv1.OnDuty{Person: person, Shift: shift})
@@ -177,6 +178,15 @@ func (d desk) pending() (*approvalv1.Pending, error) {
 		p.MayApprove = true
 	}
 	return p, nil
+}
+
+// paused adds a pause to what would hold the start: an approval does not end it.
+func (d desk) paused(holds []*releasev1.HoldReason) []*releasev1.HoldReason {
+	said := slices.ContainsFunc(holds, func(h *releasev1.HoldReason) bool { return h.GetRule() == procedure.HoldPaused })
+	if said || !d.state.Paused() {
+		return holds
+	}
+	return append([]*releasev1.HoldReason{procedure.PauseHold(d.state)}, holds...)
 }
 
 // pendingOf is what there is to be seen of a release in that state, by whomever.

@@ -28,10 +28,10 @@ func TestARefusalSaysWhatIsPossibleInstead(t *testing.T) {
 		err  error
 		want string
 	}{
-		{withdraw, "execution has begun; possible now: abort"},
-		{abort, "execution has not begun; possible now: approve, reject, withdraw"},
-		{late, "the release waits for a person to decide how it goes on; possible now: rollback, accept, retry, confirm, acknowledge"},
-		{retry, "retry is not possible: execution has not begun; possible now: approve, reject, withdraw"},
+		{withdraw, "execution has begun; possible now: abort, pause"},
+		{abort, "execution has not begun; possible now: approve, reject, withdraw, pause"},
+		{late, "the release waits for a person to decide how it goes on; possible now: pause, rollback, accept, retry, confirm, acknowledge"},
+		{retry, "retry is not possible: execution has not begun; possible now: approve, reject, withdraw, pause"},
 	} {
 		got := status.Convert(test.err).Message()
 		if got != test.want || strings.Contains(got, "in phase") {

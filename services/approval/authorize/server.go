@@ -134,6 +134,39 @@ func (s *Server) Abort(ctx context.Context, r *approvalv1.AbortRequest) (*approv
 	return &approvalv1.AbortResponse{}, err
 }
 
+// Pause implements approvalv1.ApprovalServiceServer (PD-5.3). A release that is paused already
+// stays so, under the name and with the reason of who paused it: nothing is stored.
+func (s *Server) Pause(ctx context.Context, r *approvalv1.PauseRequest) (*approvalv1.PauseResponse, error) {
+	by := ""
+	after, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+		if err := d.operator(); err != nil {
+			return nil, err
+		}
+		if by = d.state.Pause.Person; d.state.Paused() {
+			return nil, precondition("it is paused already, by %s", by)
+		}
+		return &releasev1.Event{Data: &releasev1.Event_Paused{Paused: &releasev1.Paused{Reason: r.GetReason()}}}, nil
+	})
+	switch {
+	case by != "":
+		return &approvalv1.PauseResponse{PausedBy: by}, nil
+	case err != nil:
+		return nil, err
+	}
+	return &approvalv1.PauseResponse{PausedBy: after.Pause.Person}, nil
+}
+
+// Resume implements approvalv1.ApprovalServiceServer (PD-5.3).
+func (s *Server) Resume(ctx context.Context, r *approvalv1.ResumeRequest) (*approvalv1.ResumeResponse, error) {
+	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+		if err := d.operator(); err != nil {
+			return nil, err
+		}
+		return &releasev1.Event{Data: &releasev1.Event_Resumed{Resumed: &releasev1.Resumed{Reason: r.GetReason()}}}, nil
+	})
+	return &approvalv1.ResumeResponse{}, err
+}
+
 // Acknowledge implements approvalv1.ApprovalServiceServer. Whoever was called may
 // take an escalation on, and so may the owner and the operators.
 func (s *Server) Acknowledge(ctx context.Context, r *approvalv1.AcknowledgeRequest) (*approvalv1.AcknowledgeResponse, error) {

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -291,6 +292,52 @@ func TestOnlyOwnerAndOperatorsAbort(t *testing.T) {
 		} else if got := r.State(t, release).AbortBy; err != nil || got != person {
 			t.Errorf("%s: %v, aborted by %q", person, err, got)
 		}
+	}
+}
+
+// TestOnlyOwnerAndOperatorsPauseAndResume: as with an abort. Two pauses are one, in the name of
+// who gave the first (PD-5.3).
+func TestOnlyOwnerAndOperatorsPauseAndResume(t *testing.T) {
+	r := newRig(t)
+	desk := r.dial(t)
+	release := r.Reach(t, procedure.PhaseExecuting)
+	_, err := desk.Resume(as(t, "gina"), &approvalv1.ResumeRequest{Release: release, Reason: "smoke"})
+	want(t, "resumed what is not paused", err, codes.FailedPrecondition, "OTHER_STATE")
+	if err == nil || !strings.Contains(err.Error(), "it is not paused") {
+		t.Errorf("resumed what is not paused: %v", err)
+	}
+	for _, person := range []string{"anna", "rita"} {
+		_, err := desk.Pause(as(t, person), &approvalv1.PauseRequest{Release: release, Reason: "smoke"})
+		want(t, person, err, codes.PermissionDenied, "NOT_ALLOWED")
+	}
+	before := len(r.Events(t, release))
+	for _, person := range []string{"gina", "gina", "otto"} {
+		answer, err := desk.Pause(as(t, person), &approvalv1.PauseRequest{Release: release, Reason: "smoke"})
+		if err != nil || answer.GetPausedBy() != "gina" {
+			t.Fatalf("%s: paused by %q: %v", person, answer.GetPausedBy(), err)
+		}
+	}
+	if s := r.State(t, release); s.Pause.Person != "gina" || s.Pause.Reason != "smoke" || len(r.Events(t, release)) != before+1 {
+		t.Errorf("paused by %q because %q, %d events more", s.Pause.Person, s.Pause.Reason, len(r.Events(t, release))-before)
+	}
+	_, err = desk.Resume(as(t, "anna"), &approvalv1.ResumeRequest{Release: release, Reason: "it was fog"})
+	want(t, "resumed by anybody", err, codes.PermissionDenied, "NOT_ALLOWED")
+	if _, err := desk.Resume(as(t, "otto"), &approvalv1.ResumeRequest{Release: release, Reason: "it was fog"}); err != nil || r.State(t, release).Paused() {
+		t.Errorf("resumed by the owner: %v", err)
+	}
+	_, err = desk.Pause(as(t, "gina"), &approvalv1.PauseRequest{Release: release, Reason: " "})
+	want(t, "without a reason", err, codes.InvalidArgument, "INVALID_FIELD")
+
+	waiting := r.pending(t, key("waiting"))
+	if _, err := desk.Pause(as(t, "gina"), &approvalv1.PauseRequest{Release: waiting.Release, Reason: "not today"}); err != nil {
+		t.Fatal(err)
+	}
+	shown, err := desk.GetPending(as(t, "anna"), &approvalv1.GetPendingRequest{Release: waiting.Release})
+	if h := shown.GetPending().GetHolds(); err != nil || len(h) == 0 || h[0].GetRule() != procedure.HoldPaused || h[0].GetSetBy() != "gina" {
+		t.Errorf("who approves is shown %v: %v", h, err)
+	}
+	if _, err := desk.Approve(as(t, "anna"), approve(waiting)); err != nil {
+		t.Errorf("approved while it is paused: %v", err)
 	}
 }
 

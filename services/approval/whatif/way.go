@@ -214,6 +214,8 @@ func (w way) over(s procedure.State, h *releasev1.HoldReason, now time.Time) []s
 	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown, procedure.HoldPreviewUnknown:
 		// Somebody has to put it right on the target, or at the registry.
 		return w.index.PeopleAt(doc.GetOperatorsGroup(), now)
+	case procedure.HoldPaused:
+		return append(w.index.PeopleAt(doc.GetOperatorsGroup(), now), s.Request.GetOwner())
 	case procedure.HoldDocumentUnreviewed:
 		return w.reviewers[h.GetSubject()]
 	case "review.overdue":
@@ -229,6 +231,9 @@ func (w way) start(documents []*policy.Index, s procedure.State, now, from time.
 	w.out.Holds, w.out.EarliestStart = holds, timestamppb.New(earliest)
 	if len(holds) > 0 {
 		w.out.ZoneData = freeze.ZoneData()
+	}
+	if s.Paused() {
+		w.out.Holds = append([]*releasev1.HoldReason{procedure.PauseHold(s)}, w.out.Holds...)
 	}
 	return err
 }

@@ -18,6 +18,7 @@ var together = [][]string{
 	{procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown},
 	{procedure.HoldPreviewUnknown},
 	{procedure.HoldTargetBusy},
+	{procedure.HoldPaused},
 }
 
 // outlast refuses the next wave where something has held it for as long as a person has to
@@ -65,6 +66,10 @@ func heldSince(t reactor.Task, such []string) (since time.Time) {
 		switch d := e.Event.GetData().(type) {
 		case *releasev1.Event_ExecutionClaimed:
 			return since // Earlier holds are those of another wave, or of another attempt.
+		case *releasev1.Event_Resumed:
+			if slices.Contains(such, procedure.HoldPaused) {
+				return since // Who pauses it once more has as long again.
+			}
 		case *releasev1.Event_StartHeld:
 			switch reasons := d.StartHeld.GetReasons(); {
 			case slices.ContainsFunc(reasons, func(h *releasev1.HoldReason) bool { return slices.Contains(such, h.GetRule()) }):

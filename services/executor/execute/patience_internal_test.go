@@ -37,7 +37,7 @@ func TestNoHoldOfAWaveIsForEver(t *testing.T) {
 	}
 	for _, rule := range []string{
 		incident.Rule, inflight.RuleDependency, inflight.RuleDependent, ruleNeeds, ruleNeededBy, procedure.HoldRollbackUnproved,
-		procedure.HoldRollbackUnknown, procedure.HoldPreviewUnknown, procedure.HoldTargetBusy,
+		procedure.HoldRollbackUnknown, procedure.HoldPreviewUnknown, procedure.HoldTargetBusy, procedure.HoldPaused,
 	} {
 		since := waits(rule)
 		waits("freeze")
@@ -59,6 +59,21 @@ func TestNoHoldOfAWaveIsForEver(t *testing.T) {
 		task.Now = since.Add(2 * decision)
 		if found := outlast(task, holds); len(found) != 0 {
 			t.Errorf("%s: something else held it since: %v", rule, found)
+		}
+	}
+	// Who pauses it once more has as long again.
+	r.Do(t, "eve", proceduretest.Pause())
+	first := waits(procedure.HoldPaused)
+	r.Do(t, "eve", proceduretest.Resume())
+	r.Do(t, "eve", proceduretest.Pause())
+	second := waits(procedure.HoldPaused)
+	task := r.Task(t, 1)
+	holds := []*releasev1.HoldReason{procedure.PauseHold(task.State)}
+	decision := task.State.Requested.GetTimeouts().GetDecision().AsDuration()
+	for at, called := range map[time.Time]int{first.Add(decision): 0, second.Add(decision): 1} {
+		task.Now = at
+		if found := outlast(task, holds); len(found) != called {
+			t.Errorf("%d calls at %s: %v", called, at, found)
 		}
 	}
 }

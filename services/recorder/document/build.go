@@ -216,6 +216,10 @@ func (b *builder) late(r view.Recorded) {
 		d.Decisions = append(d.Decisions, b.entry(r, x.Intervened))
 	case *releasev1.Event_Aborted:
 		d.Decisions = append(d.Decisions, b.entry(r, x.Aborted))
+	case *releasev1.Event_Paused:
+		d.Decisions = append(d.Decisions, b.entry(r, x.Paused))
+	case *releasev1.Event_Resumed:
+		d.Decisions = append(d.Decisions, b.entry(r, x.Resumed))
 	case *releasev1.Event_FreezeOverridden:
 		d.Decisions = append(d.Decisions, b.entry(r, x.FreezeOverridden))
 	case *releasev1.Event_ExecutionOverrun:

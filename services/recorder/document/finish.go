@@ -179,7 +179,7 @@ func (b *builder) deviations(s procedure.State) {
 		switch line.Type {
 		case "deadline_passed", "execution_failed", "execution_unknown", "execution_refused", "verification_failed",
 			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "intervened", "aborted", "approval_withdrawn",
-			"freeze_overridden", "execution_overrun":
+			"freeze_overridden", "execution_overrun", "paused", "resumed":
 			say("%s", line.Text)
 		}
 	}

@@ -104,6 +104,10 @@ func (w *writer) remedies(r *Record) (claims, results, calls, decisions, deadlin
 			decisions = append(decisions, []string{number, when, by, word(d.Intervened.GetAction(), "ACTION_"), escape(d.Intervened.GetReason())})
 		case *releasev1.Event_Aborted:
 			decisions = append(decisions, []string{number, when, by, "stop", escape(d.Aborted.GetReason())})
+		case *releasev1.Event_Paused:
+			decisions = append(decisions, []string{number, when, by, "pause", escape(d.Paused.GetReason())})
+		case *releasev1.Event_Resumed:
+			decisions = append(decisions, []string{number, when, by, "resume", escape(d.Resumed.GetReason())})
 		case *releasev1.Event_DeadlinePassed:
 			if p := d.DeadlinePassed; p.GetDeadline() != releasev1.Deadline_DEADLINE_HOLD {
 				deadlines = append(deadlines, []string{number, when, word(p.GetDeadline(), "DEADLINE_"), at(p.GetDue()), causeWords(p.GetCause())})

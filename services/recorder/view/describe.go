@@ -107,6 +107,10 @@ func describeDecision(e *releasev1.Event) string {
 		return "expired: deadline " + Word(d.Expired.GetDeadline(), "DEADLINE_")
 	case *releasev1.Event_Aborted:
 		return joined("aborted by "+by, d.Aborted.GetReason())
+	case *releasev1.Event_Paused:
+		return joined("paused by "+by, d.Paused.GetReason())
+	case *releasev1.Event_Resumed:
+		return joined("resumed by "+by, d.Resumed.GetReason())
 	case *releasev1.Event_ImpactReported:
 		return joined("impact reported by "+by, d.ImpactReported.GetDescription())
 	case *releasev1.Event_UnrecordedChange:

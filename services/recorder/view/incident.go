@@ -92,6 +92,10 @@ func (i *incident) decide(before, after procedure.State, e *releasev1.Event, by 
 		decision, reason = Word(d.Intervened.GetAction(), "ACTION_"), d.Intervened.GetReason()
 	case *releasev1.Event_Aborted:
 		decision, reason = "aborted", d.Aborted.GetReason()
+	case *releasev1.Event_Paused:
+		decision, reason = "paused", d.Paused.GetReason()
+	case *releasev1.Event_Resumed:
+		decision, reason = "resumed", d.Resumed.GetReason()
 	case *releasev1.Event_NoticeAcknowledged:
 		if len(after.OpenEscalations()) == len(before.OpenEscalations()) {
 			return

@@ -112,7 +112,7 @@ func (t *Timeline) Release(rejected uint32) *recorderv1.Release {
 		Owner: s.Request.GetOwner(), Requester: s.Request.GetRequester(),
 		Phase: s.Phase.String(), Outcome: s.Outcome,
 		Requested: stamp(s.RequestedAt), Updated: stamp(t.updated), Ended: stamp(t.ended),
-		Steps: t.Steps(), Holds: s.Holds, Actions: procedure.Actions(s),
+		Steps: t.Steps(), Holds: procedure.Holding(s), Actions: procedure.Actions(s),
 		ChangeDigest: s.ChangeDigest, ProcedureDigest: s.ProcedureDigest, Artifacts: s.Artifacts,
 		Targets: procedure.Targets(s.Request), OpenEscalations: s.OpenEscalations(),
 		Summary: Summary(s), LastSequence: s.Head.Sequence,

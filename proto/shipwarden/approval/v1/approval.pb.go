@@ -94,7 +94,7 @@ func (x OutlookStep_Standing) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutlookStep_Standing.Descriptor instead.
 func (OutlookStep_Standing) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{48, 0}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{52, 0}
 }
 
 // Pending is a release that waits for approvals, with what approvers must see.
@@ -1369,6 +1369,191 @@ func (*AbortResponse) Descriptor() ([]byte, []int) {
 	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{18}
 }
 
+type PauseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Release       string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseRequest) Reset() {
+	*x = PauseRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseRequest) ProtoMessage() {}
+
+func (x *PauseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseRequest.ProtoReflect.Descriptor instead.
+func (*PauseRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *PauseRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *PauseRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type PauseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who paused it: somebody else where it was paused already.
+	PausedBy      string `protobuf:"bytes,1,opt,name=paused_by,json=pausedBy,proto3" json:"paused_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseResponse) Reset() {
+	*x = PauseResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseResponse) ProtoMessage() {}
+
+func (x *PauseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseResponse.ProtoReflect.Descriptor instead.
+func (*PauseResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PauseResponse) GetPausedBy() string {
+	if x != nil {
+		return x.PausedBy
+	}
+	return ""
+}
+
+type ResumeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Release       string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeRequest) Reset() {
+	*x = ResumeRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeRequest) ProtoMessage() {}
+
+func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeRequest.ProtoReflect.Descriptor instead.
+func (*ResumeRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ResumeRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *ResumeRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ResumeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeResponse) Reset() {
+	*x = ResumeResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeResponse) ProtoMessage() {}
+
+func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeResponse.ProtoReflect.Descriptor instead.
+func (*ResumeResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
+}
+
 type AcknowledgeRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
@@ -1382,7 +1567,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1579,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1592,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AcknowledgeRequest) GetRelease() string {
@@ -1441,7 +1626,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1638,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1651,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AcknowledgeResponse) GetAcknowledged() int32 {
@@ -1488,7 +1673,7 @@ type AcknowledgeNoticeRequest struct {
 
 func (x *AcknowledgeNoticeRequest) Reset() {
 	*x = AcknowledgeNoticeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1500,7 +1685,7 @@ func (x *AcknowledgeNoticeRequest) String() string {
 func (*AcknowledgeNoticeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeNoticeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1513,7 +1698,7 @@ func (x *AcknowledgeNoticeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeNoticeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeNoticeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AcknowledgeNoticeRequest) GetRelease() string {
@@ -1547,7 +1732,7 @@ type AcknowledgeNoticeResponse struct {
 
 func (x *AcknowledgeNoticeResponse) Reset() {
 	*x = AcknowledgeNoticeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1744,7 @@ func (x *AcknowledgeNoticeResponse) String() string {
 func (*AcknowledgeNoticeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeNoticeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1757,7 @@ func (x *AcknowledgeNoticeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeNoticeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeNoticeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AcknowledgeNoticeResponse) GetMissing() []*v1.Party {
@@ -1594,7 +1779,7 @@ type ReportImpactRequest struct {
 
 func (x *ReportImpactRequest) Reset() {
 	*x = ReportImpactRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +1791,7 @@ func (x *ReportImpactRequest) String() string {
 func (*ReportImpactRequest) ProtoMessage() {}
 
 func (x *ReportImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +1804,7 @@ func (x *ReportImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportImpactRequest.ProtoReflect.Descriptor instead.
 func (*ReportImpactRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReportImpactRequest) GetRelease() string {
@@ -1651,7 +1836,7 @@ type ReportImpactResponse struct {
 
 func (x *ReportImpactResponse) Reset() {
 	*x = ReportImpactResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1663,7 +1848,7 @@ func (x *ReportImpactResponse) String() string {
 func (*ReportImpactResponse) ProtoMessage() {}
 
 func (x *ReportImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1676,7 +1861,7 @@ func (x *ReportImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportImpactResponse.ProtoReflect.Descriptor instead.
 func (*ReportImpactResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
 }
 
 type InterveneRequest struct {
@@ -1690,7 +1875,7 @@ type InterveneRequest struct {
 
 func (x *InterveneRequest) Reset() {
 	*x = InterveneRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1702,7 +1887,7 @@ func (x *InterveneRequest) String() string {
 func (*InterveneRequest) ProtoMessage() {}
 
 func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1715,7 +1900,7 @@ func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneRequest.ProtoReflect.Descriptor instead.
 func (*InterveneRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *InterveneRequest) GetRelease() string {
@@ -1747,7 +1932,7 @@ type InterveneResponse struct {
 
 func (x *InterveneResponse) Reset() {
 	*x = InterveneResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1759,7 +1944,7 @@ func (x *InterveneResponse) String() string {
 func (*InterveneResponse) ProtoMessage() {}
 
 func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1772,7 +1957,7 @@ func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneResponse.ProtoReflect.Descriptor instead.
 func (*InterveneResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
 }
 
 type CompleteReviewRequest struct {
@@ -1787,7 +1972,7 @@ type CompleteReviewRequest struct {
 
 func (x *CompleteReviewRequest) Reset() {
 	*x = CompleteReviewRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +1984,7 @@ func (x *CompleteReviewRequest) String() string {
 func (*CompleteReviewRequest) ProtoMessage() {}
 
 func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +1997,7 @@ func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewRequest.ProtoReflect.Descriptor instead.
 func (*CompleteReviewRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CompleteReviewRequest) GetRelease() string {
@@ -1851,7 +2036,7 @@ type CompleteReviewResponse struct {
 
 func (x *CompleteReviewResponse) Reset() {
 	*x = CompleteReviewResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +2048,7 @@ func (x *CompleteReviewResponse) String() string {
 func (*CompleteReviewResponse) ProtoMessage() {}
 
 func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +2061,7 @@ func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewResponse.ProtoReflect.Descriptor instead.
 func (*CompleteReviewResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
 }
 
 type AddFollowUpRequest struct {
@@ -1889,7 +2074,7 @@ type AddFollowUpRequest struct {
 
 func (x *AddFollowUpRequest) Reset() {
 	*x = AddFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1901,7 +2086,7 @@ func (x *AddFollowUpRequest) String() string {
 func (*AddFollowUpRequest) ProtoMessage() {}
 
 func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1914,7 +2099,7 @@ func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*AddFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AddFollowUpRequest) GetRelease() string {
@@ -1941,7 +2126,7 @@ type AddFollowUpResponse struct {
 
 func (x *AddFollowUpResponse) Reset() {
 	*x = AddFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1953,7 +2138,7 @@ func (x *AddFollowUpResponse) String() string {
 func (*AddFollowUpResponse) ProtoMessage() {}
 
 func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1966,7 +2151,7 @@ func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*AddFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AddFollowUpResponse) GetNumber() uint32 {
@@ -1988,7 +2173,7 @@ type CloseFollowUpRequest struct {
 
 func (x *CloseFollowUpRequest) Reset() {
 	*x = CloseFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2185,7 @@ func (x *CloseFollowUpRequest) String() string {
 func (*CloseFollowUpRequest) ProtoMessage() {}
 
 func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2198,7 @@ func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CloseFollowUpRequest) GetRelease() string {
@@ -2045,7 +2230,7 @@ type CloseFollowUpResponse struct {
 
 func (x *CloseFollowUpResponse) Reset() {
 	*x = CloseFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2057,7 +2242,7 @@ func (x *CloseFollowUpResponse) String() string {
 func (*CloseFollowUpResponse) ProtoMessage() {}
 
 func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2070,7 +2255,7 @@ func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
 }
 
 type DelegateRequest struct {
@@ -2091,7 +2276,7 @@ type DelegateRequest struct {
 
 func (x *DelegateRequest) Reset() {
 	*x = DelegateRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2103,7 +2288,7 @@ func (x *DelegateRequest) String() string {
 func (*DelegateRequest) ProtoMessage() {}
 
 func (x *DelegateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2116,7 +2301,7 @@ func (x *DelegateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegateRequest.ProtoReflect.Descriptor instead.
 func (*DelegateRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *DelegateRequest) GetStandIn() string {
@@ -2163,7 +2348,7 @@ type DelegateResponse struct {
 
 func (x *DelegateResponse) Reset() {
 	*x = DelegateResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2175,7 +2360,7 @@ func (x *DelegateResponse) String() string {
 func (*DelegateResponse) ProtoMessage() {}
 
 func (x *DelegateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2188,7 +2373,7 @@ func (x *DelegateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegateResponse.ProtoReflect.Descriptor instead.
 func (*DelegateResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DelegateResponse) GetDelegation() *v1.Delegation {
@@ -2209,7 +2394,7 @@ type RevokeDelegationRequest struct {
 
 func (x *RevokeDelegationRequest) Reset() {
 	*x = RevokeDelegationRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +2406,7 @@ func (x *RevokeDelegationRequest) String() string {
 func (*RevokeDelegationRequest) ProtoMessage() {}
 
 func (x *RevokeDelegationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2419,7 @@ func (x *RevokeDelegationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDelegationRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDelegationRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RevokeDelegationRequest) GetNumber() uint32 {
@@ -2259,7 +2444,7 @@ type RevokeDelegationResponse struct {
 
 func (x *RevokeDelegationResponse) Reset() {
 	*x = RevokeDelegationResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2271,7 +2456,7 @@ func (x *RevokeDelegationResponse) String() string {
 func (*RevokeDelegationResponse) ProtoMessage() {}
 
 func (x *RevokeDelegationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2284,7 +2469,7 @@ func (x *RevokeDelegationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDelegationResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDelegationResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{40}
 }
 
 type ListDelegationsRequest struct {
@@ -2295,7 +2480,7 @@ type ListDelegationsRequest struct {
 
 func (x *ListDelegationsRequest) Reset() {
 	*x = ListDelegationsRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2307,7 +2492,7 @@ func (x *ListDelegationsRequest) String() string {
 func (*ListDelegationsRequest) ProtoMessage() {}
 
 func (x *ListDelegationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2320,7 +2505,7 @@ func (x *ListDelegationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDelegationsRequest.ProtoReflect.Descriptor instead.
 func (*ListDelegationsRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{41}
 }
 
 type ListDelegationsResponse struct {
@@ -2332,7 +2517,7 @@ type ListDelegationsResponse struct {
 
 func (x *ListDelegationsResponse) Reset() {
 	*x = ListDelegationsResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2344,7 +2529,7 @@ func (x *ListDelegationsResponse) String() string {
 func (*ListDelegationsResponse) ProtoMessage() {}
 
 func (x *ListDelegationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2357,7 +2542,7 @@ func (x *ListDelegationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDelegationsResponse.ProtoReflect.Descriptor instead.
 func (*ListDelegationsResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListDelegationsResponse) GetDelegations() []*v1.Delegation {
@@ -2379,7 +2564,7 @@ type WhoCanRequest struct {
 
 func (x *WhoCanRequest) Reset() {
 	*x = WhoCanRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2576,7 @@ func (x *WhoCanRequest) String() string {
 func (*WhoCanRequest) ProtoMessage() {}
 
 func (x *WhoCanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2589,7 @@ func (x *WhoCanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoCanRequest.ProtoReflect.Descriptor instead.
 func (*WhoCanRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *WhoCanRequest) GetEnvironment() string {
@@ -2442,7 +2627,7 @@ type WhoCanResponse struct {
 
 func (x *WhoCanResponse) Reset() {
 	*x = WhoCanResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +2639,7 @@ func (x *WhoCanResponse) String() string {
 func (*WhoCanResponse) ProtoMessage() {}
 
 func (x *WhoCanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +2652,7 @@ func (x *WhoCanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoCanResponse.ProtoReflect.Descriptor instead.
 func (*WhoCanResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *WhoCanResponse) GetProcedureDigest() string {
@@ -2524,7 +2709,7 @@ type Right struct {
 
 func (x *Right) Reset() {
 	*x = Right{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2536,7 +2721,7 @@ func (x *Right) String() string {
 func (*Right) ProtoMessage() {}
 
 func (x *Right) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2549,7 +2734,7 @@ func (x *Right) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Right.ProtoReflect.Descriptor instead.
 func (*Right) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Right) GetEnvironment() string {
@@ -2631,7 +2816,7 @@ type Holder struct {
 
 func (x *Holder) Reset() {
 	*x = Holder{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2643,7 +2828,7 @@ func (x *Holder) String() string {
 func (*Holder) ProtoMessage() {}
 
 func (x *Holder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2656,7 +2841,7 @@ func (x *Holder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holder.ProtoReflect.Descriptor instead.
 func (*Holder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Holder) GetPerson() string {
@@ -2701,7 +2886,7 @@ type OverrideFreezeRequest struct {
 
 func (x *OverrideFreezeRequest) Reset() {
 	*x = OverrideFreezeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2713,7 +2898,7 @@ func (x *OverrideFreezeRequest) String() string {
 func (*OverrideFreezeRequest) ProtoMessage() {}
 
 func (x *OverrideFreezeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2726,7 +2911,7 @@ func (x *OverrideFreezeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverrideFreezeRequest.ProtoReflect.Descriptor instead.
 func (*OverrideFreezeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *OverrideFreezeRequest) GetRelease() string {
@@ -2769,7 +2954,7 @@ type OverrideFreezeResponse struct {
 
 func (x *OverrideFreezeResponse) Reset() {
 	*x = OverrideFreezeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2781,7 +2966,7 @@ func (x *OverrideFreezeResponse) String() string {
 func (*OverrideFreezeResponse) ProtoMessage() {}
 
 func (x *OverrideFreezeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2794,7 +2979,7 @@ func (x *OverrideFreezeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverrideFreezeResponse.ProtoReflect.Descriptor instead.
 func (*OverrideFreezeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *OverrideFreezeResponse) GetHolds() []*v1.HoldReason {
@@ -2820,7 +3005,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2832,7 +3017,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2845,7 +3030,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ExplainRequest) GetRelease() string {
@@ -2873,7 +3058,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2885,7 +3070,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2898,7 +3083,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ExplainResponse) GetRelease() string {
@@ -2971,7 +3156,7 @@ type Outlook struct {
 
 func (x *Outlook) Reset() {
 	*x = Outlook{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2983,7 +3168,7 @@ func (x *Outlook) String() string {
 func (*Outlook) ProtoMessage() {}
 
 func (x *Outlook) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2996,7 +3181,7 @@ func (x *Outlook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outlook.ProtoReflect.Descriptor instead.
 func (*Outlook) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Outlook) GetSteps() []*OutlookStep {
@@ -3053,7 +3238,7 @@ type OutlookStep struct {
 
 func (x *OutlookStep) Reset() {
 	*x = OutlookStep{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3065,7 +3250,7 @@ func (x *OutlookStep) String() string {
 func (*OutlookStep) ProtoMessage() {}
 
 func (x *OutlookStep) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3078,7 +3263,7 @@ func (x *OutlookStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutlookStep.ProtoReflect.Descriptor instead.
 func (*OutlookStep) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *OutlookStep) GetNumber() string {
@@ -3133,7 +3318,7 @@ type WhatIfRequest struct {
 
 func (x *WhatIfRequest) Reset() {
 	*x = WhatIfRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3145,7 +3330,7 @@ func (x *WhatIfRequest) String() string {
 func (*WhatIfRequest) ProtoMessage() {}
 
 func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3158,7 +3343,7 @@ func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhatIfRequest.ProtoReflect.Descriptor instead.
 func (*WhatIfRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *WhatIfRequest) GetRequest() []byte {
@@ -3188,7 +3373,7 @@ type WhatIfResponse struct {
 
 func (x *WhatIfResponse) Reset() {
 	*x = WhatIfResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3200,7 +3385,7 @@ func (x *WhatIfResponse) String() string {
 func (*WhatIfResponse) ProtoMessage() {}
 
 func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3213,7 +3398,7 @@ func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhatIfResponse.ProtoReflect.Descriptor instead.
 func (*WhatIfResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *WhatIfResponse) GetRelease() string {
@@ -3291,7 +3476,7 @@ type CompareProcedureRequest struct {
 
 func (x *CompareProcedureRequest) Reset() {
 	*x = CompareProcedureRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3303,7 +3488,7 @@ func (x *CompareProcedureRequest) String() string {
 func (*CompareProcedureRequest) ProtoMessage() {}
 
 func (x *CompareProcedureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3316,7 +3501,7 @@ func (x *CompareProcedureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareProcedureRequest.ProtoReflect.Descriptor instead.
 func (*CompareProcedureRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CompareProcedureRequest) GetDocument() []byte {
@@ -3343,7 +3528,7 @@ type CompareProcedureResponse struct {
 
 func (x *CompareProcedureResponse) Reset() {
 	*x = CompareProcedureResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3355,7 +3540,7 @@ func (x *CompareProcedureResponse) String() string {
 func (*CompareProcedureResponse) ProtoMessage() {}
 
 func (x *CompareProcedureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3368,7 +3553,7 @@ func (x *CompareProcedureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareProcedureResponse.ProtoReflect.Descriptor instead.
 func (*CompareProcedureResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *CompareProcedureResponse) GetDifferences() []*Difference {
@@ -3390,7 +3575,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3402,7 +3587,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3415,7 +3600,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Difference) GetRelease() string {
@@ -3449,7 +3634,7 @@ type ChangedAnswer struct {
 
 func (x *ChangedAnswer) Reset() {
 	*x = ChangedAnswer{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3461,7 +3646,7 @@ func (x *ChangedAnswer) String() string {
 func (*ChangedAnswer) ProtoMessage() {}
 
 func (x *ChangedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3474,7 +3659,7 @@ func (x *ChangedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangedAnswer.ProtoReflect.Descriptor instead.
 func (*ChangedAnswer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ChangedAnswer) GetStep() string {
@@ -3524,7 +3709,7 @@ type ProposeClearanceRequest struct {
 
 func (x *ProposeClearanceRequest) Reset() {
 	*x = ProposeClearanceRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3536,7 +3721,7 @@ func (x *ProposeClearanceRequest) String() string {
 func (*ProposeClearanceRequest) ProtoMessage() {}
 
 func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3549,7 +3734,7 @@ func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeClearanceRequest.ProtoReflect.Descriptor instead.
 func (*ProposeClearanceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ProposeClearanceRequest) GetDigest() string {
@@ -3578,7 +3763,7 @@ type ProposeClearanceResponse struct {
 
 func (x *ProposeClearanceResponse) Reset() {
 	*x = ProposeClearanceResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3590,7 +3775,7 @@ func (x *ProposeClearanceResponse) String() string {
 func (*ProposeClearanceResponse) ProtoMessage() {}
 
 func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3603,7 +3788,7 @@ func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeClearanceResponse.ProtoReflect.Descriptor instead.
 func (*ProposeClearanceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ProposeClearanceResponse) GetState() *v1.Quarantine {
@@ -3634,7 +3819,7 @@ type ConfirmClearanceRequest struct {
 
 func (x *ConfirmClearanceRequest) Reset() {
 	*x = ConfirmClearanceRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3646,7 +3831,7 @@ func (x *ConfirmClearanceRequest) String() string {
 func (*ConfirmClearanceRequest) ProtoMessage() {}
 
 func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3659,7 +3844,7 @@ func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClearanceRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmClearanceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ConfirmClearanceRequest) GetDigest() string {
@@ -3695,7 +3880,7 @@ type ConfirmClearanceResponse struct {
 
 func (x *ConfirmClearanceResponse) Reset() {
 	*x = ConfirmClearanceResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3707,7 +3892,7 @@ func (x *ConfirmClearanceResponse) String() string {
 func (*ConfirmClearanceResponse) ProtoMessage() {}
 
 func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3720,7 +3905,7 @@ func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClearanceResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmClearanceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{58}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ConfirmClearanceResponse) GetState() *v1.Quarantine {
@@ -3849,7 +4034,20 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x0f\n" +
-	"\rAbortResponse\"\xb7\x02\n" +
+	"\rAbortResponse\"\xf1\x01\n" +
+	"\fPauseRequest\x127\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\",\n" +
+	"\rPauseResponse\x12\x1b\n" +
+	"\tpaused_by\x18\x01 \x01(\tR\bpausedBy\"\xf2\x01\n" +
+	"\rResumeRequest\x127\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x10\n" +
+	"\x0eResumeResponse\"\xb7\x02\n" +
 	"\x12AcknowledgeRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12<\n" +
 	"\x05cause\x18\x02 \x01(\x0e2\x1c.shipwarden.release.v1.CauseB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05cause\x12\xa9\x01\n" +
@@ -4033,7 +4231,7 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\acomment\"o\n" +
 	"\x18ConfirmClearanceResponse\x127\n" +
 	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\x12\x1a\n" +
-	"\bsequence\x18\x02 \x01(\x04R\bsequence2\xe3\x13\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence2\x92\x15\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +
 	"\n" +
@@ -4042,7 +4240,9 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x10WithdrawApproval\x12/.shipwarden.approval.v1.WithdrawApprovalRequest\x1a0.shipwarden.approval.v1.WithdrawApprovalResponse\x12W\n" +
 	"\x06Reject\x12%.shipwarden.approval.v1.RejectRequest\x1a&.shipwarden.approval.v1.RejectResponse\x12]\n" +
 	"\bWithdraw\x12'.shipwarden.approval.v1.WithdrawRequest\x1a(.shipwarden.approval.v1.WithdrawResponse\x12T\n" +
-	"\x05Abort\x12$.shipwarden.approval.v1.AbortRequest\x1a%.shipwarden.approval.v1.AbortResponse\x12x\n" +
+	"\x05Abort\x12$.shipwarden.approval.v1.AbortRequest\x1a%.shipwarden.approval.v1.AbortResponse\x12T\n" +
+	"\x05Pause\x12$.shipwarden.approval.v1.PauseRequest\x1a%.shipwarden.approval.v1.PauseResponse\x12W\n" +
+	"\x06Resume\x12%.shipwarden.approval.v1.ResumeRequest\x1a&.shipwarden.approval.v1.ResumeResponse\x12x\n" +
 	"\x11AcknowledgeNotice\x120.shipwarden.approval.v1.AcknowledgeNoticeRequest\x1a1.shipwarden.approval.v1.AcknowledgeNoticeResponse\x12i\n" +
 	"\fReportImpact\x12+.shipwarden.approval.v1.ReportImpactRequest\x1a,.shipwarden.approval.v1.ReportImpactResponse\x12f\n" +
 	"\vAcknowledge\x12*.shipwarden.approval.v1.AcknowledgeRequest\x1a+.shipwarden.approval.v1.AcknowledgeResponse\x12`\n" +
@@ -4074,7 +4274,7 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_approval_v1_approval_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(OutlookStep_Standing)(0),         // 0: shipwarden.approval.v1.OutlookStep.Standing
 	(*Pending)(nil),                   // 1: shipwarden.approval.v1.Pending
@@ -4096,137 +4296,141 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*WithdrawResponse)(nil),          // 17: shipwarden.approval.v1.WithdrawResponse
 	(*AbortRequest)(nil),              // 18: shipwarden.approval.v1.AbortRequest
 	(*AbortResponse)(nil),             // 19: shipwarden.approval.v1.AbortResponse
-	(*AcknowledgeRequest)(nil),        // 20: shipwarden.approval.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),       // 21: shipwarden.approval.v1.AcknowledgeResponse
-	(*AcknowledgeNoticeRequest)(nil),  // 22: shipwarden.approval.v1.AcknowledgeNoticeRequest
-	(*AcknowledgeNoticeResponse)(nil), // 23: shipwarden.approval.v1.AcknowledgeNoticeResponse
-	(*ReportImpactRequest)(nil),       // 24: shipwarden.approval.v1.ReportImpactRequest
-	(*ReportImpactResponse)(nil),      // 25: shipwarden.approval.v1.ReportImpactResponse
-	(*InterveneRequest)(nil),          // 26: shipwarden.approval.v1.InterveneRequest
-	(*InterveneResponse)(nil),         // 27: shipwarden.approval.v1.InterveneResponse
-	(*CompleteReviewRequest)(nil),     // 28: shipwarden.approval.v1.CompleteReviewRequest
-	(*CompleteReviewResponse)(nil),    // 29: shipwarden.approval.v1.CompleteReviewResponse
-	(*AddFollowUpRequest)(nil),        // 30: shipwarden.approval.v1.AddFollowUpRequest
-	(*AddFollowUpResponse)(nil),       // 31: shipwarden.approval.v1.AddFollowUpResponse
-	(*CloseFollowUpRequest)(nil),      // 32: shipwarden.approval.v1.CloseFollowUpRequest
-	(*CloseFollowUpResponse)(nil),     // 33: shipwarden.approval.v1.CloseFollowUpResponse
-	(*DelegateRequest)(nil),           // 34: shipwarden.approval.v1.DelegateRequest
-	(*DelegateResponse)(nil),          // 35: shipwarden.approval.v1.DelegateResponse
-	(*RevokeDelegationRequest)(nil),   // 36: shipwarden.approval.v1.RevokeDelegationRequest
-	(*RevokeDelegationResponse)(nil),  // 37: shipwarden.approval.v1.RevokeDelegationResponse
-	(*ListDelegationsRequest)(nil),    // 38: shipwarden.approval.v1.ListDelegationsRequest
-	(*ListDelegationsResponse)(nil),   // 39: shipwarden.approval.v1.ListDelegationsResponse
-	(*WhoCanRequest)(nil),             // 40: shipwarden.approval.v1.WhoCanRequest
-	(*WhoCanResponse)(nil),            // 41: shipwarden.approval.v1.WhoCanResponse
-	(*Right)(nil),                     // 42: shipwarden.approval.v1.Right
-	(*Holder)(nil),                    // 43: shipwarden.approval.v1.Holder
-	(*OverrideFreezeRequest)(nil),     // 44: shipwarden.approval.v1.OverrideFreezeRequest
-	(*OverrideFreezeResponse)(nil),    // 45: shipwarden.approval.v1.OverrideFreezeResponse
-	(*ExplainRequest)(nil),            // 46: shipwarden.approval.v1.ExplainRequest
-	(*ExplainResponse)(nil),           // 47: shipwarden.approval.v1.ExplainResponse
-	(*Outlook)(nil),                   // 48: shipwarden.approval.v1.Outlook
-	(*OutlookStep)(nil),               // 49: shipwarden.approval.v1.OutlookStep
-	(*WhatIfRequest)(nil),             // 50: shipwarden.approval.v1.WhatIfRequest
-	(*WhatIfResponse)(nil),            // 51: shipwarden.approval.v1.WhatIfResponse
-	(*CompareProcedureRequest)(nil),   // 52: shipwarden.approval.v1.CompareProcedureRequest
-	(*CompareProcedureResponse)(nil),  // 53: shipwarden.approval.v1.CompareProcedureResponse
-	(*Difference)(nil),                // 54: shipwarden.approval.v1.Difference
-	(*ChangedAnswer)(nil),             // 55: shipwarden.approval.v1.ChangedAnswer
-	(*ProposeClearanceRequest)(nil),   // 56: shipwarden.approval.v1.ProposeClearanceRequest
-	(*ProposeClearanceResponse)(nil),  // 57: shipwarden.approval.v1.ProposeClearanceResponse
-	(*ConfirmClearanceRequest)(nil),   // 58: shipwarden.approval.v1.ConfirmClearanceRequest
-	(*ConfirmClearanceResponse)(nil),  // 59: shipwarden.approval.v1.ConfirmClearanceResponse
-	(*v1.Request)(nil),                // 60: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),         // 61: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),           // 62: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),          // 63: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),            // 64: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),                // 65: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),             // 66: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),     // 67: google.protobuf.Timestamp
-	(*v1.Check)(nil),                  // 68: shipwarden.release.v1.Check
-	(*v1.HoldReason)(nil),             // 69: shipwarden.release.v1.HoldReason
-	(*v1.Chosen)(nil),                 // 70: shipwarden.release.v1.Chosen
-	(*v1.Shift)(nil),                  // 71: shipwarden.release.v1.Shift
-	(*v1.SignerIdentity)(nil),         // 72: shipwarden.release.v1.SignerIdentity
-	(*v1.ApprovalSignature)(nil),      // 73: shipwarden.release.v1.ApprovalSignature
-	(v1.Cause)(0),                     // 74: shipwarden.release.v1.Cause
-	(v1.Occasion)(0),                  // 75: shipwarden.release.v1.Occasion
-	(*v1.Party)(nil),                  // 76: shipwarden.release.v1.Party
-	(v1.Intervened_Action)(0),         // 77: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),    // 78: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),               // 79: shipwarden.release.v1.FollowUp
-	(*v1.Delegation)(nil),             // 80: shipwarden.release.v1.Delegation
-	(v1.Outcome)(0),                   // 81: shipwarden.release.v1.Outcome
-	(*v1.RiskScore)(nil),              // 82: shipwarden.release.v1.RiskScore
-	(*v1.Violation)(nil),              // 83: shipwarden.release.v1.Violation
-	(*v1.Quarantine)(nil),             // 84: shipwarden.release.v1.Quarantine
+	(*PauseRequest)(nil),              // 20: shipwarden.approval.v1.PauseRequest
+	(*PauseResponse)(nil),             // 21: shipwarden.approval.v1.PauseResponse
+	(*ResumeRequest)(nil),             // 22: shipwarden.approval.v1.ResumeRequest
+	(*ResumeResponse)(nil),            // 23: shipwarden.approval.v1.ResumeResponse
+	(*AcknowledgeRequest)(nil),        // 24: shipwarden.approval.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),       // 25: shipwarden.approval.v1.AcknowledgeResponse
+	(*AcknowledgeNoticeRequest)(nil),  // 26: shipwarden.approval.v1.AcknowledgeNoticeRequest
+	(*AcknowledgeNoticeResponse)(nil), // 27: shipwarden.approval.v1.AcknowledgeNoticeResponse
+	(*ReportImpactRequest)(nil),       // 28: shipwarden.approval.v1.ReportImpactRequest
+	(*ReportImpactResponse)(nil),      // 29: shipwarden.approval.v1.ReportImpactResponse
+	(*InterveneRequest)(nil),          // 30: shipwarden.approval.v1.InterveneRequest
+	(*InterveneResponse)(nil),         // 31: shipwarden.approval.v1.InterveneResponse
+	(*CompleteReviewRequest)(nil),     // 32: shipwarden.approval.v1.CompleteReviewRequest
+	(*CompleteReviewResponse)(nil),    // 33: shipwarden.approval.v1.CompleteReviewResponse
+	(*AddFollowUpRequest)(nil),        // 34: shipwarden.approval.v1.AddFollowUpRequest
+	(*AddFollowUpResponse)(nil),       // 35: shipwarden.approval.v1.AddFollowUpResponse
+	(*CloseFollowUpRequest)(nil),      // 36: shipwarden.approval.v1.CloseFollowUpRequest
+	(*CloseFollowUpResponse)(nil),     // 37: shipwarden.approval.v1.CloseFollowUpResponse
+	(*DelegateRequest)(nil),           // 38: shipwarden.approval.v1.DelegateRequest
+	(*DelegateResponse)(nil),          // 39: shipwarden.approval.v1.DelegateResponse
+	(*RevokeDelegationRequest)(nil),   // 40: shipwarden.approval.v1.RevokeDelegationRequest
+	(*RevokeDelegationResponse)(nil),  // 41: shipwarden.approval.v1.RevokeDelegationResponse
+	(*ListDelegationsRequest)(nil),    // 42: shipwarden.approval.v1.ListDelegationsRequest
+	(*ListDelegationsResponse)(nil),   // 43: shipwarden.approval.v1.ListDelegationsResponse
+	(*WhoCanRequest)(nil),             // 44: shipwarden.approval.v1.WhoCanRequest
+	(*WhoCanResponse)(nil),            // 45: shipwarden.approval.v1.WhoCanResponse
+	(*Right)(nil),                     // 46: shipwarden.approval.v1.Right
+	(*Holder)(nil),                    // 47: shipwarden.approval.v1.Holder
+	(*OverrideFreezeRequest)(nil),     // 48: shipwarden.approval.v1.OverrideFreezeRequest
+	(*OverrideFreezeResponse)(nil),    // 49: shipwarden.approval.v1.OverrideFreezeResponse
+	(*ExplainRequest)(nil),            // 50: shipwarden.approval.v1.ExplainRequest
+	(*ExplainResponse)(nil),           // 51: shipwarden.approval.v1.ExplainResponse
+	(*Outlook)(nil),                   // 52: shipwarden.approval.v1.Outlook
+	(*OutlookStep)(nil),               // 53: shipwarden.approval.v1.OutlookStep
+	(*WhatIfRequest)(nil),             // 54: shipwarden.approval.v1.WhatIfRequest
+	(*WhatIfResponse)(nil),            // 55: shipwarden.approval.v1.WhatIfResponse
+	(*CompareProcedureRequest)(nil),   // 56: shipwarden.approval.v1.CompareProcedureRequest
+	(*CompareProcedureResponse)(nil),  // 57: shipwarden.approval.v1.CompareProcedureResponse
+	(*Difference)(nil),                // 58: shipwarden.approval.v1.Difference
+	(*ChangedAnswer)(nil),             // 59: shipwarden.approval.v1.ChangedAnswer
+	(*ProposeClearanceRequest)(nil),   // 60: shipwarden.approval.v1.ProposeClearanceRequest
+	(*ProposeClearanceResponse)(nil),  // 61: shipwarden.approval.v1.ProposeClearanceResponse
+	(*ConfirmClearanceRequest)(nil),   // 62: shipwarden.approval.v1.ConfirmClearanceRequest
+	(*ConfirmClearanceResponse)(nil),  // 63: shipwarden.approval.v1.ConfirmClearanceResponse
+	(*v1.Request)(nil),                // 64: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),         // 65: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),           // 66: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),          // 67: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),            // 68: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),                // 69: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),             // 70: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),     // 71: google.protobuf.Timestamp
+	(*v1.Check)(nil),                  // 72: shipwarden.release.v1.Check
+	(*v1.HoldReason)(nil),             // 73: shipwarden.release.v1.HoldReason
+	(*v1.Chosen)(nil),                 // 74: shipwarden.release.v1.Chosen
+	(*v1.Shift)(nil),                  // 75: shipwarden.release.v1.Shift
+	(*v1.SignerIdentity)(nil),         // 76: shipwarden.release.v1.SignerIdentity
+	(*v1.ApprovalSignature)(nil),      // 77: shipwarden.release.v1.ApprovalSignature
+	(v1.Cause)(0),                     // 78: shipwarden.release.v1.Cause
+	(v1.Occasion)(0),                  // 79: shipwarden.release.v1.Occasion
+	(*v1.Party)(nil),                  // 80: shipwarden.release.v1.Party
+	(v1.Intervened_Action)(0),         // 81: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),    // 82: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),               // 83: shipwarden.release.v1.FollowUp
+	(*v1.Delegation)(nil),             // 84: shipwarden.release.v1.Delegation
+	(v1.Outcome)(0),                   // 85: shipwarden.release.v1.Outcome
+	(*v1.RiskScore)(nil),              // 86: shipwarden.release.v1.RiskScore
+	(*v1.Violation)(nil),              // 87: shipwarden.release.v1.Violation
+	(*v1.Quarantine)(nil),             // 88: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	60, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	61, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	62, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	63, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	64, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	65, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	66, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	66, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	64, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	65, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	66, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	67, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	68, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	69, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	70, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	70, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
 	4,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	67, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	67, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	68, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	71, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	71, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	72, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
 	3,  // 12: shipwarden.approval.v1.Pending.exceptions:type_name -> shipwarden.approval.v1.FreezeException
-	69, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
-	67, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
-	70, // 15: shipwarden.approval.v1.Pending.chosen:type_name -> shipwarden.release.v1.Chosen
+	73, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
+	71, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
+	74, // 15: shipwarden.approval.v1.Pending.chosen:type_name -> shipwarden.release.v1.Chosen
 	2,  // 16: shipwarden.approval.v1.Pending.on_call:type_name -> shipwarden.approval.v1.OnDuty
-	71, // 17: shipwarden.approval.v1.OnDuty.shift:type_name -> shipwarden.release.v1.Shift
-	67, // 18: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
-	67, // 19: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	67, // 20: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	75, // 17: shipwarden.approval.v1.OnDuty.shift:type_name -> shipwarden.release.v1.Shift
+	71, // 18: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
+	71, // 19: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	71, // 20: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
 	1,  // 21: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	1,  // 22: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	9,  // 23: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
-	67, // 24: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
-	72, // 25: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
-	73, // 26: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	66, // 27: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	74, // 28: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	75, // 29: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
-	76, // 30: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
-	77, // 31: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	78, // 32: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	79, // 33: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	79, // 34: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	67, // 35: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
-	67, // 36: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
-	80, // 37: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
-	80, // 38: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
-	42, // 39: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
+	71, // 24: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
+	76, // 25: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
+	77, // 26: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	70, // 27: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	78, // 28: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	79, // 29: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
+	80, // 30: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
+	81, // 31: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	82, // 32: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	83, // 33: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	83, // 34: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	71, // 35: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
+	71, // 36: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
+	84, // 37: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
+	84, // 38: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
+	46, // 39: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
 	2,  // 40: shipwarden.approval.v1.WhoCanResponse.on_call:type_name -> shipwarden.approval.v1.OnDuty
-	43, // 41: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
-	71, // 42: shipwarden.approval.v1.Holder.on_call:type_name -> shipwarden.release.v1.Shift
-	69, // 43: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	67, // 44: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
-	48, // 45: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	67, // 46: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
-	81, // 47: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
-	49, // 48: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
-	69, // 49: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
-	67, // 50: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
-	82, // 51: shipwarden.approval.v1.Outlook.score:type_name -> shipwarden.release.v1.RiskScore
+	47, // 41: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
+	75, // 42: shipwarden.approval.v1.Holder.on_call:type_name -> shipwarden.release.v1.Shift
+	73, // 43: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	71, // 44: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	52, // 45: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	71, // 46: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
+	85, // 47: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
+	53, // 48: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
+	73, // 49: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
+	71, // 50: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
+	86, // 51: shipwarden.approval.v1.Outlook.score:type_name -> shipwarden.release.v1.RiskScore
 	0,  // 52: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
-	67, // 53: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
-	83, // 54: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
-	48, // 55: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	64, // 56: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
-	65, // 57: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
-	69, // 58: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	66, // 59: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	54, // 60: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
-	55, // 61: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
-	84, // 62: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	84, // 63: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	71, // 53: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
+	87, // 54: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
+	52, // 55: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	68, // 56: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
+	69, // 57: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
+	73, // 58: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	70, // 59: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	58, // 60: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
+	59, // 61: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
+	88, // 62: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	88, // 63: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
 	5,  // 64: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
 	7,  // 65: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
 	10, // 66: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
@@ -4234,49 +4438,53 @@ var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
 	14, // 68: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
 	16, // 69: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
 	18, // 70: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	22, // 71: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
-	24, // 72: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
-	20, // 73: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	26, // 74: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	28, // 75: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	44, // 76: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
-	46, // 77: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
-	50, // 78: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
-	52, // 79: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
-	30, // 80: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	32, // 81: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	34, // 82: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
-	36, // 83: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
-	38, // 84: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
-	40, // 85: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
-	56, // 86: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
-	58, // 87: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
-	6,  // 88: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	8,  // 89: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	11, // 90: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	13, // 91: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	15, // 92: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	17, // 93: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	19, // 94: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	23, // 95: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
-	25, // 96: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
-	21, // 97: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	27, // 98: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	29, // 99: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	45, // 100: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
-	47, // 101: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
-	51, // 102: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
-	53, // 103: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
-	31, // 104: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	33, // 105: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	35, // 106: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
-	37, // 107: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
-	39, // 108: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
-	41, // 109: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
-	57, // 110: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
-	59, // 111: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
-	88, // [88:112] is the sub-list for method output_type
-	64, // [64:88] is the sub-list for method input_type
+	20, // 71: shipwarden.approval.v1.ApprovalService.Pause:input_type -> shipwarden.approval.v1.PauseRequest
+	22, // 72: shipwarden.approval.v1.ApprovalService.Resume:input_type -> shipwarden.approval.v1.ResumeRequest
+	26, // 73: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
+	28, // 74: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
+	24, // 75: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	30, // 76: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	32, // 77: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	48, // 78: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
+	50, // 79: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
+	54, // 80: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
+	56, // 81: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
+	34, // 82: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	36, // 83: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	38, // 84: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
+	40, // 85: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
+	42, // 86: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
+	44, // 87: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
+	60, // 88: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
+	62, // 89: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
+	6,  // 90: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	8,  // 91: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	11, // 92: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	13, // 93: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	15, // 94: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	17, // 95: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	19, // 96: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	21, // 97: shipwarden.approval.v1.ApprovalService.Pause:output_type -> shipwarden.approval.v1.PauseResponse
+	23, // 98: shipwarden.approval.v1.ApprovalService.Resume:output_type -> shipwarden.approval.v1.ResumeResponse
+	27, // 99: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
+	29, // 100: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
+	25, // 101: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	31, // 102: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	33, // 103: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	49, // 104: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
+	51, // 105: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
+	55, // 106: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
+	57, // 107: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
+	35, // 108: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	37, // 109: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	39, // 110: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
+	41, // 111: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
+	43, // 112: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
+	45, // 113: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
+	61, // 114: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
+	63, // 115: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
+	90, // [90:116] is the sub-list for method output_type
+	64, // [64:90] is the sub-list for method input_type
 	64, // [64:64] is the sub-list for extension type_name
 	64, // [64:64] is the sub-list for extension extendee
 	0,  // [0:64] is the sub-list for field type_name
@@ -4293,7 +4501,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   59,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

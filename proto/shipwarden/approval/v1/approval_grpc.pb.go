@@ -31,6 +31,8 @@ const (
 	ApprovalService_Reject_FullMethodName            = "/shipwarden.approval.v1.ApprovalService/Reject"
 	ApprovalService_Withdraw_FullMethodName          = "/shipwarden.approval.v1.ApprovalService/Withdraw"
 	ApprovalService_Abort_FullMethodName             = "/shipwarden.approval.v1.ApprovalService/Abort"
+	ApprovalService_Pause_FullMethodName             = "/shipwarden.approval.v1.ApprovalService/Pause"
+	ApprovalService_Resume_FullMethodName            = "/shipwarden.approval.v1.ApprovalService/Resume"
 	ApprovalService_AcknowledgeNotice_FullMethodName = "/shipwarden.approval.v1.ApprovalService/AcknowledgeNotice"
 	ApprovalService_ReportImpact_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/ReportImpact"
 	ApprovalService_Acknowledge_FullMethodName       = "/shipwarden.approval.v1.ApprovalService/Acknowledge"
@@ -77,6 +79,11 @@ type ApprovalServiceClient interface {
 	Withdraw(ctx context.Context, in *WithdrawRequest, opts ...grpc.CallOption) (*WithdrawResponse, error)
 	// Abort stops an executing release at the next safe point and rolls it back.
 	Abort(ctx context.Context, in *AbortRequest, opts ...grpc.CallOption) (*AbortResponse, error)
+	// Pause keeps a release from beginning anything new, by its owner or an operator, until it is
+	// resumed. Of a release that is paused already nothing changes: two pauses are one.
+	Pause(ctx context.Context, in *PauseRequest, opts ...grpc.CallOption) (*PauseResponse, error)
+	// Resume lets a release go on that was paused.
+	Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error)
 	// AcknowledgeNotice says that the caller, whom a notice was meant for, knows of it.
 	AcknowledgeNotice(ctx context.Context, in *AcknowledgeNoticeRequest, opts ...grpc.CallOption) (*AcknowledgeNoticeResponse, error)
 	// ReportImpact calls people because of an impact that nobody expected, by anybody of the
@@ -191,6 +198,26 @@ func (c *approvalServiceClient) Abort(ctx context.Context, in *AbortRequest, opt
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AbortResponse)
 	err := c.cc.Invoke(ctx, ApprovalService_Abort_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) Pause(ctx context.Context, in *PauseRequest, opts ...grpc.CallOption) (*PauseResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PauseResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_Pause_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResumeResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_Resume_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -394,6 +421,11 @@ type ApprovalServiceServer interface {
 	Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error)
 	// Abort stops an executing release at the next safe point and rolls it back.
 	Abort(context.Context, *AbortRequest) (*AbortResponse, error)
+	// Pause keeps a release from beginning anything new, by its owner or an operator, until it is
+	// resumed. Of a release that is paused already nothing changes: two pauses are one.
+	Pause(context.Context, *PauseRequest) (*PauseResponse, error)
+	// Resume lets a release go on that was paused.
+	Resume(context.Context, *ResumeRequest) (*ResumeResponse, error)
 	// AcknowledgeNotice says that the caller, whom a notice was meant for, knows of it.
 	AcknowledgeNotice(context.Context, *AcknowledgeNoticeRequest) (*AcknowledgeNoticeResponse, error)
 	// ReportImpact calls people because of an impact that nobody expected, by anybody of the
@@ -464,6 +496,12 @@ func (UnimplementedApprovalServiceServer) Withdraw(context.Context, *WithdrawReq
 }
 func (UnimplementedApprovalServiceServer) Abort(context.Context, *AbortRequest) (*AbortResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Abort not implemented")
+}
+func (UnimplementedApprovalServiceServer) Pause(context.Context, *PauseRequest) (*PauseResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Pause not implemented")
+}
+func (UnimplementedApprovalServiceServer) Resume(context.Context, *ResumeRequest) (*ResumeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Resume not implemented")
 }
 func (UnimplementedApprovalServiceServer) AcknowledgeNotice(context.Context, *AcknowledgeNoticeRequest) (*AcknowledgeNoticeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AcknowledgeNotice not implemented")
@@ -659,6 +697,42 @@ func _ApprovalService_Abort_Handler(srv interface{}, ctx context.Context, dec fu
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ApprovalServiceServer).Abort(ctx, req.(*AbortRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_Pause_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PauseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).Pause(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_Pause_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).Pause(ctx, req.(*PauseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_Resume_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResumeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).Resume(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_Resume_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).Resume(ctx, req.(*ResumeRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1003,6 +1077,14 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Abort",
 			Handler:    _ApprovalService_Abort_Handler,
+		},
+		{
+			MethodName: "Pause",
+			Handler:    _ApprovalService_Pause_Handler,
+		},
+		{
+			MethodName: "Resume",
+			Handler:    _ApprovalService_Resume_Handler,
 		},
 		{
 			MethodName: "AcknowledgeNotice",

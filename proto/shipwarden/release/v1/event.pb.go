@@ -182,7 +182,7 @@ func (x ReviewCompleted_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReviewCompleted_Result.Descriptor instead.
 func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50, 0}
 }
 
 // How it came into effect without a proposal.
@@ -234,7 +234,7 @@ func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
 func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -305,6 +305,8 @@ type Event struct {
 	//	*Event_Acknowledged
 	//	*Event_Intervened
 	//	*Event_Aborted
+	//	*Event_Paused
+	//	*Event_Resumed
 	//	*Event_DeadlinePassed
 	//	*Event_Recorded
 	//	*Event_ReviewCompleted
@@ -780,6 +782,24 @@ func (x *Event) GetAborted() *Aborted {
 	return nil
 }
 
+func (x *Event) GetPaused() *Paused {
+	if x != nil {
+		if x, ok := x.Data.(*Event_Paused); ok {
+			return x.Paused
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetResumed() *Resumed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_Resumed); ok {
+			return x.Resumed
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetDeadlinePassed() *DeadlinePassed {
 	if x != nil {
 		if x, ok := x.Data.(*Event_DeadlinePassed); ok {
@@ -1239,6 +1259,16 @@ type Event_Aborted struct {
 	Aborted *Aborted `protobuf:"bytes,87,opt,name=aborted,proto3,oneof"`
 }
 
+type Event_Paused struct {
+	// Recorded when a person said that the release is to begin nothing new for now.
+	Paused *Paused `protobuf:"bytes,178,opt,name=paused,proto3,oneof"`
+}
+
+type Event_Resumed struct {
+	// Recorded when a person said that a release that was paused may go on.
+	Resumed *Resumed `protobuf:"bytes,179,opt,name=resumed,proto3,oneof"`
+}
+
 type Event_DeadlinePassed struct {
 	// Recorded when a deadline passed that does not end the release.
 	DeadlinePassed *DeadlinePassed `protobuf:"bytes,90,opt,name=deadline_passed,json=deadlinePassed,proto3,oneof"`
@@ -1462,6 +1492,10 @@ func (*Event_Acknowledged) isEvent_Data() {}
 func (*Event_Intervened) isEvent_Data() {}
 
 func (*Event_Aborted) isEvent_Data() {}
+
+func (*Event_Paused) isEvent_Data() {}
+
+func (*Event_Resumed) isEvent_Data() {}
 
 func (*Event_DeadlinePassed) isEvent_Data() {}
 
@@ -4622,6 +4656,100 @@ func (x *Aborted) GetReason() string {
 	return ""
 }
 
+// Paused keeps the release from beginning anything new: its start, and every wave after the one
+// that is under way, until it is resumed. What is under way goes on to its end, and nothing keeps
+// a way back from beginning.
+type Paused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why.
+	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Paused) Reset() {
+	*x = Paused{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Paused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Paused) ProtoMessage() {}
+
+func (x *Paused) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Paused.ProtoReflect.Descriptor instead.
+func (*Paused) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *Paused) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Resumed lets a release go on that was paused.
+type Resumed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why.
+	Reason        string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resumed) Reset() {
+	*x = Resumed{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resumed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resumed) ProtoMessage() {}
+
+func (x *Resumed) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resumed.ProtoReflect.Descriptor instead.
+func (*Resumed) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *Resumed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // DeadlinePassed is the clock's word, checked against the state.
 type DeadlinePassed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4637,7 +4765,7 @@ type DeadlinePassed struct {
 
 func (x *DeadlinePassed) Reset() {
 	*x = DeadlinePassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4649,7 +4777,7 @@ func (x *DeadlinePassed) String() string {
 func (*DeadlinePassed) ProtoMessage() {}
 
 func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4662,7 +4790,7 @@ func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadlinePassed.ProtoReflect.Descriptor instead.
 func (*DeadlinePassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DeadlinePassed) GetDeadline() Deadline {
@@ -4705,7 +4833,7 @@ type Recorded struct {
 
 func (x *Recorded) Reset() {
 	*x = Recorded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4717,7 +4845,7 @@ func (x *Recorded) String() string {
 func (*Recorded) ProtoMessage() {}
 
 func (x *Recorded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4730,7 +4858,7 @@ func (x *Recorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorded.ProtoReflect.Descriptor instead.
 func (*Recorded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Recorded) GetOutcome() Outcome {
@@ -4778,7 +4906,7 @@ type RecordedRollback struct {
 
 func (x *RecordedRollback) Reset() {
 	*x = RecordedRollback{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4790,7 +4918,7 @@ func (x *RecordedRollback) String() string {
 func (*RecordedRollback) ProtoMessage() {}
 
 func (x *RecordedRollback) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4803,7 +4931,7 @@ func (x *RecordedRollback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedRollback.ProtoReflect.Descriptor instead.
 func (*RecordedRollback) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RecordedRollback) GetRollback() string {
@@ -4849,7 +4977,7 @@ type ReviewCompleted struct {
 
 func (x *ReviewCompleted) Reset() {
 	*x = ReviewCompleted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4861,7 +4989,7 @@ func (x *ReviewCompleted) String() string {
 func (*ReviewCompleted) ProtoMessage() {}
 
 func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4874,7 +5002,7 @@ func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewCompleted.ProtoReflect.Descriptor instead.
 func (*ReviewCompleted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ReviewCompleted) GetResult() ReviewCompleted_Result {
@@ -4911,7 +5039,7 @@ type FollowUpAdded struct {
 
 func (x *FollowUpAdded) Reset() {
 	*x = FollowUpAdded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4923,7 +5051,7 @@ func (x *FollowUpAdded) String() string {
 func (*FollowUpAdded) ProtoMessage() {}
 
 func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4936,7 +5064,7 @@ func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAdded.ProtoReflect.Descriptor instead.
 func (*FollowUpAdded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *FollowUpAdded) GetNumber() uint32 {
@@ -4966,7 +5094,7 @@ type FollowUpClosed struct {
 
 func (x *FollowUpClosed) Reset() {
 	*x = FollowUpClosed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4978,7 +5106,7 @@ func (x *FollowUpClosed) String() string {
 func (*FollowUpClosed) ProtoMessage() {}
 
 func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4991,7 +5119,7 @@ func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpClosed.ProtoReflect.Descriptor instead.
 func (*FollowUpClosed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *FollowUpClosed) GetNumber() uint32 {
@@ -5027,7 +5155,7 @@ type TargetLocked struct {
 
 func (x *TargetLocked) Reset() {
 	*x = TargetLocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5039,7 +5167,7 @@ func (x *TargetLocked) String() string {
 func (*TargetLocked) ProtoMessage() {}
 
 func (x *TargetLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5052,7 +5180,7 @@ func (x *TargetLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetLocked.ProtoReflect.Descriptor instead.
 func (*TargetLocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *TargetLocked) GetRelease() string {
@@ -5103,7 +5231,7 @@ type TargetUnlocked struct {
 
 func (x *TargetUnlocked) Reset() {
 	*x = TargetUnlocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5115,7 +5243,7 @@ func (x *TargetUnlocked) String() string {
 func (*TargetUnlocked) ProtoMessage() {}
 
 func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5128,7 +5256,7 @@ func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetUnlocked.ProtoReflect.Descriptor instead.
 func (*TargetUnlocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *TargetUnlocked) GetRelease() string {
@@ -5161,7 +5289,7 @@ type TargetFreed struct {
 
 func (x *TargetFreed) Reset() {
 	*x = TargetFreed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5173,7 +5301,7 @@ func (x *TargetFreed) String() string {
 func (*TargetFreed) ProtoMessage() {}
 
 func (x *TargetFreed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5186,7 +5314,7 @@ func (x *TargetFreed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetFreed.ProtoReflect.Descriptor instead.
 func (*TargetFreed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *TargetFreed) GetRelease() string {
@@ -5229,7 +5357,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5241,7 +5369,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5254,7 +5382,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -5312,7 +5440,7 @@ type RequestRefused struct {
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5324,7 +5452,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5337,7 +5465,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -5394,7 +5522,7 @@ type RefusedDecision struct {
 
 func (x *RefusedDecision) Reset() {
 	*x = RefusedDecision{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5406,7 +5534,7 @@ func (x *RefusedDecision) String() string {
 func (*RefusedDecision) ProtoMessage() {}
 
 func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5419,7 +5547,7 @@ func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedDecision.ProtoReflect.Descriptor instead.
 func (*RefusedDecision) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RefusedDecision) GetRelease() string {
@@ -5478,7 +5606,7 @@ type DelegationsChanged struct {
 
 func (x *DelegationsChanged) Reset() {
 	*x = DelegationsChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5490,7 +5618,7 @@ func (x *DelegationsChanged) String() string {
 func (*DelegationsChanged) ProtoMessage() {}
 
 func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5503,7 +5631,7 @@ func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegationsChanged.ProtoReflect.Descriptor instead.
 func (*DelegationsChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *DelegationsChanged) GetDelegations() []*Delegation {
@@ -5563,7 +5691,7 @@ type ProcedureBegun struct {
 
 func (x *ProcedureBegun) Reset() {
 	*x = ProcedureBegun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5575,7 +5703,7 @@ func (x *ProcedureBegun) String() string {
 func (*ProcedureBegun) ProtoMessage() {}
 
 func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5588,7 +5716,7 @@ func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureBegun.ProtoReflect.Descriptor instead.
 func (*ProcedureBegun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ProcedureBegun) GetId() string {
@@ -5647,7 +5775,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5659,7 +5787,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5672,7 +5800,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -5788,7 +5916,7 @@ type FreezeOverridden struct {
 
 func (x *FreezeOverridden) Reset() {
 	*x = FreezeOverridden{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5800,7 +5928,7 @@ func (x *FreezeOverridden) String() string {
 func (*FreezeOverridden) ProtoMessage() {}
 
 func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5813,7 +5941,7 @@ func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
 func (*FreezeOverridden) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *FreezeOverridden) GetFreeze() string {
@@ -5871,7 +5999,7 @@ type ExecutionOverrun struct {
 
 func (x *ExecutionOverrun) Reset() {
 	*x = ExecutionOverrun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5883,7 +6011,7 @@ func (x *ExecutionOverrun) String() string {
 func (*ExecutionOverrun) ProtoMessage() {}
 
 func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5896,7 +6024,7 @@ func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
 func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ExecutionOverrun) GetWave() uint32 {
@@ -5926,7 +6054,7 @@ type ArtifactQuarantined struct {
 
 func (x *ArtifactQuarantined) Reset() {
 	*x = ArtifactQuarantined{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5938,7 +6066,7 @@ func (x *ArtifactQuarantined) String() string {
 func (*ArtifactQuarantined) ProtoMessage() {}
 
 func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5951,7 +6079,7 @@ func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactQuarantined.ProtoReflect.Descriptor instead.
 func (*ArtifactQuarantined) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{62}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ArtifactQuarantined) GetRelease() string {
@@ -5979,7 +6107,7 @@ type ClearanceProposed struct {
 
 func (x *ClearanceProposed) Reset() {
 	*x = ClearanceProposed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5991,7 +6119,7 @@ func (x *ClearanceProposed) String() string {
 func (*ClearanceProposed) ProtoMessage() {}
 
 func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6004,7 +6132,7 @@ func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearanceProposed.ProtoReflect.Descriptor instead.
 func (*ClearanceProposed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{63}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ClearanceProposed) GetState() *Quarantine {
@@ -6025,7 +6153,7 @@ type QuarantineCleared struct {
 
 func (x *QuarantineCleared) Reset() {
 	*x = QuarantineCleared{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6037,7 +6165,7 @@ func (x *QuarantineCleared) String() string {
 func (*QuarantineCleared) ProtoMessage() {}
 
 func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6050,7 +6178,7 @@ func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineCleared.ProtoReflect.Descriptor instead.
 func (*QuarantineCleared) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{64}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *QuarantineCleared) GetState() *Quarantine {
@@ -6064,7 +6192,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xd7.\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xce/\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -6120,7 +6248,9 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"intervened\x18V \x01(\v2!.shipwarden.release.v1.IntervenedH\x00R\n" +
 	"intervened\x12:\n" +
-	"\aaborted\x18W \x01(\v2\x1e.shipwarden.release.v1.AbortedH\x00R\aaborted\x12P\n" +
+	"\aaborted\x18W \x01(\v2\x1e.shipwarden.release.v1.AbortedH\x00R\aaborted\x128\n" +
+	"\x06paused\x18\xb2\x01 \x01(\v2\x1d.shipwarden.release.v1.PausedH\x00R\x06paused\x12;\n" +
+	"\aresumed\x18\xb3\x01 \x01(\v2\x1e.shipwarden.release.v1.ResumedH\x00R\aresumed\x12P\n" +
 	"\x0fdeadline_passed\x18Z \x01(\v2%.shipwarden.release.v1.DeadlinePassedH\x00R\x0edeadlinePassed\x12=\n" +
 	"\brecorded\x18[ \x01(\v2\x1f.shipwarden.release.v1.RecordedH\x00R\brecorded\x12S\n" +
 	"\x10review_completed\x18\\ \x01(\v2&.shipwarden.release.v1.ReviewCompletedH\x00R\x0freviewCompleted\x12N\n" +
@@ -6387,6 +6517,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\rACTION_ACCEPT\x10\x03\x12\x17\n" +
 	"\x13ACTION_CONFIRM_DONE\x10\x04\"!\n" +
 	"\aAborted\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\" \n" +
+	"\x06Paused\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"!\n" +
+	"\aResumed\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xaf\x01\n" +
 	"\x0eDeadlinePassed\x12;\n" +
 	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\x12,\n" +
@@ -6514,7 +6648,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
@@ -6565,83 +6699,85 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Acknowledged)(nil),                   // 46: shipwarden.release.v1.Acknowledged
 	(*Intervened)(nil),                     // 47: shipwarden.release.v1.Intervened
 	(*Aborted)(nil),                        // 48: shipwarden.release.v1.Aborted
-	(*DeadlinePassed)(nil),                 // 49: shipwarden.release.v1.DeadlinePassed
-	(*Recorded)(nil),                       // 50: shipwarden.release.v1.Recorded
-	(*RecordedRollback)(nil),               // 51: shipwarden.release.v1.RecordedRollback
-	(*ReviewCompleted)(nil),                // 52: shipwarden.release.v1.ReviewCompleted
-	(*FollowUpAdded)(nil),                  // 53: shipwarden.release.v1.FollowUpAdded
-	(*FollowUpClosed)(nil),                 // 54: shipwarden.release.v1.FollowUpClosed
-	(*TargetLocked)(nil),                   // 55: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),                 // 56: shipwarden.release.v1.TargetUnlocked
-	(*TargetFreed)(nil),                    // 57: shipwarden.release.v1.TargetFreed
-	(*ServiceChanged)(nil),                 // 58: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),                 // 59: shipwarden.release.v1.RequestRefused
-	(*RefusedDecision)(nil),                // 60: shipwarden.release.v1.RefusedDecision
-	(*DelegationsChanged)(nil),             // 61: shipwarden.release.v1.DelegationsChanged
-	(*ProcedureBegun)(nil),                 // 62: shipwarden.release.v1.ProcedureBegun
-	(*ProcedureActivated)(nil),             // 63: shipwarden.release.v1.ProcedureActivated
-	(*FreezeOverridden)(nil),               // 64: shipwarden.release.v1.FreezeOverridden
-	(*ExecutionOverrun)(nil),               // 65: shipwarden.release.v1.ExecutionOverrun
-	(*ArtifactQuarantined)(nil),            // 66: shipwarden.release.v1.ArtifactQuarantined
-	(*ClearanceProposed)(nil),              // 67: shipwarden.release.v1.ClearanceProposed
-	(*QuarantineCleared)(nil),              // 68: shipwarden.release.v1.QuarantineCleared
-	(*timestamppb.Timestamp)(nil),          // 69: google.protobuf.Timestamp
-	(*UnkeptEvidence)(nil),                 // 70: shipwarden.release.v1.UnkeptEvidence
-	(*ProcedureProposed)(nil),              // 71: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 72: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 73: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 74: shipwarden.release.v1.ProcedureProposalClosed
-	(*ProcedureReviewed)(nil),              // 75: shipwarden.release.v1.ProcedureReviewed
-	(*Shift)(nil),                          // 76: shipwarden.release.v1.Shift
-	(*Request)(nil),                        // 77: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 78: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 79: shipwarden.release.v1.Timeouts
-	(*Reverification)(nil),                 // 80: shipwarden.release.v1.Reverification
-	(*GateVerdict)(nil),                    // 81: shipwarden.release.v1.GateVerdict
-	(*UnseenEvidence)(nil),                 // 82: shipwarden.release.v1.UnseenEvidence
-	(*PinnedArtifact)(nil),                 // 83: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 84: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 85: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 86: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 87: shipwarden.release.v1.QuorumRule
-	(*RiskScore)(nil),                      // 88: shipwarden.release.v1.RiskScore
-	(*AlertAnswer)(nil),                    // 89: shipwarden.release.v1.AlertAnswer
-	(*Chosen)(nil),                         // 90: shipwarden.release.v1.Chosen
-	(*HoldReason)(nil),                     // 91: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 92: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 93: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 94: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 95: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 96: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 97: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 98: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 99: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 100: shipwarden.release.v1.Deferral
-	(*LaterLook)(nil),                      // 101: shipwarden.release.v1.LaterLook
-	(*RecordReading)(nil),                  // 102: shipwarden.release.v1.RecordReading
-	(*RollbackProof)(nil),                  // 103: shipwarden.release.v1.RollbackProof
-	(*TargetResult)(nil),                   // 104: shipwarden.release.v1.TargetResult
-	(*Remedy)(nil),                         // 105: shipwarden.release.v1.Remedy
-	(*Verification)(nil),                   // 106: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 107: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 108: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 109: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 110: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 111: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 112: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 113: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 114: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 115: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 116: shipwarden.release.v1.ProcedureStanding
-	(*ProcedureDebt)(nil),                  // 117: shipwarden.release.v1.ProcedureDebt
-	(*Quarantine)(nil),                     // 118: shipwarden.release.v1.Quarantine
+	(*Paused)(nil),                         // 49: shipwarden.release.v1.Paused
+	(*Resumed)(nil),                        // 50: shipwarden.release.v1.Resumed
+	(*DeadlinePassed)(nil),                 // 51: shipwarden.release.v1.DeadlinePassed
+	(*Recorded)(nil),                       // 52: shipwarden.release.v1.Recorded
+	(*RecordedRollback)(nil),               // 53: shipwarden.release.v1.RecordedRollback
+	(*ReviewCompleted)(nil),                // 54: shipwarden.release.v1.ReviewCompleted
+	(*FollowUpAdded)(nil),                  // 55: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),                 // 56: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),                   // 57: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),                 // 58: shipwarden.release.v1.TargetUnlocked
+	(*TargetFreed)(nil),                    // 59: shipwarden.release.v1.TargetFreed
+	(*ServiceChanged)(nil),                 // 60: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),                 // 61: shipwarden.release.v1.RequestRefused
+	(*RefusedDecision)(nil),                // 62: shipwarden.release.v1.RefusedDecision
+	(*DelegationsChanged)(nil),             // 63: shipwarden.release.v1.DelegationsChanged
+	(*ProcedureBegun)(nil),                 // 64: shipwarden.release.v1.ProcedureBegun
+	(*ProcedureActivated)(nil),             // 65: shipwarden.release.v1.ProcedureActivated
+	(*FreezeOverridden)(nil),               // 66: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),               // 67: shipwarden.release.v1.ExecutionOverrun
+	(*ArtifactQuarantined)(nil),            // 68: shipwarden.release.v1.ArtifactQuarantined
+	(*ClearanceProposed)(nil),              // 69: shipwarden.release.v1.ClearanceProposed
+	(*QuarantineCleared)(nil),              // 70: shipwarden.release.v1.QuarantineCleared
+	(*timestamppb.Timestamp)(nil),          // 71: google.protobuf.Timestamp
+	(*UnkeptEvidence)(nil),                 // 72: shipwarden.release.v1.UnkeptEvidence
+	(*ProcedureProposed)(nil),              // 73: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 74: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 75: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 76: shipwarden.release.v1.ProcedureProposalClosed
+	(*ProcedureReviewed)(nil),              // 77: shipwarden.release.v1.ProcedureReviewed
+	(*Shift)(nil),                          // 78: shipwarden.release.v1.Shift
+	(*Request)(nil),                        // 79: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 80: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 81: shipwarden.release.v1.Timeouts
+	(*Reverification)(nil),                 // 82: shipwarden.release.v1.Reverification
+	(*GateVerdict)(nil),                    // 83: shipwarden.release.v1.GateVerdict
+	(*UnseenEvidence)(nil),                 // 84: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),                 // 85: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 86: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 87: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 88: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 89: shipwarden.release.v1.QuorumRule
+	(*RiskScore)(nil),                      // 90: shipwarden.release.v1.RiskScore
+	(*AlertAnswer)(nil),                    // 91: shipwarden.release.v1.AlertAnswer
+	(*Chosen)(nil),                         // 92: shipwarden.release.v1.Chosen
+	(*HoldReason)(nil),                     // 93: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 94: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 95: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 96: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 97: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 98: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 99: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 100: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 101: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 102: shipwarden.release.v1.Deferral
+	(*LaterLook)(nil),                      // 103: shipwarden.release.v1.LaterLook
+	(*RecordReading)(nil),                  // 104: shipwarden.release.v1.RecordReading
+	(*RollbackProof)(nil),                  // 105: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 106: shipwarden.release.v1.TargetResult
+	(*Remedy)(nil),                         // 107: shipwarden.release.v1.Remedy
+	(*Verification)(nil),                   // 108: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 109: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 110: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 111: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 112: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 113: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 114: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 115: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 116: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 117: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 118: shipwarden.release.v1.ProcedureStanding
+	(*ProcedureDebt)(nil),                  // 119: shipwarden.release.v1.ProcedureDebt
+	(*Quarantine)(nil),                     // 120: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	69,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	71,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	69,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
-	70,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
+	71,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
+	72,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
 	7,   // 5: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
 	8,   // 6: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
 	9,   // 7: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
@@ -6667,7 +6803,7 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	36,  // 27: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
 	37,  // 28: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
 	16,  // 29: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	57,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
+	59,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
 	38,  // 31: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
 	39,  // 32: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
 	40,  // 33: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
@@ -6679,142 +6815,144 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	46,  // 39: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
 	47,  // 40: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
 	48,  // 41: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	49,  // 42: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	50,  // 43: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	52,  // 44: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	53,  // 45: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	54,  // 46: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	31,  // 47: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
-	26,  // 48: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
-	30,  // 49: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
-	27,  // 50: shipwarden.release.v1.Event.unrecorded_change:type_name -> shipwarden.release.v1.UnrecordedChange
-	28,  // 51: shipwarden.release.v1.Event.verification_revoked:type_name -> shipwarden.release.v1.VerificationRevoked
-	29,  // 52: shipwarden.release.v1.Event.reverified:type_name -> shipwarden.release.v1.Reverified
-	55,  // 53: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	56,  // 54: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	58,  // 55: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	59,  // 56: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	63,  // 57: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	62,  // 58: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
-	61,  // 59: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
-	66,  // 60: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
-	67,  // 61: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
-	68,  // 62: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
-	71,  // 63: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	72,  // 64: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	73,  // 65: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	74,  // 66: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	75,  // 67: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
-	64,  // 68: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
-	65,  // 69: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
-	10,  // 70: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
-	16,  // 71: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
-	0,   // 72: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	76,  // 73: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
-	77,  // 74: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	78,  // 75: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	69,  // 76: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	79,  // 77: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	80,  // 78: shipwarden.release.v1.Requested.reverification:type_name -> shipwarden.release.v1.Reverification
-	81,  // 79: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	78,  // 80: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
-	82,  // 81: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	81,  // 82: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	78,  // 83: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
-	82,  // 84: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	78,  // 85: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	83,  // 86: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	84,  // 87: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	85,  // 88: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	85,  // 89: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	86,  // 90: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	85,  // 91: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	85,  // 92: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	87,  // 93: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	69,  // 94: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	85,  // 95: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	88,  // 96: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	69,  // 97: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
-	89,  // 98: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	90,  // 99: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
-	91,  // 100: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	69,  // 101: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	89,  // 102: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	85,  // 103: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	88,  // 104: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	89,  // 105: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	69,  // 106: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	92,  // 107: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	93,  // 108: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	94,  // 109: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	69,  // 110: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	69,  // 111: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	95,  // 112: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	96,  // 113: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	97,  // 114: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	98,  // 115: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	99,  // 116: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	91,  // 117: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	100, // 118: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	101, // 119: shipwarden.release.v1.VerificationRevoked.look:type_name -> shipwarden.release.v1.LaterLook
-	101, // 120: shipwarden.release.v1.Reverified.look:type_name -> shipwarden.release.v1.LaterLook
-	96,  // 121: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	69,  // 122: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	69,  // 123: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	102, // 124: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	103, // 125: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
-	89,  // 126: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	85,  // 127: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
-	104, // 128: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	104, // 129: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	105, // 130: shipwarden.release.v1.ExecutionFailed.remedy:type_name -> shipwarden.release.v1.Remedy
-	104, // 131: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	85,  // 132: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	104, // 133: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	106, // 134: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	106, // 135: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	105, // 136: shipwarden.release.v1.VerificationFailed.remedy:type_name -> shipwarden.release.v1.Remedy
-	106, // 137: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	105, // 138: shipwarden.release.v1.VerificationInconclusive.remedy:type_name -> shipwarden.release.v1.Remedy
-	69,  // 139: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	69,  // 140: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	104, // 141: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	104, // 142: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	107, // 143: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	69,  // 144: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	107, // 145: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 146: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	95,  // 147: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	69,  // 148: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	107, // 149: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	108, // 150: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	51,  // 151: shipwarden.release.v1.Recorded.rollbacks:type_name -> shipwarden.release.v1.RecordedRollback
-	108, // 152: shipwarden.release.v1.RecordedRollback.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 153: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	109, // 154: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	109, // 155: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	69,  // 156: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	110, // 157: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	110, // 158: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	111, // 159: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	112, // 160: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	113, // 161: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	60,  // 162: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	114, // 163: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	114, // 164: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	115, // 165: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 166: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	116, // 167: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	117, // 168: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
-	91,  // 169: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	118, // 170: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	118, // 171: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	118, // 172: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	173, // [173:173] is the sub-list for method output_type
-	173, // [173:173] is the sub-list for method input_type
-	173, // [173:173] is the sub-list for extension type_name
-	173, // [173:173] is the sub-list for extension extendee
-	0,   // [0:173] is the sub-list for field type_name
+	49,  // 42: shipwarden.release.v1.Event.paused:type_name -> shipwarden.release.v1.Paused
+	50,  // 43: shipwarden.release.v1.Event.resumed:type_name -> shipwarden.release.v1.Resumed
+	51,  // 44: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	52,  // 45: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	54,  // 46: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	55,  // 47: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	56,  // 48: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	31,  // 49: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
+	26,  // 50: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
+	30,  // 51: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
+	27,  // 52: shipwarden.release.v1.Event.unrecorded_change:type_name -> shipwarden.release.v1.UnrecordedChange
+	28,  // 53: shipwarden.release.v1.Event.verification_revoked:type_name -> shipwarden.release.v1.VerificationRevoked
+	29,  // 54: shipwarden.release.v1.Event.reverified:type_name -> shipwarden.release.v1.Reverified
+	57,  // 55: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	58,  // 56: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	60,  // 57: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	61,  // 58: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	65,  // 59: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	64,  // 60: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
+	63,  // 61: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
+	68,  // 62: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	69,  // 63: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	70,  // 64: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	73,  // 65: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	74,  // 66: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	75,  // 67: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	76,  // 68: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	77,  // 69: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
+	66,  // 70: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	67,  // 71: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	10,  // 72: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
+	16,  // 73: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
+	0,   // 74: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	78,  // 75: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
+	79,  // 76: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	80,  // 77: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	71,  // 78: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	81,  // 79: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	82,  // 80: shipwarden.release.v1.Requested.reverification:type_name -> shipwarden.release.v1.Reverification
+	83,  // 81: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	80,  // 82: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	84,  // 83: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	83,  // 84: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	80,  // 85: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	84,  // 86: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	80,  // 87: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	85,  // 88: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	86,  // 89: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	87,  // 90: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	87,  // 91: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	88,  // 92: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	87,  // 93: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	87,  // 94: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	89,  // 95: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	71,  // 96: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	87,  // 97: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	90,  // 98: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	71,  // 99: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
+	91,  // 100: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	92,  // 101: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
+	93,  // 102: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	71,  // 103: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	91,  // 104: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	87,  // 105: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	90,  // 106: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	91,  // 107: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	71,  // 108: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	94,  // 109: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	95,  // 110: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	96,  // 111: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	71,  // 112: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	71,  // 113: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	97,  // 114: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	98,  // 115: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	99,  // 116: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	100, // 117: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	101, // 118: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	93,  // 119: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	102, // 120: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	103, // 121: shipwarden.release.v1.VerificationRevoked.look:type_name -> shipwarden.release.v1.LaterLook
+	103, // 122: shipwarden.release.v1.Reverified.look:type_name -> shipwarden.release.v1.LaterLook
+	98,  // 123: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	71,  // 124: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	71,  // 125: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	104, // 126: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	105, // 127: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	91,  // 128: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	87,  // 129: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
+	106, // 130: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	106, // 131: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	107, // 132: shipwarden.release.v1.ExecutionFailed.remedy:type_name -> shipwarden.release.v1.Remedy
+	106, // 133: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	87,  // 134: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	106, // 135: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	108, // 136: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	108, // 137: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	107, // 138: shipwarden.release.v1.VerificationFailed.remedy:type_name -> shipwarden.release.v1.Remedy
+	108, // 139: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	107, // 140: shipwarden.release.v1.VerificationInconclusive.remedy:type_name -> shipwarden.release.v1.Remedy
+	71,  // 141: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	71,  // 142: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	106, // 143: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	106, // 144: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	109, // 145: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	71,  // 146: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	109, // 147: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 148: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	97,  // 149: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	71,  // 150: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	109, // 151: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	110, // 152: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	53,  // 153: shipwarden.release.v1.Recorded.rollbacks:type_name -> shipwarden.release.v1.RecordedRollback
+	110, // 154: shipwarden.release.v1.RecordedRollback.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 155: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	111, // 156: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	111, // 157: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	71,  // 158: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	112, // 159: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	112, // 160: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	113, // 161: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	114, // 162: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	115, // 163: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	62,  // 164: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	116, // 165: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	116, // 166: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	117, // 167: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 168: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	118, // 169: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	119, // 170: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
+	93,  // 171: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	120, // 172: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	120, // 173: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	120, // 174: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	175, // [175:175] is the sub-list for method output_type
+	175, // [175:175] is the sub-list for method input_type
+	175, // [175:175] is the sub-list for extension type_name
+	175, // [175:175] is the sub-list for extension extendee
+	0,   // [0:175] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -6863,6 +7001,8 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_Acknowledged)(nil),
 		(*Event_Intervened)(nil),
 		(*Event_Aborted)(nil),
+		(*Event_Paused)(nil),
+		(*Event_Resumed)(nil),
 		(*Event_DeadlinePassed)(nil),
 		(*Event_Recorded)(nil),
 		(*Event_ReviewCompleted)(nil),
@@ -6900,7 +7040,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   65,
+			NumMessages:   67,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
