@@ -3,6 +3,8 @@ package drivertest
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +57,31 @@ type Harness struct {
 	Shut time.Duration
 	// Slow is how long one call may take. Absent: 30 s.
 	Slow time.Duration
+	// Few asks for the promises alone that no other part of the driver can keep (see few), for
+	// targets of which each takes seconds.
+	Few bool
+}
+
+// few are the promises, by the beginning of their names, that are asked for where Few is said: what
+// keeps the others, keys, fences and seals, is shared by drivers, and those of quick targets are
+// asked for all of them each time.
+var few = []string{
+	"apply places the version", "the same key twice", "rollback places what was there", "rollback to nothing",
+	"preview changes nothing", "of many calls with one key", "an attempt under a superseded key", "a stale fence is refused",
+	"what was sealed before it began", "dry run: what it says", "diff: it changes nothing", "crash", "asleep at",
+}
+
+// fewer takes those promises, and reports names that no promise has.
+func fewer(lists [][]promise) (chosen []promise, unknown []string) {
+	used := map[string]bool{}
+	for _, list := range lists {
+		for _, p := range list {
+			if i := slices.IndexFunc(few, func(name string) bool { return strings.HasPrefix(p.name, name) }); i >= 0 {
+				chosen, used[few[i]] = append(chosen, p), true
+			}
+		}
+	}
+	return chosen, slices.DeleteFunc(slices.Clone(few), func(name string) bool { return used[name] })
 }
 
 // Call is one call of Apply or Rollback. It can be sent to another process.
@@ -86,7 +113,7 @@ func (c Call) Do(ctx context.Context, d driver.Driver, plan func(version int) dr
 func Exercise(t *testing.T, target func(t *testing.T) Harness) {
 	first := target(t)
 	class := first.Open(t).Class()
-	s := suite{target: target, lent: first.Points}
+	s := suite{target: target, lent: first.Points, few: first.Few}
 	if len(s.lent) == 0 {
 		t.Fatal("the harness names no point to crash at")
 	}
@@ -108,6 +135,7 @@ type suite struct {
 	target func(t *testing.T) Harness
 	// lent are the points of the first harness; all have the same.
 	lent []string
+	few  bool
 }
 
 // promise is one test of the suite.
@@ -117,6 +145,13 @@ type promise struct {
 }
 
 func (s suite) run(t *testing.T, lists ...[]promise) {
+	if s.few {
+		chosen, unknown := fewer(lists)
+		if len(unknown) > 0 {
+			t.Fatalf("there are no promises like %q", unknown)
+		}
+		lists = [][]promise{chosen}
+	}
 	for _, list := range lists {
 		for _, p := range list {
 			t.Run(p.name, func(t *testing.T) { p.test(t, harness{Harness: s.target(t)}) })

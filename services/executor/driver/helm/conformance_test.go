@@ -220,6 +220,7 @@ func TestConformance(t *testing.T) {
 			State:     w.state,
 			Points:    points,
 			DiffReads: true,
+			Few:       testing.Short(),
 			Lose:      w.lose,
 			Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
 				return drivertest.Sleep(t, w.folder, point, call)

@@ -18,7 +18,7 @@ import (
 )
 
 // TestConformance holds the driver to the promises of its class, with a real Terraform. Short
-// of that, with -short, executors die at one place.
+// of that, with -short, executors die at one place, and few of the promises are asked for.
 func TestConformance(t *testing.T) {
 	points := terraform.Points
 	if testing.Short() {
@@ -56,6 +56,7 @@ func harness(t *testing.T, points []string) drivertest.Harness {
 		State:     func(t *testing.T) string { return everything(t, folder) },
 		Points:    points,
 		DiffReads: true,
+		Few:       testing.Short(),
 		Lose: func(t *testing.T, version int) {
 			hex := strings.TrimPrefix(digest(version), "sha256:")
 			if err := os.Remove(filepath.Join(folder, "shop", "placed", hex+".tar.gz")); err != nil {
