@@ -20,7 +20,7 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, natstest.Leftovers()...) }
 
 const procedureDigest = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
 

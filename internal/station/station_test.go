@@ -28,7 +28,7 @@ import (
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, natstest.Leftovers()...) }
 
 // config is that of the approval service, with its key and keyring in files.
 func config(t *testing.T, url string, key ed25519.PrivateKey) *configv1.Common {
