@@ -77,7 +77,7 @@ if [ -z "${TMPDIR:-}" ] && [ "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {prin
 fi
 
 # Garbage is collected less often where there is memory for it: tests make much of it, and
-# keep little. A control plane of Kubernetes does not hear of this.
+# keep little; so do the servers that they start.
 if [ -z "${GOGC:-}" ] && [ "$(awk '/^MemAvailable:/ {print $2}' /proc/meminfo 2>/dev/null)" -ge 12582912 ] 2>/dev/null; then
 	export GOGC=300
 fi

@@ -212,6 +212,7 @@ func harness(t *testing.T, points []string) drivertest.Harness {
 		State:     w.state,
 		Points:    points,
 		DiffReads: true,
+		Few:       testing.Short(),
 		Lose: func(t *testing.T, version int) {
 			hex := strings.TrimPrefix(plan("", version).Artifact.Digest, "sha256:")
 			w.admin.Must(t, http.MethodDelete, w.path("configmaps/shipwarden-shop-1-"+hex[:16]), nil)
