@@ -128,8 +128,8 @@ func (s *Station) WarnOfMetrics(ctx context.Context, metrics, logs []string) {
 					continue
 				}
 				said[field+source] = true
-				slog.WarnContext(ctx, "no address is configured for a source of "+kind+" of the procedure document: checks that ask it come to no verdict",
-					slog.String("field", field), slog.String("source", source), slog.String("service", service.GetName()), slog.String("check", c.GetName()))
+				slog.WarnContext(ctx, "no address is configured for a source of the procedure document: checks that ask it come to no verdict",
+					slog.String("of", kind), slog.String("field", field), slog.String("source", source), slog.String("service", service.GetName()), slog.String("check", c.GetName()))
 			}
 		}
 	}

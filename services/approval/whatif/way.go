@@ -233,7 +233,7 @@ func (w way) start(documents []*policy.Index, s procedure.State, now, from time.
 		w.out.ZoneData = freeze.ZoneData()
 	}
 	if s.Paused() {
-		w.out.Holds = append([]*releasev1.HoldReason{procedure.PauseHold(s)}, w.out.Holds...)
+		w.out.Holds = append([]*releasev1.HoldReason{procedure.PauseHold(s)}, w.out.GetHolds()...)
 	}
 	return err
 }

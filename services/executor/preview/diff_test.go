@@ -118,8 +118,8 @@ func TestATargetAtWhichSomebodyElseIsAtWorkIsAskedAgain(t *testing.T) {
 			r := w.Release(t, change...)
 			r.To(t, procedure.PhasePreview)
 			e := w.Executor(t, "one", nil)
-			target := &asked{Driver: e.Site.Drivers["eu1"], busy: test.busy}
-			e.Site.Drivers["eu1"] = target
+			target := &asked{Driver: e.Drivers["eu1"], busy: test.busy}
+			e.Drivers["eu1"] = target
 			for delivery := 1; r.State(t).Phase == procedure.PhasePreview && delivery < 20; delivery++ {
 				if _, err := e.Turn(t.Context(), preview.New(e.Site), r.Task(t, delivery)); err != nil && !errors.Is(err, driver.ErrBusy) {
 					t.Fatal(err)

@@ -7,10 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-
-	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 func planOf(release, target, digest string) driver.Plan {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -87,7 +88,7 @@ func Lossy(open func(t *testing.T, wrap func(http.RoundTripper) http.RoundTrippe
 		return next.RoundTrip(r)
 	})
 	for _, after := range []int64{2, 4, 6} {
-		add("the server is gone after part of it, "+string(rune('0'+after)), func(n int64, r *http.Request, next http.RoundTripper) (*http.Response, error) {
+		add("the server is gone after part of it, "+strconv.FormatInt(after, 10), func(n int64, r *http.Request, next http.RoundTripper) (*http.Response, error) {
 			switch {
 			case n < after, n == after && !changes(r):
 				return next.RoundTrip(r)

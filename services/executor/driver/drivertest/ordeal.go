@@ -144,7 +144,7 @@ func (o *ordeal) step(t *testing.T) {
 	troubles := slices.Sorted(maps.Keys(o.h.Troubles))
 	// A process of its own waits without an end for whoever has the target, and may not be
 	// answered with an error.
-	alone := o.away == nil && !(o.opaque && again)
+	alone := o.away == nil && (!o.opaque || !again)
 	switch dice := o.dice.IntN(20); {
 	case dice < 4 && alone:
 		o.try(t, c, "killed at "+point, func() error { o.h.Crash(t, point, c); return errAway })
@@ -172,7 +172,7 @@ var errAway = errors.New("nobody was told")
 // choose is what an executor may call next: another release, the same again, the way back, or
 // another attempt, also at what is complete.
 func (o *ordeal) choose(t *testing.T) Call {
-	o.fence += 1 + uint64(o.dice.IntN(3))
+	o.fence += 1 + o.dice.Uint64N(3)
 	dice := o.dice.IntN(10)
 	settled := o.away == nil || o.away.late
 	c := o.now
@@ -554,11 +554,11 @@ func (o *ordeal) knows(t *testing.T, c Call) {
 	nothing := o.opaque && c.Key.IsRollback() && o.runs[c.Key] == 0
 	running, err := o.h.Open(t).Running(t.Context())
 	carries := o.h.Carries(t)
-	if (running != carries || err != nil) && !(nothing && errors.Is(err, driver.ErrUnknown)) || carries != o.h.digest(t, c.want()) {
+	if (running != carries || err != nil) && (!nothing || !errors.Is(err, driver.ErrUnknown)) || carries != o.h.digest(t, c.want()) {
 		t.Errorf("the driver says %q (%v), the target carries %q, and version %d was placed", running, err, carries, c.want())
 	}
 	status, err := o.h.Open(t).Probe(t.Context(), c.Key)
-	if err != nil || status != driver.StatusDone && !(nothing && status == driver.StatusNotStarted) {
+	if err != nil || status != driver.StatusDone && (!nothing || status != driver.StatusNotStarted) {
 		t.Errorf("probe of %s: %s, %v; want %s", c.Key, status, err, driver.StatusDone)
 	}
 }

@@ -24,7 +24,7 @@ func (d *Driver) Diff(ctx context.Context, plan driver.Plan) (driver.Diff, error
 	case ctx.Err() != nil:
 		return driver.Diff{}, fmt.Errorf("ask what would change on target %s: %w", d.target, context.Cause(ctx))
 	case err != nil:
-		return driver.Diff{Asked: true, Failed: err.Error(), Busy: errors.Is(err, driver.ErrBusy)}, nil //nolint:nilerr // It is the answer.
+		return driver.Diff{Asked: true, Failed: err.Error(), Busy: errors.Is(err, driver.ErrBusy)}, nil
 	}
 	said := argv.Cut([]byte(text))
 	if strings.Contains(string(said.Text), "[redacted private key]") {
