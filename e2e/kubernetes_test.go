@@ -65,7 +65,7 @@ func (m *mortal) launch(ctx context.Context, service, config string) error {
 	if service != procedure.ServiceExecutor {
 		return inprocess.Launch(ctx, service, config)
 	}
-	cmd := exec.CommandContext(ctx, m.program, "-config", config) //nolint:gosec // Our own binary.
+	cmd := exec.CommandContext(ctx, m.program, "-config", config)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
 	if *verbose {
 		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
