@@ -161,5 +161,9 @@ func (c *Cluster) Namespace(t testing.TB) string {
 		admin.Must(t, http.MethodPost, "/apis/rbac.authorization.k8s.io/v1/namespaces/"+name+"/rolebindings", lets(who))
 	}
 	Eventually(t, "pods can be made in "+name, func() bool { return admin.Status(t, http.MethodGet, account(name), nil) == http.StatusOK })
+	// The last thing that the cluster puts there by itself: nobody is to take it for the work of who is tested.
+	Eventually(t, "the certificates are in "+name, func() bool {
+		return admin.Status(t, http.MethodGet, "/api/v1/namespaces/"+name+"/configmaps/kube-root-ca.crt", nil) == http.StatusOK
+	})
 	return name
 }
