@@ -121,7 +121,7 @@ func (x *Index) rights(id string) map[may]bool {
 	urgent(doc.GetEmergency().GetGroup(), "authorize emergencies alone")
 	approve(doc.GetEmergency().GetQuota().GetOver(), "authorize emergencies beyond the quota")
 	waits(doc.GetEmergency().GetReviewGroup(), "review emergencies")
-	urgent(doc.GetOperatorsGroup(), "abort, retry, roll back and accept releases")
+	urgent(doc.GetOperatorsGroup(), "pause, resume, abort, retry, roll back and accept releases")
 	waits(doc.GetQuarantine().GetGroup(), "let artifacts out of quarantine")
 	waits(doc.GetChangeControl().GetApprovals().GetGroup(), "approve changes of the procedure document")
 	if x.MayPropose(groups) {

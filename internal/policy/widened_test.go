@@ -24,7 +24,7 @@ func TestWhoseRightsAreWidened(t *testing.T) {
 	}{
 		{"nothing", "alice", func(*policyv1.Procedure) {}, ""},
 		{"a group", "alice", func(d *policyv1.Procedure) { d.Groups[1].Members = append(d.Groups[1].Members, "alice") }, "approve releases to production for release-managers"},
-		{"what a group may", "frank", func(d *policyv1.Procedure) { d.OperatorsGroup = "security" }, "abort, retry, roll back and accept releases"},
+		{"what a group may", "frank", func(d *policyv1.Procedure) { d.OperatorsGroup = "security" }, "pause, resume, abort, retry, roll back and accept releases"},
 		{"emergencies", "frank", func(d *policyv1.Procedure) { d.Emergency.Group = "security" }, "authorize emergencies alone"},
 		{"the board", "erin", func(d *policyv1.Procedure) { d.ChangeControl.Approvals.Group = "sre" }, "approve changes of the procedure document"},
 		{"exceptions of a freeze", "frank", func(d *policyv1.Procedure) { d.Freezes[0].OverridePeople = []string{"frank"} }, "override the freeze weekend"},
@@ -95,7 +95,7 @@ func TestWhoIsOnCallGainsWhatTheirGroupGains(t *testing.T) {
 			d.Emergency.Quota = &policyv1.EmergencyQuota{Over: []*policyv1.Approvals{{Group: "sre", Count: 1}}}
 		}, "authorize emergencies beyond the quota for sre"},
 		{"being called", func(d *policyv1.Procedure) { d.Escalation.Rungs[1].Group = "sre" }, "take escalations on"},
-		{"handling a release", func(d *policyv1.Procedure) { d.OperatorsGroup = "sre" }, "abort, retry, roll back and accept releases"},
+		{"handling a release", func(d *policyv1.Procedure) { d.OperatorsGroup = "sre" }, "pause, resume, abort, retry, roll back and accept releases"},
 		{"a review of emergencies", func(d *policyv1.Procedure) { d.Emergency.ReviewGroup = "sre" }, ""},
 		{"an exception of a freeze", func(d *policyv1.Procedure) { d.Freezes[0].OverrideGroups = append(d.Freezes[0].OverrideGroups, "sre") }, ""},
 		{"an artifact out of quarantine", func(d *policyv1.Procedure) { d.Quarantine.Group = "sre" }, ""},

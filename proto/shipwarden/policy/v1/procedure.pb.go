@@ -457,7 +457,7 @@ type Procedure struct {
 	Emergency *EmergencyLane `protobuf:"bytes,14,opt,name=emergency,proto3" json:"emergency,omitempty"`
 	// The ladder of step 7.
 	Escalation *Escalation `protobuf:"bytes,15,opt,name=escalation,proto3" json:"escalation,omitempty"`
-	// People who may abort, retry, roll back and accept, besides the owner.
+	// People who may pause, resume, abort, retry, roll back and accept, besides the owner.
 	OperatorsGroup string `protobuf:"bytes,16,opt,name=operators_group,json=operatorsGroup,proto3" json:"operators_group,omitempty"`
 	// Approvals needed besides those of the environment where no rollback is possible.
 	NoRollbackApprovals []*Approvals `protobuf:"bytes,17,rep,name=no_rollback_approvals,json=noRollbackApprovals,proto3" json:"no_rollback_approvals,omitempty"`
