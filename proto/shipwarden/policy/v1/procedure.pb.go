@@ -5766,13 +5766,13 @@ const file_shipwarden_policy_v1_procedure_proto_rawDesc = "" +
 	"\aservice\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\aservice\x12&\n" +
 	"\bversions\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x01R\bversions\x12M\n" +
-	"\bseverity\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\bseverity\"\x91\x03\n" +
+	"\bseverity\x18\x03 \x01(\x0e2'.shipwarden.release.v1.Finding.SeverityB\b\xbaH\x05\x82\x01\x02\x10\x01R\bseverity\"\x99\x03\n" +
 	"\x06Target\x120\n" +
 	"\x02id\x18\x01 \x01(\tB \xbaH\x1dr\x1b2\x19^[a-z0-9][a-z0-9-]{0,62}$R\x02id\x12)\n" +
 	"\venvironment\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\venvironment\x12$\n" +
-	"\bservices\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\bservices\x12W\n" +
-	"\x06driver\x18\x04 \x01(\tB?\xbaH<r:R\x04hostR\acommandR\x04noopR\x06configR\n" +
-	"kubernetesR\tterraformR\x04helmR\x06driver\x12C\n" +
+	"\bservices\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\b\x01R\bservices\x12_\n" +
+	"\x06driver\x18\x04 \x01(\tBG\xbaHDrBR\x04hostR\acommandR\x04noopR\x06configR\n" +
+	"kubernetesR\tterraformR\x04helmR\x06gitopsR\x06driver\x12C\n" +
 	"\x05kinds\x18\x05 \x03(\x0e2#.shipwarden.release.v1.ArtifactKindB\b\xbaH\x05\x92\x01\x02\b\x01R\x05kinds\x12\x18\n" +
 	"\aretired\x18\x06 \x01(\bR\aretired\x12\x1c\n" +
 	"\tcustomers\x18\a \x03(\tR\tcustomers\x12.\n" +
