@@ -100,7 +100,7 @@ func (m *mortal) kill() error {
 
 func moor(t *testing.T) *harbor {
 	t.Helper()
-	c := kubetest.Start(t)
+	c := kubetest.Shared(t)
 	h := &harbor{
 		admin: c.Client(kubetest.Admin), charts: c.Namespace(t), manifests: c.Namespace(t), executor: &mortal{program: executorProgram(t)}, podinfo: helmtest.Podinfo(t),
 		digests: &sync.Map{},
@@ -113,19 +113,12 @@ func moor(t *testing.T) *harbor {
 	h.yard = open(t, plan{launch: h.executor.launch, config: func(w *shop.World, cfg *rig.Config) error {
 		h.artifacts = cfg.ArtifactFolder
 		for i, kind := range []string{"driver: helm, kinds: [ARTIFACT_KIND_HELM_CHART]", "driver: kubernetes, kinds: [ARTIFACT_KIND_FILE]"} {
-			line := "services: [shop], driver: host, kinds: [ARTIFACT_KIND_FILE]"
-			at := bytes.Index(cfg.Procedure, []byte("id: "+w.Targets[i]+", environment: production, "+line))
-			if at < 0 {
-				return fmt.Errorf("the document has no target %s", w.Targets[i])
+			if err := reaches(cfg, w.Targets[i], kind); err != nil {
+				return err
 			}
-			cfg.Procedure = append(cfg.Procedure[:at:at], bytes.Replace(cfg.Procedure[at:], []byte(line), []byte("services: [shop], "+kind), 1)...)
 		}
 		// Nothing answers in a cluster whose nodes are played: what is checked is what it says of
 		// its workloads.
-		for _, deadline := range []string{"step: 2m", "execute: 2m", "verify: 1m"} {
-			name, _, _ := strings.Cut(deadline, ":")
-			cfg.Procedure = bytes.Replace(cfg.Procedure, []byte("  "+deadline+"\n"), []byte("  "+name+": 10m\n"), 1)
-		}
 		cfg.Procedure = bytes.Replace(cfg.Procedure, []byte("    checks:\n      - {name: healthy, http: {path: /healthz, timeout: 2s}}\n"), nil, 1)
 		cfg.Targets = []*configv1.TargetDriver{
 			{Target: w.Targets[0], Driver: &configv1.TargetDriver_Helm{Helm: &configv1.HelmDriver{
@@ -148,6 +141,22 @@ func moor(t *testing.T) *harbor {
 		return nil
 	}})
 	return h
+}
+
+// reaches has the document say by which driver a target is reached, and leave it the time that
+// others take there.
+func reaches(cfg *rig.Config, target, driver string) error {
+	line := "services: [shop], driver: host, kinds: [ARTIFACT_KIND_FILE]"
+	at := bytes.Index(cfg.Procedure, []byte("id: "+target+", environment: production, "+line))
+	if at < 0 {
+		return fmt.Errorf("the document has no target %s", target)
+	}
+	cfg.Procedure = append(cfg.Procedure[:at:at], bytes.Replace(cfg.Procedure[at:], []byte(line), []byte("services: [shop], "+driver), 1)...)
+	for _, deadline := range []string{"step: 2m", "execute: 2m", "verify: 1m"} {
+		name, _, _ := strings.Cut(deadline, ":")
+		cfg.Procedure = bytes.Replace(cfg.Procedure, []byte("  "+deadline+"\n"), []byte("  "+name+": 10m\n"), 1)
+	}
+	return nil
 }
 
 // tells serves what an application runs, by the image that its pods are made of: what the
@@ -242,12 +251,12 @@ func (h *harbor) runsTag(namespace, name, tag string) {
 }
 
 // recorded demands that the record of a release holds these texts.
-func (h *harbor) recorded(id string, parts ...string) {
-	h.Helper()
-	record := h.record(id)
+func (y *yard) recorded(id string, parts ...string) {
+	y.Helper()
+	record := y.record(id)
 	for _, part := range parts {
 		if !strings.Contains(record, part) {
-			h.Errorf("the record of %s does not hold %q", id, part)
+			y.Errorf("the record of %s does not hold %q:\n%s", id, part, record)
 		}
 	}
 }
@@ -262,6 +271,7 @@ func TestReleasesToACluster(t *testing.T) {
 	h.tell("an executor dies in the middle of an upgrade, and the next one finishes", (*harbor).upgraded)
 	h.tell("a chart that is never ready goes back", (*harbor).failed)
 	h.tell("manifests are placed whose rollout and security are as they should be", (*harbor).secured)
+	h.tell("manifests that are never ready go back", (*harbor).stalled)
 	h.tell("manifests that break a control of security go back", (*harbor).insecure)
 	h.tell("what kubectl changed is found", (*harbor).drifted)
 }
@@ -357,12 +367,24 @@ func (h *harbor) secured() {
 	h.recorded(id, four.Digest, "| rolled-out | pass |", "| security.pod_security | pass |", "| security.exposure | pass |", "| security.plain_secrets | pass |")
 }
 
-func (h *harbor) insecure() {
-	five := h.artifact(5, "1.5.0", "shop.yaml", guarded(5, "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "name: PORT, value: \"8080\"", "name: DB_PASSWORD, value: correct-horse-battery"))
-	id := h.submit(five, "manifests-5", h.demanded)
+// stalled follows an upgrade that is well with one whose image nobody can fetch.
+func (h *harbor) stalled() {
+	id := h.release(h.artifact(5, "1.5.0", "shop.yaml", guarded(5)), "manifests-5", h.demanded)
+	h.runsTag(h.manifests, "shop", "1.5.0")
+	h.recorded(id, "0 to create, 1 to change")
+	id = h.submit(h.artifact(6, "bad-pull6", "shop.yaml", guarded(6, "shop:1.6.0", "shop:bad-pull6")), "manifests-6", h.demanded)
 	h.approve(id, "carol", "dave")
 	h.finish(id, releasev1.Outcome_OUTCOME_ROLLED_BACK)
-	h.runsTag(h.manifests, "shop", "1.4.0")
+	h.runsTag(h.manifests, "shop", "1.5.0")
+	h.recorded(id, "not ready in time: Deployment shop: ", "### Way back: passed")
+}
+
+func (h *harbor) insecure() {
+	seven := h.artifact(7, "1.7.0", "shop.yaml", guarded(7, "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "name: PORT, value: \"8080\"", "name: DB_PASSWORD, value: correct-horse-battery"))
+	id := h.submit(seven, "manifests-7", h.demanded)
+	h.approve(id, "carol", "dave")
+	h.finish(id, releasev1.Outcome_OUTCOME_ROLLED_BACK)
+	h.runsTag(h.manifests, "shop", "1.5.0")
 	h.recorded(id, "| security.pod_security | fail |", "| security.plain_secrets | fail |", "### Way back: passed")
 	if strings.Contains(h.record(id), "correct-horse-battery") {
 		h.Error("the record holds the secret")
@@ -371,7 +393,7 @@ func (h *harbor) insecure() {
 
 // drifted changes by hand what a release of the chart left behind.
 func (h *harbor) drifted() {
-	id := h.release(h.chart(6, "6.9.3"), "chart-6", h.tagged("6.9.3"))
+	id := h.release(h.chart(8, "6.9.3"), "chart-8", h.tagged("6.9.3"))
 	deployment := h.path(h.charts, "deployments/podinfo")
 	h.admin.Must(h, http.MethodPatch, deployment+"?fieldManager=kubectl-edit", map[string]any{"spec": map[string]any{"minReadySeconds": 7}})
 	recorder, err := h.Recorder()

@@ -3,11 +3,12 @@ package kubetest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -152,7 +153,7 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 // when pods can be made there. It is deleted after the test, and nobody waits for that.
 func (c *Cluster) Namespace(t testing.TB) string {
 	t.Helper()
-	admin, name := c.Client(Admin), fmt.Sprintf("test-%d", c.namespaces.Add(1))
+	admin, name := c.Client(Admin), "test-"+strings.ToLower(rand.Text()[:10])
 	admin.Must(t, http.MethodPost, "/api/v1/namespaces", object{"metadata": object{"name": name}})
 	t.Cleanup(func() {
 		_, _, _ = admin.Do(context.WithoutCancel(t.Context()), http.MethodDelete, "/api/v1/namespaces/"+name, nil)

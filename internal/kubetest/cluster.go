@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,9 +45,8 @@ type Cluster struct {
 	keys *keys
 	lock *dirlock.Lock
 	// dir is the folder of all that it keeps.
-	dir        string
-	processes  []*process
-	namespaces atomic.Int64
+	dir       string
+	processes []*process
 }
 
 // Start starts a cluster of the test's own, which ends with the test.

@@ -14,8 +14,9 @@
 //
 // A claim of the storage class kwok, which is the default, gets a volume that does not exist.
 //
-// A test binary whose TestMain calls Main has one cluster, started when the first test asks
-// for it, and every test takes a namespace of its own there. The programs are those of
-// tools/controlplane, which must have been built; tests that need them carry the build tag
-// kubernetes, and `make e2e-kubernetes` builds and runs both.
+// A test takes a namespace of its own in a cluster that it shares (Shared): with all test
+// binaries that a command runs (Run), or with those of its binary, whose TestMain calls Main.
+// To start one takes as long as many tests. The programs are those of tools/controlplane,
+// which must have been built; tests that need them carry the build tag kubernetes, and
+// `make e2e-kubernetes` builds and runs both.
 package kubetest

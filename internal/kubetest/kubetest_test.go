@@ -201,33 +201,68 @@ func TestAKubeconfigLeadsToTheServerAsWhoItIsOf(t *testing.T) {
 	}
 }
 
-// A run of tests must leave no process, no port and no file.
-func TestEverythingIsGoneAfterStop(t *testing.T) {
-	dirs := t.TempDir()
-	t.Setenv("TMPDIR", dirs)
-	c := kubetest.Start(t)
-	running := children(t, dirs)
-	if len(running) != 5 {
-		t.Fatalf("%d processes run: %v", len(running), running)
+// envWithin has the folder in which the test binary notes what it found, where it is the command
+// that Run runs.
+const envWithin = "SHIPWARDEN_KUBETEST_WITHIN"
+
+// What Run runs shares the cluster, and afterwards there is no process, no port and no file.
+func TestWhatACommandRunsSharesAClusterAndNothingIsLeft(t *testing.T) {
+	if dirs := os.Getenv(envWithin); dirs != "" {
+		found(t, dirs)
+		return
 	}
-	c.Stop()
-	for pid, name := range running {
+	dirs, notes := t.TempDir(), t.TempDir()
+	t.Setenv("TMPDIR", dirs)
+	t.Setenv(envWithin, notes)
+	if err := kubetest.Run(t.Context(), []string{os.Args[0], "-test.run", "^" + t.Name() + "$"}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(notes, "found"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Fields(string(text))
+	if len(lines) != 6 {
+		t.Fatalf("not an address and five processes: %q", lines)
+	}
+	for _, line := range lines[1:] {
+		pid, err := strconv.Atoi(line)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-			t.Errorf("%s is still there: %v", name, err)
+			t.Errorf("process %d is still there: %v", pid, err)
 		}
 	}
 	if left, err := os.ReadDir(dirs); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	server, err := url.Parse(c.URL)
+	server, err := url.Parse(lines[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	if conn, err := net.Dial("tcp", server.Host); err == nil {
 		_ = conn.Close()
-		t.Errorf("somebody still answers at %s", c.URL)
+		t.Errorf("somebody still answers at %s", server)
 	}
+	if err := kubetest.Run(t.Context(), nil); err == nil {
+		t.Error("no command is run")
+	}
+}
+
+// found notes where the cluster is and what its processes are.
+func found(t *testing.T, notes string) {
+	t.Helper()
+	c := kubetest.Shared(t)
+	c.Client(kubetest.Executor).Must(t, http.MethodGet, "/api/v1/namespaces/"+c.Namespace(t)+"/pods", nil)
 	c.Stop()
+	text := c.URL
+	for pid := range children(t, os.TempDir()) {
+		text += fmt.Sprintf(" %d", pid)
+	}
+	if err := os.WriteFile(filepath.Join(notes, "found"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // children are the processes whose folder lies below dir, by their numbers.

@@ -30,7 +30,7 @@ import (
 // A release is a commit that people have seen, which the cluster takes up; one that fails there is
 // taken back by another commit, and the cluster takes up that.
 func TestAReleaseByACommit(t *testing.T) {
-	c := kubetest.Start(t)
+	c := kubetest.Shared(t)
 	namespace, repo := c.Namespace(t), gitrepotest.New(t)
 	const kind = configv1.GitopsResource_KIND_ARGOCD_APPLICATION
 	cluster := gitopstest.Follow(t, c, namespace, kind, repo)

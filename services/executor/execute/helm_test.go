@@ -24,7 +24,7 @@ import (
 // A chart that nobody here wrote goes all the way: what approvers read of it is what happens, and the
 // record has what became of it.
 func TestAThirdPartyChartGoesThroughARelease(t *testing.T) {
-	c := kubetest.Start(t)
+	c := kubetest.Shared(t)
 	admin, namespace := c.Client(kubetest.Admin), c.Namespace(t)
 	w := sitetest.New(t, func(string) *configv1.TargetDriver {
 		return &configv1.TargetDriver{Target: "eu1", Driver: &configv1.TargetDriver_Helm{Helm: &configv1.HelmDriver{

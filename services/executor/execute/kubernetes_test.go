@@ -58,7 +58,7 @@ func inCluster(t *testing.T, c *kubetest.Cluster) (*sitetest.World, *sitetest.Ex
 
 // What the server says is shown and approved, and what is approved is what happens.
 func TestAReleaseToACluster(t *testing.T) {
-	c := kubetest.Start(t)
+	c := kubetest.Shared(t)
 	admin := c.Client(kubetest.Admin)
 
 	w, e, r, namespace := inCluster(t, c)
@@ -94,7 +94,7 @@ func TestAReleaseToACluster(t *testing.T) {
 
 // What somebody makes there in the middle of the change stops it, and people are called.
 func TestAChangeByHandInTheMiddleOfAReleaseToACluster(t *testing.T) {
-	c := kubetest.Start(t)
+	c := kubetest.Shared(t)
 	admin := c.Client(kubetest.Admin)
 	_, e, r, namespace := inCluster(t, c)
 	path := "/apis/apps/v1/namespaces/" + namespace + "/deployments"
