@@ -58,7 +58,7 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_ = o.walk(c.TreeHash, "", 0, func(path string, e object.TreeEntry) error {
+		_ = o.walk(c.TreeHash, "", func(path string, e object.TreeEntry) error {
 			_, err := o.file(e, path)
 			return err
 		})

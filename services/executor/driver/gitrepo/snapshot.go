@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// maxFiles bounds the files that are read at once, and maxFolders how deep they lie.
+	// maxFiles bounds the files that are read at once, maxEntries all that is looked at for them,
+	// folders and links among it, and maxFolders how deep they lie.
 	maxFiles   = 10_000
+	maxEntries = 2 * maxFiles
 	maxFolders = 64
 )
 
@@ -86,7 +88,8 @@ func (s *Snapshot) File(ctx context.Context, path string) (File, bool, error) {
 }
 
 // Files reads all files below a folder, "" for all, by their paths within the repository. Links
-// and other repositories are left out, and named.
+// and other repositories are left out, and named. Together the files have no more bytes than the
+// repository may: it has each content once, however many files have it.
 func (s *Snapshot) Files(ctx context.Context, folder string) (files map[string]File, others []string, err error) {
 	done, err := s.repo.take(ctx)
 	if err != nil {
@@ -108,7 +111,8 @@ func (s *Snapshot) Files(ctx context.Context, folder string) (files map[string]F
 		tree, prefix = entry.Hash, folder+"/"
 	}
 	files = make(map[string]File)
-	err = s.objects.walk(tree, prefix, 0, func(path string, e object.TreeEntry) error {
+	left := s.repo.bytes
+	err = s.objects.walk(tree, prefix, func(path string, e object.TreeEntry) error {
 		if !regular(e.Mode) {
 			others = append(others, path)
 			return nil
@@ -118,12 +122,22 @@ func (s *Snapshot) Files(ctx context.Context, folder string) (files map[string]F
 		}
 		f, err := s.objects.file(e, path)
 		files[path] = f
+		if left -= int64(len(f.Data)); err == nil && left < 0 {
+			err = fmt.Errorf("%w: the files have more than %d bytes together", ErrTooLarge, s.repo.bytes)
+		}
 		return err
 	})
 	return files, others, err
 }
 
-func (o *objects) walk(tree plumbing.Hash, prefix string, depth int, visit func(string, object.TreeEntry) error) error {
+// walk visits what is below a folder. That is bounded by itself: of a few small folders, each of
+// which has the next one many times, there is no end.
+func (o *objects) walk(tree plumbing.Hash, prefix string, visit func(string, object.TreeEntry) error) error {
+	left := maxEntries
+	return o.below(tree, prefix, 0, &left, visit)
+}
+
+func (o *objects) below(tree plumbing.Hash, prefix string, depth int, left *int, visit func(string, object.TreeEntry) error) error {
 	if depth > maxFolders {
 		return fmt.Errorf("%w: more than %d folders deep", ErrTooLarge, maxFolders)
 	}
@@ -131,9 +145,17 @@ func (o *objects) walk(tree plumbing.Hash, prefix string, depth int, visit func(
 	if err != nil {
 		return err
 	}
+	names := make(map[string]bool, len(t.Entries))
 	for _, e := range t.Entries {
+		if *left--; *left < 0 {
+			return fmt.Errorf("%w: more than %d files, folders and links", ErrTooLarge, maxEntries)
+		}
+		if names[e.Name] || strings.ContainsRune(e.Name, '/') || e.Name == "." || e.Name == ".." {
+			return ambiguous(prefix + e.Name)
+		}
+		names[e.Name] = true
 		if e.Mode == filemode.Dir {
-			err = o.walk(e.Hash, prefix+e.Name+"/", depth+1, visit)
+			err = o.below(e.Hash, prefix+e.Name+"/", depth+1, left, visit)
 		} else {
 			err = visit(prefix+e.Name, e)
 		}
@@ -142,6 +164,12 @@ func (o *objects) walk(tree plumbing.Hash, prefix string, depth int, visit func(
 		}
 	}
 	return nil
+}
+
+// ambiguous is the error of a name that no Git makes: of two of one name in a folder, or of one that
+// leads out of it, others may take what this does not.
+func ambiguous(path string) error {
+	return fmt.Errorf("%q: %w: it is there twice, or is no name", path, ErrInvalid)
 }
 
 func regular(m filemode.FileMode) bool {
@@ -169,10 +197,13 @@ func (o *objects) entry(tree plumbing.Hash, path string) (object.TreeEntry, bool
 		}
 		found := false
 		for _, e := range t.Entries {
-			if e.Name == name {
-				entry, found = e, true
-				break
+			if e.Name != name {
+				continue
 			}
+			if found {
+				return entry, false, ambiguous(path)
+			}
+			entry, found = e, true
 		}
 		if !found {
 			return entry, false, nil
