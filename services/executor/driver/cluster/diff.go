@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,7 +38,7 @@ func Diff(ctx context.Context, text string, err error) (driver.Diff, error) {
 type Eyes struct {
 	// Veil takes what they do not see.
 	Veil *Veil
-	// Secrets are values that nobody sees, nor their base64.
+	// Secrets are values that nobody sees, however a template wrote them.
 	Secrets []string
 	// Stays is that of Change.
 	Stays func(*unstructured.Unstructured) bool
@@ -50,14 +51,52 @@ var secretData = regexp.MustCompile(`^(?:data|stringData)[.\[]`)
 
 // hides says which values of an object nobody sees.
 func (e Eyes) hides(r Ref) func(path, text string) bool {
+	forms := Forms(e.Secrets)
 	return func(path, text string) bool {
 		if r.Group == "" && r.Kind == "Secret" && secretData.MatchString(path) {
 			return true
 		}
-		return slices.ContainsFunc(e.Secrets, func(secret string) bool {
-			return secret != "" && (strings.Contains(text, secret) || strings.Contains(text, base64.StdEncoding.EncodeToString([]byte(secret))))
-		})
+		return slices.ContainsFunc(forms, func(form string) bool { return strings.Contains(text, form) || strings.Contains(textOf(text), form) })
 	}
+}
+
+// leastLine is how long a line of a secret is, in bytes, by which all of it is known.
+const leastLine = 8
+
+// Forms are the texts by which secrets are known in what a template made of them: as they are, in
+// quotes, in base64, and of several lines, which are indented, by the longest. The longest is first.
+func Forms(secrets []string) (all []string) {
+	for _, secret := range secrets {
+		if secret == "" {
+			continue
+		}
+		all = append(all, secret, base64.StdEncoding.EncodeToString([]byte(secret)), base64.URLEncoding.EncodeToString([]byte(secret)))
+		quoted := strconv.Quote(secret)
+		all = append(all, quoted[1:len(quoted)-1])
+		if text, err := json.Marshal(secret); err == nil {
+			all = append(all, string(text[1:len(text)-1]))
+		}
+		longest := ""
+		for line := range strings.Lines(secret) {
+			if line = strings.TrimSpace(line); len(line) > len(longest) {
+				longest = line
+			}
+		}
+		if len(longest) >= leastLine {
+			all = append(all, longest)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
+	return slices.Compact(all)
+}
+
+// textOf is the text of a value, which is in JSON; of what is no text it is that.
+func textOf(value string) string {
+	var text string
+	if json.Unmarshal([]byte(value), &text) != nil {
+		return value
+	}
+	return text
 }
 
 // others names who else has written what an object is to be, other than its controllers: what they

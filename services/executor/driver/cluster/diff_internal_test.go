@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,6 +118,43 @@ func TestAQuotedNameShowsNoValueOfASecret(t *testing.T) {
 		got := differences("", nil, tree(t, `{"`+of+`": {"a.crt": "hunter2", "a": "hunter2"}}`), hidden, NewVeil(driver.Plan{}))
 		if !strings.Contains(got, of+`["a.crt"]: `) || strings.Contains(got, "hunter2") {
 			t.Errorf("shown: %q", got)
+		}
+	}
+}
+
+// A secret is known however it was written, so that neither it nor the one before it is shown, and
+// another one is another answer.
+func TestASecretIsKnownInWhateverItIsWritten(t *testing.T) {
+	const before, after, other = "hunter2\"old<&>\nof two lines", "hunter2\"new<&>\nof two lines", "hunter2\"too<&>\nof two lines"
+	for name, write := range map[string]func(secret string) string{
+		"as it is":  func(secret string) string { return "dsn: " + secret },
+		"by itself": func(secret string) string { return secret },
+		"in quotes": func(secret string) string { return fmt.Sprintf("dsn: %q", secret) },
+		"in JSON": func(secret string) string {
+			text, err := json.Marshal(map[string]string{"dsn": secret})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(text)
+		},
+		"in base64":                 func(secret string) string { return base64.StdEncoding.EncodeToString([]byte(secret)) },
+		"in base64 of addresses":    func(secret string) string { return base64.URLEncoding.EncodeToString([]byte(secret)) },
+		"with its lines set inward": func(secret string) string { return "dsn: |\n  " + strings.ReplaceAll(secret, "\n", "\n  ") },
+	} {
+		shown := func(secret string) string {
+			veil := NewVeil(driver.Plan{Release: "one", Target: "shop"})
+			of := func(secret string) map[string]any {
+				return map[string]any{"data": map[string]any{"app.yaml": write(secret)}}
+			}
+			hidden := Eyes{Secrets: []string{secret}}.hides(Ref{Version: "v1", Kind: "ConfigMap", Name: "shop"})
+			return differences("ConfigMap shop", of(before), of(secret), hidden, veil) + veil.line()
+		}
+		got := shown(after)
+		if !strings.HasPrefix(got, `  data["app.yaml"]: a secret -> a secret`+"\n") {
+			t.Errorf("%s: %s", name, got)
+		}
+		if shown(other) == got {
+			t.Errorf("%s: another secret is the same answer: %s", name, got)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package helm
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
 )
 
 const (
@@ -205,13 +205,8 @@ func sameValues(now, placed string) bool {
 
 // scrub is a text without the secrets, whichever way they are written.
 func scrub(text string, hidden []string) string {
-	for _, secret := range hidden {
-		quoted, err := json.Marshal(secret)
-		if err == nil {
-			text = strings.ReplaceAll(text, strings.Trim(string(quoted), `"`), "(secret)")
-		}
-		text = strings.ReplaceAll(text, secret, "(secret)")
-		text = strings.ReplaceAll(text, base64.StdEncoding.EncodeToString([]byte(secret)), "(secret)")
+	for _, form := range cluster.Forms(hidden) {
+		text = strings.ReplaceAll(text, form, "(secret)")
 	}
 	return text
 }
