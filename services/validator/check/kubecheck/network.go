@@ -2,6 +2,7 @@ package kubecheck
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -41,7 +42,7 @@ func (l look) network(ctx context.Context, pods []corev1.Pod) error {
 				continue
 			}
 			value, err := covers(policies, pod, d.kind, d.rules)
-			if err != nil {
+			if err = errors.Join(err, ctx.Err()); err != nil {
 				return err
 			}
 			t.add(pod, d.name, value)
@@ -71,14 +72,14 @@ func outgoing(p networkingv1.NetworkPolicy) (all []rule) {
 	return all
 }
 
-// covers says what policies of a direction make of a pod. What they let through adds up, so that two
-// halves of all addresses are all of them, be they in one rule or in two policies.
+// covers says what policies of a direction make of a pod. What they let through adds up: two halves of
+// all addresses are all of them, and two of all ports as well, be they in one rule or in two policies.
 func covers(policies []networkingv1.NetworkPolicy, pod corev1.Pod, kind networkingv1.PolicyType, rules func(networkingv1.NetworkPolicy) []rule) (string, error) {
 	if pod.Spec.HostNetwork {
 		return "is that of the node, which no policy is about", nil
 	}
 	var names []string
-	open, through := map[corev1.Protocol][]string{}, map[corev1.Protocol][]span{}
+	all := map[corev1.Protocol][]passage{}
 	for _, p := range policies {
 		selector, err := metav1.LabelSelectorAsSelector(&p.Spec.PodSelector)
 		if err != nil {
@@ -88,32 +89,42 @@ func covers(policies []networkingv1.NetworkPolicy, pod corev1.Pod, kind networki
 			continue
 		}
 		names = append(names, p.Name)
-		own := map[corev1.Protocol][]span{}
+		own := map[corev1.Protocol][]passage{}
 		for _, r := range rules(p) {
-			all, err := r.addresses()
+			through, err := r.through()
 			if err != nil {
 				return "", fmt.Errorf("NetworkPolicy/%s: %w", p.Name, err)
 			}
-			for _, protocol := range r.protocols() {
-				own[protocol] = append(own[protocol], all...)
+			for protocol, ports := range r.spans() {
+				for _, ports := range ports {
+					own[protocol] = append(own[protocol], passage{p.Name, ports, through})
+				}
 			}
 		}
-		for protocol, all := range own {
-			if everyAddress(all) {
-				return "is open by " + p.Name, nil
+		for _, protocol := range protocols {
+			if how, err := open(own[protocol]); err != nil || how != "" {
+				return how + p.Name, err
 			}
-			if len(all) > 0 {
-				open[protocol], through[protocol] = append(open[protocol], p.Name), append(through[protocol], all...)
-			}
+			all[protocol] = append(all[protocol], own[protocol]...)
 		}
 	}
 	if len(names) == 0 {
 		return "has no policy", nil
 	}
 	for _, protocol := range protocols {
-		if everyAddress(through[protocol]) {
-			slices.Sort(open[protocol])
-			return "is open by " + strings.Join(open[protocol], " and ") + " together", nil
+		how, err := open(all[protocol])
+		if err != nil {
+			return "", err
+		}
+		if how != "" {
+			var of []string
+			for _, one := range all[protocol] {
+				if len(one.addresses) > 0 || one.strangers {
+					of = append(of, one.policy)
+				}
+			}
+			slices.Sort(of)
+			return how + strings.Join(slices.Compact(of), " and ") + " together", nil
 		}
 	}
 	slices.Sort(names)
@@ -123,52 +134,136 @@ func covers(policies []networkingv1.NetworkPolicy, pod corev1.Pod, kind networki
 // protocols are those that a policy can tell apart.
 var protocols = []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP}
 
-// protocols are those of which a rule leaves all ports.
-func (r rule) protocols() (all []corev1.Protocol) {
+const (
+	lastPort = 65535
+	// maxSums bounds how much is added up for one pod: with more rules than that nobody says what they
+	// let through.
+	maxSums = 2_000_000
+)
+
+// passage is what a rule of a policy lets through on ports of one protocol, from the first to the last.
+type passage struct {
+	policy string
+	ports  [2]int32
+	peers
+}
+
+// peers are those that a rule is about: addresses, and strangers, which are pods of any namespace.
+type peers struct {
+	addresses []span
+	strangers bool
+}
+
+// open says how passages of one protocol are open, with whom by is still to be said; "" where they are
+// not: on some port some addresses, and some pods, are not let through.
+func open(all []passage) (string, error) {
+	starts := []int32{1}
+	for _, p := range all {
+		starts = append(starts, p.ports[0], p.ports[1]+1)
+	}
+	slices.Sort(starts)
+	starts = slices.Compact(starts)
+	if len(starts)*len(all) > maxSums {
+		return "", fmt.Errorf("rules of policies of the network: %w", kube.ErrMany)
+	}
+	addresses := true
+	for _, at := range starts { // Between two of them all ports are alike.
+		if at < 1 || at > lastPort {
+			continue
+		}
+		var on []span
+		strangers := false
+		for _, p := range all {
+			if p.ports[0] <= at && at <= p.ports[1] {
+				on, strangers = append(on, p.addresses...), strangers || p.strangers
+			}
+		}
+		if !everyAddress(on) {
+			if addresses = false; !strangers {
+				return "", nil
+			}
+		}
+	}
+	if addresses {
+		return "is open by ", nil
+	}
+	return "is open to pods of any namespace by ", nil
+}
+
+// spans are the ports of each protocol that a rule is about. Which one has a name is another in each pod,
+// and one alone.
+func (r rule) spans() map[corev1.Protocol][][2]int32 {
+	all := map[corev1.Protocol][][2]int32{}
 	if len(r.ports) == 0 {
-		return protocols
+		for _, protocol := range protocols {
+			all[protocol] = [][2]int32{{1, lastPort}}
+		}
 	}
 	for _, p := range r.ports {
-		if everyPort(p) {
-			protocol := corev1.ProtocolTCP
-			if p.Protocol != nil {
-				protocol = *p.Protocol
-			}
-			all = append(all, protocol)
+		protocol, ports := corev1.ProtocolTCP, [2]int32{1, lastPort}
+		if p.Protocol != nil {
+			protocol = *p.Protocol
 		}
+		switch {
+		case p.Port == nil:
+		case p.Port.Type != intstr.Int:
+			continue
+		case p.EndPort != nil:
+			ports = [2]int32{p.Port.IntVal, min(*p.EndPort, lastPort)}
+		default:
+			ports = [2]int32{p.Port.IntVal, min(p.Port.IntVal, lastPort)}
+		}
+		all[protocol] = append(all[protocol], ports)
 	}
 	return all
 }
 
-// addresses are those that a rule lets through.
-func (r rule) addresses() (all []span, err error) {
+// stranger is a namespace that nobody has thought of, with what the server gives every one.
+var stranger = labels.Set{corev1.LabelMetadataName: "a-namespace-that-nobody-has-thought-of"}
+
+// through are the peers that a rule lets through.
+func (r rule) through() (all peers, err error) {
 	if len(r.peers) == 0 {
-		return []span{{netip.IPv4Unspecified(), last(netip.PrefixFrom(netip.IPv4Unspecified(), 0))}}, nil
+		return peers{addresses: []span{{netip.IPv4Unspecified(), last(netip.PrefixFrom(netip.IPv4Unspecified(), 0))}}, strangers: true}, nil
 	}
 	for _, p := range r.peers {
 		if p.IPBlock == nil {
+			anyone, err := anyone(p)
+			if err != nil {
+				return all, err
+			}
+			all.strangers = all.strangers || anyone
 			continue
 		}
 		whole, err := spanOf(p.IPBlock.CIDR)
 		if err != nil {
-			return nil, err
+			return all, err
 		}
 		left := []span{whole}
 		for _, except := range p.IPBlock.Except {
 			gone, err := spanOf(except)
 			if err != nil {
-				return nil, err
+				return all, err
 			}
 			left = without(left, gone)
 		}
-		all = append(all, left...)
+		all.addresses = append(all.addresses, left...)
 	}
 	return all, nil
 }
 
-// everyPort reports whether all ports of a protocol are meant: none is named, or the first to the last.
-func everyPort(p networkingv1.NetworkPolicyPort) bool {
-	return p.Port == nil || p.Port.Type == intstr.Int && p.Port.IntVal <= 1 && p.EndPort != nil && *p.EndPort >= 65535
+// anyone reports whether a peer is every pod of a namespace that nobody has thought of: it is then every
+// pod of the cluster, but for those that it names.
+func anyone(p networkingv1.NetworkPolicyPeer) (bool, error) {
+	if p.NamespaceSelector == nil {
+		return false, nil // Those of its own namespace alone.
+	}
+	namespaces, err := metav1.LabelSelectorAsSelector(p.NamespaceSelector)
+	if err != nil || !namespaces.Matches(stranger) || p.PodSelector == nil {
+		return err == nil && namespaces.Matches(stranger), err
+	}
+	pods, err := metav1.LabelSelectorAsSelector(p.PodSelector)
+	return err == nil && pods.Matches(labels.Set{}), err
 }
 
 // span is addresses of one family, from the first to the last.

@@ -1,12 +1,15 @@
 package kubecheck
 
 import (
+	"errors"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/blackdice/shipwarden/services/validator/kube"
 )
 
 // TestARuleThatLetsEverythingThroughIsOpen in whichever words it says so.
@@ -39,6 +42,9 @@ func TestARuleThatLetsEverythingThroughIsOpen(t *testing.T) {
 		{"one port", nil, ports{{Port: &one}}, false},
 		{"a port by its name", nil, ports{{Port: &named}}, false},
 		{"many ports", nil, span(1024, 65535), false},
+		{"two halves of all ports", nil, append(span(1, 32767), span(32768, 65535)...), true},
+		{"ports that overlap", nil, append(append(span(30000, 65535), span(1, 29999)...), span(20, 40000)...), true},
+		{"every port but one", nil, append(span(1, 442), span(444, 65535)...), false},
 		{"some pods", some, ports{{Protocol: &tcp}}, false},
 		{"some addresses", block("10.0.0.0/10"), nil, false},
 		{"every address but some", block("0.0.0.0/0", "10.0.0.0/8"), nil, false},
@@ -81,9 +87,74 @@ func TestARuleThatLetsEverythingThroughIsOpen(t *testing.T) {
 		}
 		halves.Spec.Egress[1].Ports = nil
 	}
+	// Halves of all ports, for halves of all addresses, are all of them together.
+	var quarters []networkingv1.NetworkPolicy
+	for i, of := range []struct {
+		cidr     string
+		from, to int32
+	}{{"0.0.0.0/1", 1, 100}, {"0.0.0.0/1", 101, 65535}, {"128.0.0.0/1", 1, 30000}, {"128.0.0.0/1", 30001, 65535}} {
+		quarters = append(quarters, networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: string(rune('a' + i))}, Spec: networkingv1.NetworkPolicySpec{
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
+			Ingress:     []networkingv1.NetworkPolicyIngressRule{{From: block(of.cidr), Ports: span(of.from, of.to)}},
+		}})
+	}
+	for n, want := range map[int]string{4: "is open by a and b and c and d together", 3: "by a, b, c"} {
+		if got, err := covers(quarters[:n], corev1.Pod{}, networkingv1.PolicyTypeIngress, incoming); got != want || err != nil {
+			t.Errorf("%d quarters: %q, %v, want %q", n, got, err, want)
+		}
+	}
+	many := quarters[0].DeepCopy()
+	for i := range int32(2000) {
+		many.Spec.Ingress = append(many.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{Ports: span(i+1, i+1)})
+	}
+	if got, err := covers([]networkingv1.NetworkPolicy{*many}, corev1.Pod{}, networkingv1.PolicyTypeIngress, incoming); !errors.Is(err, kube.ErrMany) {
+		t.Errorf("more than is added up: %q, %v", got, err)
+	}
 	for _, cidr := range []string{"0.0.0.0", "0.0.0.0/x", "10.0.0.0/33", "shop/8", "10.0.0.0/-1", ""} {
 		if s, err := spanOf(cidr); err == nil {
 			t.Errorf("%q is %v", cidr, s)
+		}
+	}
+}
+
+// TestAPolicyForPodsOfAnyNamespaceIsOpen to whoever makes a namespace, or runs a pod in one: it keeps
+// nobody out who is in the cluster. One that says a port, or which pods, is not.
+func TestAPolicyForPodsOfAnyNamespaceIsOpen(t *testing.T) {
+	const name = "kubernetes.io/metadata.name"
+	where := func(key string, is metav1.LabelSelectorOperator, values ...string) *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: key, Operator: is, Values: values}}}
+	}
+	every, shop := &metav1.LabelSelector{}, &metav1.LabelSelector{MatchLabels: map[string]string{"app": "shop"}}
+	one, end, next := intstr.FromInt32(1), int32(40000), intstr.FromInt32(40001)
+	last := int32(65535)
+	for why, test := range map[string]struct {
+		peers []networkingv1.NetworkPolicyPeer
+		ports []networkingv1.NetworkPolicyPort
+		want  bool
+	}{
+		"every namespace":                       {[]networkingv1.NetworkPolicyPeer{{NamespaceSelector: every}}, nil, true},
+		"every pod of every namespace":          {[]networkingv1.NetworkPolicyPeer{{NamespaceSelector: every, PodSelector: every}}, nil, true},
+		"every namespace that has a name":       {[]networkingv1.NetworkPolicyPeer{{NamespaceSelector: where(name, metav1.LabelSelectorOpExists)}}, nil, true},
+		"every namespace but one":               {[]networkingv1.NetworkPolicyPeer{{NamespaceSelector: where(name, metav1.LabelSelectorOpNotIn, "kube-system")}}, nil, true},
+		"every namespace that is not called so": {[]networkingv1.NetworkPolicyPeer{{NamespaceSelector: where("team", metav1.LabelSelectorOpDoesNotExist)}}, nil, true},
+		"beside some others":                    {[]networkingv1.NetworkPolicyPeer{{PodSelector: shop}, {NamespaceSelector: every}}, nil, true},
+		"on two halves of all ports": {[]networkingv1.NetworkPolicyPeer{{NamespaceSelector: every}}, []networkingv1.NetworkPolicyPort{
+			{Port: &one, EndPort: &end}, {Port: &next, EndPort: &last},
+		}, true},
+		"on one port":                   {[]networkingv1.NetworkPolicyPeer{{NamespaceSelector: every}}, []networkingv1.NetworkPolicyPort{{Port: &one}}, false},
+		"some pods of every namespace":  {[]networkingv1.NetworkPolicyPeer{{NamespaceSelector: every, PodSelector: shop}}, nil, false},
+		"every pod of this namespace":   {[]networkingv1.NetworkPolicyPeer{{PodSelector: every}}, nil, false},
+		"a namespace of that name":      {[]networkingv1.NetworkPolicyPeer{{NamespaceSelector: where(name, metav1.LabelSelectorOpIn, "monitoring")}}, nil, false},
+		"namespaces that have a label":  {[]networkingv1.NetworkPolicyPeer{{NamespaceSelector: where("team", metav1.LabelSelectorOpExists)}}, nil, false},
+		"namespaces and some addresses": {[]networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "10.0.0.0/8"}}, {NamespaceSelector: shop}}, nil, false},
+	} {
+		p := networkingv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Name: "one"}, Spec: networkingv1.NetworkPolicySpec{
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
+			Ingress:     []networkingv1.NetworkPolicyIngressRule{{From: test.peers, Ports: test.ports}},
+		}}
+		got, err := covers([]networkingv1.NetworkPolicy{p}, corev1.Pod{}, networkingv1.PolicyTypeIngress, incoming)
+		if want := map[bool]string{true: "is open to pods of any namespace by one", false: "by one"}[test.want]; got != want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", why, got, err, want)
 		}
 	}
 }

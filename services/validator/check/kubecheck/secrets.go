@@ -51,7 +51,13 @@ var secretForms = []struct {
 // the ConfigMaps that pods use. What it is stays where it is.
 func (l look) secrets(ctx context.Context, pods []corev1.Pod) error {
 	var t tally
-	used := map[string]bool{}
+	used := map[string]variables{}
+	use := func(name string) variables {
+		if used[name] == nil {
+			used[name] = variables{}
+		}
+		return used[name]
+	}
 	for _, pod := range pods {
 		for _, c := range containers(pod) {
 			for _, v := range c.env {
@@ -59,12 +65,13 @@ func (l look) secrets(ctx context.Context, pods []corev1.Pod) error {
 					t.add(pod, v.Name, "is a variable of "+c.String()+" and looks like "+what)
 				}
 				if v.ValueFrom != nil && v.ValueFrom.ConfigMapKeyRef != nil {
-					used[v.ValueFrom.ConfigMapKeyRef.Name] = true
+					from := v.ValueFrom.ConfigMapKeyRef
+					use(from.Name)[from.Key] = append(use(from.Name)[from.Key], v.Name)
 				}
 			}
 			for _, f := range c.from {
 				if f.ConfigMapRef != nil {
-					used[f.ConfigMapRef.Name] = true
+					use(f.ConfigMapRef.Name)
 				}
 			}
 			for i, arg := range c.args {
@@ -83,12 +90,12 @@ func (l look) secrets(ctx context.Context, pods []corev1.Pod) error {
 		}
 		for _, v := range pod.Spec.Volumes {
 			if v.ConfigMap != nil {
-				used[v.ConfigMap.Name] = true
+				use(v.ConfigMap.Name)
 			}
 			if v.Projected != nil {
 				for _, s := range v.Projected.Sources {
 					if s.ConfigMap != nil {
-						used[s.ConfigMap.Name] = true
+						use(s.ConfigMap.Name)
 					}
 				}
 			}
@@ -99,16 +106,19 @@ func (l look) secrets(ctx context.Context, pods []corev1.Pod) error {
 		return fmt.Errorf("%d ConfigMaps: %w", len(used), kube.ErrMany)
 	}
 	for _, name := range slices.Sorted(maps.Keys(used)) {
-		if err := l.configMap(ctx, name); err != nil {
+		if err := l.configMap(ctx, name, used[name]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// configMap says which keys of a ConfigMap look like secrets, or hold one. One that is not there
-// holds nothing.
-func (l look) configMap(ctx context.Context, name string) error {
+// variables are the names that containers have for values of a ConfigMap, by their keys there.
+type variables map[string][]string
+
+// configMap says which keys of a ConfigMap look like secrets, or hold one, by their own names or by
+// those of the variables that have them. One that is not there holds nothing.
+func (l look) configMap(ctx context.Context, name string, as variables) error {
 	m, err := kube.Get[corev1.ConfigMap](ctx, l.Look, corev1.SchemeGroupVersion.WithResource("configmaps"), l.Namespace, name)
 	if errors.Is(err, kube.ErrMissing) {
 		return nil
@@ -123,12 +133,24 @@ func (l look) configMap(ctx context.Context, name string) error {
 	for key, value := range m.BinaryData {
 		all[key] = string(value)
 	}
+	l.values("ConfigMap/"+name, all, as)
+	return nil
+}
+
+func (l look) values(object string, all map[string]string, as variables) {
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		if what := looksSecret(key, all[key]); what != "" {
-			l.say("ConfigMap/"+name, key, "looks like "+what)
+			l.say(object, key, "looks like "+what)
+			continue
+		}
+		names := slices.Clone(as[key])
+		slices.Sort(names)
+		for _, name := range slices.Compact(names) {
+			if what := looksSecret(name, all[key]); what != "" {
+				l.say(object, name, "is the variable that has "+key+" and looks like "+what)
+			}
 		}
 	}
-	return nil
 }
 
 // looksSecret says what a value looks like by its name or its form; "" for nothing secret.

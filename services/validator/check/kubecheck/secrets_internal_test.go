@@ -1,6 +1,7 @@
 package kubecheck
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,4 +117,24 @@ func FuzzLooksSecret(f *testing.F) {
 			t.Errorf("it says %q", what)
 		}
 	})
+}
+
+// TestASecretInAConfigMapIsFoundByItsVariable, whatever its key is called: the name of the variable is
+// the one that is allowed, too.
+func TestASecretInAConfigMapIsFoundByItsVariable(t *testing.T) {
+	l := look{found: &check.Inspected{}}
+	l.values("ConfigMap/shop", map[string]string{"a": "hunter2", "b": "hunter2", "c": "/run/secrets/c", "token": "hunter2"}, variables{
+		"a": {"DB_PASSWORD", "NAME", "DB_PASSWORD"}, "c": {"DB_PASSWORD"}, "token": {"DB_PASSWORD"}, "missing": {"DB_PASSWORD"},
+	})
+	var got []string
+	for _, f := range l.found.Facts {
+		got = append(got, f.Object+": "+f.Name+" "+f.Value)
+	}
+	want := []string{
+		"ConfigMap/shop: DB_PASSWORD is the variable that has a and looks like a secret by its name",
+		"ConfigMap/shop: token looks like a secret by its name",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
 }

@@ -127,6 +127,11 @@ func TestEachControlFailsByItself(t *testing.T) {
 				"podSelector": object{}, "policyTypes": []string{"Ingress"}, "ingress": []object{{}},
 			}})
 		}, "network_policy", "ingress is open by all"},
+		{"a policy that lets in whoever is in the cluster", nil, func(w *world) {
+			w.make("networking.k8s.io/v1:networkpolicies", object{"metadata": object{"name": "all"}, "spec": object{
+				"podSelector": object{}, "policyTypes": []string{"Ingress"}, "ingress": []object{{"from": []object{{"namespaceSelector": object{}}}}},
+			}})
+		}, "network_policy", "ingress is open to pods of any namespace by all"},
 		{"a load balancer", nil, func(w *world) {
 			w.make("services", object{"metadata": object{"name": "door"}, "spec": object{"type": "LoadBalancer", "ports": []object{{"port": 80}}}})
 		}, "exposure", "Service/door: type LoadBalancer"},
@@ -164,6 +169,9 @@ func TestEachControlFailsByItself(t *testing.T) {
 		{"a file with a password in a ConfigMap", nil, func(w *world) {
 			w.patch("configmaps/settings", object{"data": object{"app.yaml": "db:\n  user: shop\n  password: hunter2hunter2\n"}})
 		}, "plain_secrets", "ConfigMap/settings: app.yaml"},
+		{"a variable that has its secret from a ConfigMap", func(pod object) {
+			web(pod)["env"] = []object{{"name": "DB_PASSWORD", "valueFrom": object{"configMapKeyRef": object{"name": "settings", "key": "LEVEL"}}}}
+		}, nil, "plain_secrets", "ConfigMap/settings: DB_PASSWORD is the variable that has LEVEL"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
