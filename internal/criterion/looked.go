@@ -41,12 +41,13 @@ func Looked(r *releasev1.Request, catalogue []*releasev1.Check, back bool) []*re
 
 // Missing are those of the required controls that no check has with which a release is looked at, or
 // its way back (PD-6.1). A check of workloads that it names has none of them: what nobody names would
-// be exempt.
+// be exempt. Nor does one of the request have that of images which lets others run beside those that
+// are released: whoever requests would approve what has passed no gate.
 func Missing(r *releasev1.Request, catalogue []*releasev1.Check, required []string, back bool) (all []string) {
 	var has []string
 	for _, c := range Looked(r, catalogue, back) {
 		for _, control := range Controls(c) {
-			if Workloads(c) == nil || control == "exposure" {
+			if short(c, control, catalogue) == "" {
 				has = append(has, control)
 			}
 		}
@@ -59,13 +60,24 @@ func Missing(r *releasev1.Request, catalogue []*releasev1.Check, required []stri
 	return all
 }
 
+// short says why a check has less of a control than is required; "" where it does not.
+func short(c *releasev1.Check, control string, catalogue []*releasev1.Check) string {
+	switch {
+	case Workloads(c) != nil && control != "exposure":
+		return "of the workloads that it names alone, leave out its workloads"
+	case control == "image_digests" && len(c.GetKubernetesSecurity().GetImageDigests().GetAlso()) > 0 && !slices.Contains(catalogue, c):
+		return "but for images that the request lets run by itself: release them, or leave out its also, and name them in the check of the service in the document"
+	}
+	return ""
+}
+
 // MissingWhy says beside what is missing what is easily overlooked: that a check has such a control,
-// and names workloads. It is empty where none does.
+// and less of it than is required. It is empty where none does.
 func MissingWhy(r *releasev1.Request, catalogue []*releasev1.Check, missing []string, back bool) string {
 	for _, c := range Looked(r, catalogue, back) {
 		for _, control := range Controls(c) {
-			if Workloads(c) != nil && slices.Contains(missing, control) {
-				return fmt.Sprintf(": check %s has %s of the workloads that it names alone, leave out its workloads", c.GetName(), control)
+			if why := short(c, control, catalogue); why != "" && slices.Contains(missing, control) {
+				return fmt.Sprintf(": check %s has %s %s", c.GetName(), control, why)
 			}
 		}
 	}

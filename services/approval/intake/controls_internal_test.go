@@ -27,6 +27,10 @@ func TestTheControlsOfAnEnvironmentCannotBeLeftOut(t *testing.T) {
 		c.GetKubernetesSecurity().Workloads = &releasev1.KubernetesWorkloads{Labels: map[string]string{"app": "nobody"}}
 		return c
 	}
+	also := func(c *releasev1.Check) *releasev1.Check {
+		c.GetKubernetesSecurity().GetImageDigests().Also = []string{"sha256:" + strings.Repeat("c", 64)}
+		return c
+	}
 	forth := func(c *releasev1.Check) func(*releasev1.Request) {
 		return func(r *releasev1.Request) { r.Validation.Checks = append(r.Validation.Checks, c) }
 	}
@@ -52,6 +56,12 @@ func TestTheControlsOfAnEnvironmentCannotBeLeftOut(t *testing.T) {
 		{"of workloads that the document names", "kubernetes", []*releasev1.Check{named(security("security", true))}, nil, []string{
 			"rollback_plan.checks", "rollback_plan.checks", "validation.checks", "validation.checks",
 		}},
+		{"with other images that the request lets run", "kubernetes", nil, []func(*releasev1.Request){forth(also(security("security", true)))}, []string{
+			"rollback_plan.checks", "validation.checks",
+		}},
+		{"with other images that the document lets run", "kubernetes", []*releasev1.Check{also(security("images", false))}, []func(*releasev1.Request){
+			forth(also(security("security", true))), back(security("security", true)),
+		}, nil},
 		{"in two checks", "kubernetes", []*releasev1.Check{security("images", false)}, []func(*releasev1.Request){
 			forth(security("security", true)), back(security("security", true)),
 		}, nil},
@@ -79,7 +89,7 @@ func TestTheControlsOfAnEnvironmentCannotBeLeftOut(t *testing.T) {
 		for _, v := range check(x, proceduretest.Request(test.change...), time.Now()) {
 			if v.GetRule() == "controls.required" {
 				got = append(got, v.GetField())
-				if says := strings.Contains(v.GetMessage(), "check security has "); says != strings.HasPrefix(test.name, "of workloads") {
+				if says := strings.Contains(v.GetMessage(), "check security has "); says != (strings.HasPrefix(test.name, "of workloads") || strings.Contains(test.name, "the request lets run")) {
 					t.Errorf("%s: it says %q", test.name, v.GetMessage())
 				}
 			}
