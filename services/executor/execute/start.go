@@ -29,6 +29,9 @@ const margin = verdict.Margin
 // claims the wave only if nothing has (PD-3.1, R-11, R-16). An authorization that
 // is over is left to the clock, which ends the release.
 func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, error) {
+	if err := newer(t); err != nil {
+		return nil, err
+	}
 	if !t.State.Started() && over(t.State, t.Now.Add(margin)) {
 		return nil, nil
 	}
