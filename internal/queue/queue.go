@@ -133,8 +133,11 @@ func (l Look) ahead(ctx context.Context, store Store, id string) (*releasev1.Hol
 }
 
 // may reports whether the other one may claim its wave, or waits for nothing but its targets,
-// and has not lost its turn.
+// and has not lost its turn. One that is paused claims nothing, whatever it waits for beside.
 func (l Look) may(other procedure.State) bool {
+	if other.Paused() {
+		return false
+	}
 	switch other.Phase { //nolint:exhaustive // In no other one does a release wait to claim.
 	case procedure.PhaseExecute:
 		return l.Now.Sub(other.Entered) < l.Turn

@@ -39,6 +39,10 @@ func TestWhoMayGoOn(t *testing.T) {
 		if may := (Look{Now: now, Turn: time.Minute}).may(s); may != test.may {
 			t.Errorf("it %s: %t", test.name, may)
 		}
+		s.Pause.Person = "dan" // Then it takes nothing, until somebody resumes it.
+		if (Look{Now: now, Turn: time.Minute}).may(s) {
+			t.Errorf("it %s, and is paused", test.name)
+		}
 	}
 }
 
