@@ -3,6 +3,7 @@ package gitrepo
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -99,6 +100,40 @@ func TestWhatAFolderHasTwiceIsNotReadInOneWay(t *testing.T) {
 		}
 		if f, there, err := s.File(t.Context(), "app.yaml"); there || len(entries) > 1 && !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: the file is %q, %v", name, f.Data, err)
+		}
+	}
+}
+
+// TestAFolderBecomesAFile and the other way round, in one commit: what a release brings has neither to
+// be a file nor a folder because of what was there before.
+func TestAFolderBecomesAFile(t *testing.T) {
+	t.Parallel()
+	m := &making{objects: newObjects(), made: memory.NewStorage()}
+	m.objects.Storage = m.made
+	in := map[string][]byte{"deploy/app/a.yaml": []byte("a"), "deploy/app/b.yaml": []byte("b"), "keep": []byte("k")}
+	as := map[string][]byte{"deploy/app": []byte("c"), "keep": []byte("k")}
+	both := func(from, to map[string][]byte) map[string][]byte {
+		all := make(map[string][]byte)
+		for name := range from {
+			all[name] = nil
+		}
+		maps.Copy(all, to)
+		return all
+	}
+	tree, want := plumbing.ZeroHash, map[string]plumbing.Hash{}
+	for name, files := range map[string]map[string][]byte{"folder": in, "file": as} {
+		id, _, err := m.folder(tree, files, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[name] = id
+	}
+	for _, step := range []struct {
+		from, to string
+		files    map[string][]byte
+	}{{"folder", "file", both(in, as)}, {"file", "folder", both(as, in)}} {
+		if id, _, err := m.folder(want[step.from], step.files, ""); err != nil || id != want[step.to] {
+			t.Errorf("%s to %s: %s, %v, want %s", step.from, step.to, id, err, want[step.to])
 		}
 	}
 }

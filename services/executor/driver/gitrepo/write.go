@@ -150,19 +150,21 @@ func (m *making) folder(id plumbing.Hash, files map[string][]byte, at string) (p
 		}
 		entries = slices.Clone(was.Entries)
 	}
-	below := make(map[string]map[string][]byte)
+	below, placed := make(map[string]map[string][]byte), make(map[string][]byte)
 	for path, data := range files {
 		name, rest, deep := strings.Cut(path, "/")
-		if !deep {
-			if err := m.put(&entries, name, data, at); err != nil {
+		switch {
+		case deep && below[name] == nil:
+			below[name] = map[string][]byte{rest: data}
+		case deep:
+			below[name][rest] = data
+		case data != nil:
+			placed[name] = data // When what was in a folder of that name is gone.
+		default:
+			if err := m.put(&entries, name, nil, at); err != nil {
 				return id, false, err
 			}
-			continue
 		}
-		if below[name] == nil {
-			below[name] = make(map[string][]byte)
-		}
-		below[name][rest] = data
 	}
 	for name, files := range below {
 		i := slices.IndexFunc(entries, func(e object.TreeEntry) bool { return e.Name == name })
@@ -183,6 +185,11 @@ func (m *making) folder(id plumbing.Hash, files map[string][]byte, at string) (p
 			entries = slices.Delete(entries, i, i+1)
 		case full:
 			entries = append(entries, object.TreeEntry{Name: name, Mode: filemode.Dir, Hash: next})
+		}
+	}
+	for name, data := range placed {
+		if err := m.put(&entries, name, data, at); err != nil {
+			return id, false, err
 		}
 	}
 	if len(entries) == 0 && at != "" {
