@@ -1,6 +1,9 @@
 package driver
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Inspector is a Driver that sees what somebody changed on its target besides putting another
 // artifact there (N-08). One that is none can say what its target carries, and no more.
@@ -11,4 +14,11 @@ type Inspector interface {
 	// has set, is nothing. It changes nothing and needs no fence. ErrUnknown where nobody can
 	// tell, because a change is under way for instance.
 	Inspect(ctx context.Context) ([]string, error)
+}
+
+// Patient is an Inspector whose looks take longer than others'.
+type Patient interface {
+	Inspector
+	// Patience is how long one look may take.
+	Patience() time.Duration
 }

@@ -25,7 +25,7 @@ import (
 const DefaultEvery = 5 * time.Minute
 
 const (
-	// patience bounds the look at one target.
+	// patience bounds the look at one target; what its driver asks for comes on top.
 	patience = time.Minute
 	// atOnce is how many targets are looked at side by side.
 	atOnce = 4
@@ -108,39 +108,53 @@ func New(s *site.Site, store Appender, every time.Duration, registerer prometheu
 	return r
 }
 
-// Run looks at all targets, once at the beginning and then every interval, until the context
-// ends.
+// Run looks at each target, once at the beginning and then every interval, until the context
+// ends. One of which a look takes long keeps no other waiting: those that do have slots of their
+// own.
 func (r *Reconciler) Run(ctx context.Context) error {
-	for {
-		r.Round(ctx)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(r.every):
-		}
-	}
-}
-
-// Round looks at every target once.
-func (r *Reconciler) Round(ctx context.Context) {
-	slots := make(chan struct{}, atOnce)
+	quick, slow := make(chan struct{}, atOnce), make(chan struct{}, atOnce)
 	var all sync.WaitGroup
-	for id := range r.site.Drivers {
-		slots <- struct{}{}
+	for id, d := range r.site.Drivers {
+		slots := quick
+		if _, patient := d.(driver.Patient); patient {
+			slots = slow
+		}
 		all.Go(func() {
-			defer func() { <-slots }()
-			if _, err := r.Look(ctx, id); err != nil && ctx.Err() == nil {
-				slog.WarnContext(ctx, "a target could not be looked at for what was changed on it", slog.String("target", id), slog.Any("error", err))
+			for {
+				select {
+				case slots <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+				r.tell(ctx, id)
+				<-slots
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(r.every):
+				}
 			}
 		})
 	}
 	all.Wait()
+	return nil
+}
+
+// tell looks at a target, and says in the log where that fails.
+func (r *Reconciler) tell(ctx context.Context, id string) {
+	if _, err := r.Look(ctx, id); err != nil && ctx.Err() == nil {
+		slog.WarnContext(ctx, "a target could not be looked at for what was changed on it", slog.String("target", id), slog.Any("error", err))
+	}
 }
 
 // Look looks at one target and puts on record what is new. The error says why the finding is
 // Failed, and is nil otherwise.
 func (r *Reconciler) Look(ctx context.Context, id string) (Finding, error) {
-	bounded, cancel := context.WithTimeout(ctx, patience)
+	limit := patience
+	if p, ok := r.site.Drivers[id].(driver.Patient); ok {
+		limit += p.Patience()
+	}
+	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	found, err := r.look(bounded, id)
 	if err != nil {

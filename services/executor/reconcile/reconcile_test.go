@@ -17,6 +17,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/execute"
 	"github.com/blackdice/shipwarden/services/executor/reconcile"
 	"github.com/blackdice/shipwarden/services/executor/release"
@@ -187,7 +188,8 @@ func TestWhatNobodyKnowsIsNoChange(t *testing.T) {
 		t.Errorf("on record is %v", s.Drifts)
 	}
 	l.executor.Seen = nil
-	l.Round(t.Context())
+	l.finds(t, "eu1", reconcile.Changed)
+	l.finds(t, "eu2", reconcile.Nothing)
 	if s := r.State(t); len(s.Drifts) != 1 || s.Drifts[0].Target != "eu1" {
 		t.Errorf("on record is %v", s.Drifts)
 	}
@@ -197,4 +199,72 @@ func TestWhatNobodyKnowsIsNoChange(t *testing.T) {
 	unknown.UnknownSince = r.ID
 	w.Unlock(t, "eu1", r.ID, unknown)
 	l.finds(t, "eu1", reconcile.Nothing)
+}
+
+// asked is a driver that says when it is asked what was changed, and answers when it may.
+type asked struct {
+	driver.Driver
+	left   chan time.Duration
+	answer chan struct{}
+}
+
+func (a asked) Inspect(ctx context.Context) ([]string, error) {
+	deadline, _ := ctx.Deadline()
+	select {
+	case a.left <- time.Until(deadline):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case <-a.answer:
+		return nil, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// patient is one of which a look may take an hour.
+type patient struct{ asked }
+
+func (patient) Patience() time.Duration { return time.Hour }
+
+// TestATargetThatIsSlowToLookAtKeepsNoOtherWaiting, however many there are, and has the time that
+// its driver asks for.
+func TestATargetThatIsSlowToLookAtKeepsNoOtherWaiting(t *testing.T) {
+	slow := []string{"eu1", "eu2", "eu3", "eu4", "eu5"}
+	targets := []sitetest.Target{sitetest.Host("us1")}
+	for _, id := range slow {
+		targets = append(targets, sitetest.Host(id))
+	}
+	w := sitetest.New(t, targets...)
+	e := w.Executor(t, "one", nil)
+	w.Carries(t, "us1", 1)
+	quick := asked{e.Drivers["us1"], make(chan time.Duration), make(chan struct{})}
+	e.Drivers["us1"] = quick
+	waits := make(chan time.Duration, len(slow))
+	for _, id := range slow {
+		w.Carries(t, id, 1)
+		e.Drivers[id] = patient{asked{e.Drivers[id], waits, make(chan struct{})}}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- reconcile.New(e.Site, w.Store(procedure.ServiceExecutor), time.Millisecond, nil, time.Now).Run(ctx)
+	}()
+	// As many of them as are looked at side by side are on their way, and never answer.
+	for range 4 {
+		if left := <-waits; left < 59*time.Minute {
+			t.Errorf("a slow one has %s", left)
+		}
+	}
+	for range 3 {
+		if left := <-quick.left; left > time.Minute {
+			t.Errorf("a quick one has %s", left)
+		}
+		quick.answer <- struct{}{}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
