@@ -31,15 +31,16 @@ var beside = []string{"examples/shop", "tools/mutants", "tools/protoc", "tools/p
 
 // apart are the modules whose dependencies are their own, with the reason.
 var apart = map[string]string{
-	"tools/buf":          "buf asks for another version of protobuf than the plugins that we pin; it writes nothing that is built",
-	"tools/charts":       "charts that tests place are somebody else's, and nothing of ours is built with their modules",
-	"tools/clients":      "plain clients must work in whatever version people have them",
-	"tools/controlplane": "a control plane that tests run as processes is somebody else's, with the replacements that Kubernetes itself is built with",
-	"tools/helm":         "helm's dependencies are those of Kubernetes, and nothing of ours is built with them",
-	"tools/lint":         "the linter's dependencies are hundreds, and nothing of ours is built with them",
-	"tools/provider":     "an OpenID Connect provider that tests run as a process is somebody else's, and must work in the version that it is",
-	"tools/relay":        "a mail server that tests run as a process is somebody else's, and must work in the version that it is",
-	"tools/terraform":    "a program that tests run is somebody else's, with the replacement that OpenTofu itself is built with",
+	"tools/buf":           "buf asks for another version of protobuf than the plugins that we pin; it writes nothing that is built",
+	"tools/charts":        "charts that tests place are somebody else's, and nothing of ours is built with their modules",
+	"tools/clients":       "plain clients must work in whatever version people have them",
+	"tools/controlplane":  "a control plane that tests run as processes is somebody else's, with the replacements that Kubernetes itself is built with",
+	"tools/helm":          "helm's dependencies are those of Kubernetes, and nothing of ours is built with them",
+	"tools/lint":          "the linter's dependencies are hundreds, and nothing of ours is built with them",
+	"tools/localprovider": "a provider of Terraform that tests run is somebody else's, and must work in the version that it is",
+	"tools/provider":      "an OpenID Connect provider that tests run as a process is somebody else's, and must work in the version that it is",
+	"tools/relay":         "a mail server that tests run as a process is somebody else's, and must work in the version that it is",
+	"tools/terraform":     "a program that tests run is somebody else's, with the replacement that OpenTofu itself is built with",
 }
 
 func TestModulesKeepToTheRules(t *testing.T) {

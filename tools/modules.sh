@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if [ "${1:-}" = --pins ]; then
-	printf '%s\n' tools/buf tools/charts tools/clients tools/controlplane tools/helm tools/lint tools/protoc tools/relay tools/terraform
+	printf '%s\n' tools/buf tools/charts tools/clients tools/controlplane tools/helm tools/lint tools/localprovider tools/protoc tools/relay tools/terraform
 	exit
 fi
 # Whoever works without the workspace wants to know of it all the same.

@@ -81,6 +81,8 @@ if [ "${1:-}" = "$mode" ]; then
 fi
 
 export SHIPWARDEN_TERRAFORM=$program
+SHIPWARDEN_TERRAFORM_PROVIDERS=$(tools/localprovider.sh)
+export SHIPWARDEN_TERRAFORM_PROVIDERS
 echo "with $SHIPWARDEN_TERRAFORM: $(CHECKPOINT_DISABLE=1 "$SHIPWARDEN_TERRAFORM" version 2>/dev/null | head -n 1)"
 tagged() { grep -rl --include='*_test.go' '^//go:build terraform$' "$@"; }
 folders=$(tagged services e2e | xargs -n 1 dirname | sort -u)
