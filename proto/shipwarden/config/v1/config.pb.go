@@ -3636,7 +3636,10 @@ type TerraformDriver struct {
 	Timeout *durationpb.Duration `protobuf:"bytes,11,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// How long the program may take to end by itself when it is interrupted, before it is
 	// killed with all that it started. Absent: 30 s.
-	Grace         *durationpb.Duration `protobuf:"bytes,12,opt,name=grace,proto3" json:"grace,omitempty"`
+	Grace *durationpb.Duration `protobuf:"bytes,12,opt,name=grace,proto3" json:"grace,omitempty"`
+	// How it is looked at for changes that no release made. Absent: the state, and what providers
+	// say of the resources, for a minute at most.
+	Look          *TerraformLook `protobuf:"bytes,13,opt,name=look,proto3" json:"look,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3755,6 +3758,79 @@ func (x *TerraformDriver) GetGrace() *durationpb.Duration {
 	return nil
 }
 
+func (x *TerraformDriver) GetLook() *TerraformLook {
+	if x != nil {
+		return x.Look
+	}
+	return nil
+}
+
+// TerraformLook says how a target is looked at for changes that no release made.
+type TerraformLook struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The state alone is looked at, and no provider is asked what its resources are: where that
+	// costs more than may be spent every interval.
+	StateOnly bool `protobuf:"varint,1,opt,name=state_only,json=stateOnly,proto3" json:"state_only,omitempty"`
+	// How long one look may take. Absent: 1 min.
+	Timeout *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// What something else than releases may change: types and addresses as in protect, or one
+	// attribute of them behind a space: "aws_autoscaling_group.* desired_capacity".
+	LeaveOut      []string `protobuf:"bytes,3,rep,name=leave_out,json=leaveOut,proto3" json:"leave_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerraformLook) Reset() {
+	*x = TerraformLook{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerraformLook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerraformLook) ProtoMessage() {}
+
+func (x *TerraformLook) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerraformLook.ProtoReflect.Descriptor instead.
+func (*TerraformLook) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *TerraformLook) GetStateOnly() bool {
+	if x != nil {
+		return x.StateOnly
+	}
+	return false
+}
+
+func (x *TerraformLook) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *TerraformLook) GetLeaveOut() []string {
+	if x != nil {
+		return x.LeaveOut
+	}
+	return nil
+}
+
 // TerraformBackend says where a state is.
 type TerraformBackend struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3769,7 +3845,7 @@ type TerraformBackend struct {
 
 func (x *TerraformBackend) Reset() {
 	*x = TerraformBackend{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3781,7 +3857,7 @@ func (x *TerraformBackend) String() string {
 func (*TerraformBackend) ProtoMessage() {}
 
 func (x *TerraformBackend) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3794,7 +3870,7 @@ func (x *TerraformBackend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformBackend.ProtoReflect.Descriptor instead.
 func (*TerraformBackend) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *TerraformBackend) GetType() string {
@@ -3824,7 +3900,7 @@ type TerraformCredential struct {
 
 func (x *TerraformCredential) Reset() {
 	*x = TerraformCredential{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3836,7 +3912,7 @@ func (x *TerraformCredential) String() string {
 func (*TerraformCredential) ProtoMessage() {}
 
 func (x *TerraformCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3849,7 +3925,7 @@ func (x *TerraformCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformCredential.ProtoReflect.Descriptor instead.
 func (*TerraformCredential) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *TerraformCredential) GetEnv() string {
@@ -3875,7 +3951,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3887,7 +3963,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3900,7 +3976,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{43}
 }
 
 // Command is an argument vector.
@@ -3918,7 +3994,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3930,7 +4006,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3943,7 +4019,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Command) GetArgv() []string {
@@ -3990,7 +4066,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4002,7 +4078,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4015,7 +4091,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -4099,7 +4175,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4111,7 +4187,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4124,7 +4200,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Digest) GetUrlFile() string {
@@ -4186,7 +4262,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[46]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4198,7 +4274,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[46]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4211,7 +4287,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -4236,7 +4312,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[47]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4248,7 +4324,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[47]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4261,7 +4337,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Token) GetSha256() string {
@@ -4635,7 +4711,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17KIND_ARGOCD_APPLICATION\x10\x01\x12\x1b\n" +
 	"\x17KIND_FLUX_KUSTOMIZATION\x10\x02\x12\x1a\n" +
-	"\x16KIND_FLUX_HELM_RELEASE\x10\x03\"\xeb\a\n" +
+	"\x16KIND_FLUX_HELM_RELEASE\x10\x03\"\xa4\b\n" +
 	"\x0fTerraformDriver\x12#\n" +
 	"\x06folder\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x06folder\x12#\n" +
 	"\x06binary\x18\x02 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x06binary\x12O\n" +
@@ -4652,13 +4728,20 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\atimeout\x18\v \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
 	"\xaa\x01\a\"\x03\b\xa08*\x00R\atimeout\x12>\n" +
 	"\x05grace\x18\f \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
-	"\xaa\x01\a\"\x03\b\xd8\x04*\x00R\x05grace\x1a<\n" +
+	"\xaa\x01\a\"\x03\b\xd8\x04*\x00R\x05grace\x127\n" +
+	"\x04look\x18\r \x01(\v2#.shipwarden.config.v1.TerraformLookR\x04look\x1a<\n" +
 	"\x0eVariablesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x97\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa5\x01\n" +
+	"\rTerraformLook\x12\x1d\n" +
+	"\n" +
+	"state_only\x18\x01 \x01(\bR\tstateOnly\x12B\n" +
+	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
+	"\xaa\x01\a\"\x03\b\x88\x0e*\x00R\atimeout\x121\n" +
+	"\tleave_out\x18\x03 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\x10\x80\x02\x18\x01\"\ar\x05\x10\x01\x18\x80\x04R\bleaveOut\"\x97\x02\n" +
 	"\x10TerraformBackend\x12G\n" +
 	"\x04type\x18\x01 \x01(\tB3\xbaH0r.2\x16^[a-z][a-z0-9_]{0,39}$Z\x05localZ\x06remoteZ\x05cloudR\x04type\x12}\n" +
 	"\bsettings\x18\x02 \x03(\v24.shipwarden.config.v1.TerraformBackend.SettingsEntryB+\xbaH(\x9a\x01%\x10@\"\x1ar\x182\x16^[a-z][a-z0-9_]{0,79}$*\x05r\x03\x18\x80 R\bsettings\x1a;\n" +
@@ -4716,7 +4799,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
@@ -4762,26 +4845,27 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*GitopsDriver)(nil),        // 41: shipwarden.config.v1.GitopsDriver
 	(*GitopsResource)(nil),      // 42: shipwarden.config.v1.GitopsResource
 	(*TerraformDriver)(nil),     // 43: shipwarden.config.v1.TerraformDriver
-	(*TerraformBackend)(nil),    // 44: shipwarden.config.v1.TerraformBackend
-	(*TerraformCredential)(nil), // 45: shipwarden.config.v1.TerraformCredential
-	(*NoopDriver)(nil),          // 46: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 47: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 48: shipwarden.config.v1.Recorder
-	(*Digest)(nil),              // 49: shipwarden.config.v1.Digest
-	(*Tokens)(nil),              // 50: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 51: shipwarden.config.v1.Token
-	nil,                         // 52: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 53: shipwarden.config.v1.TerraformDriver.VariablesEntry
-	nil,                         // 54: shipwarden.config.v1.TerraformDriver.EnvEntry
-	nil,                         // 55: shipwarden.config.v1.TerraformBackend.SettingsEntry
-	nil,                         // 56: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 57: google.protobuf.Duration
+	(*TerraformLook)(nil),       // 44: shipwarden.config.v1.TerraformLook
+	(*TerraformBackend)(nil),    // 45: shipwarden.config.v1.TerraformBackend
+	(*TerraformCredential)(nil), // 46: shipwarden.config.v1.TerraformCredential
+	(*NoopDriver)(nil),          // 47: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 48: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 49: shipwarden.config.v1.Recorder
+	(*Digest)(nil),              // 50: shipwarden.config.v1.Digest
+	(*Tokens)(nil),              // 51: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 52: shipwarden.config.v1.Token
+	nil,                         // 53: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 54: shipwarden.config.v1.TerraformDriver.VariablesEntry
+	nil,                         // 55: shipwarden.config.v1.TerraformDriver.EnvEntry
+	nil,                         // 56: shipwarden.config.v1.TerraformBackend.SettingsEntry
+	nil,                         // 57: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 58: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	5,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	7,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	8,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	57, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	58, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	6,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	10, // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
@@ -4794,11 +4878,11 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	23, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
 	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
 	6,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	57, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	58, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
 	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	57, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	58, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
 	15, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	52, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	53, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
 	6,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
 	4,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
 	22, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
@@ -4816,60 +4900,62 @@ var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	23, // 35: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
 	25, // 36: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	12, // 37: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	57, // 38: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
+	58, // 38: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
 	26, // 39: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	57, // 40: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	58, // 40: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
 	28, // 41: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
 	29, // 42: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
 	31, // 43: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
 	32, // 44: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	46, // 45: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	47, // 45: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
 	37, // 46: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
 	33, // 47: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
 	38, // 48: shipwarden.config.v1.TargetDriver.helm:type_name -> shipwarden.config.v1.HelmDriver
 	43, // 49: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
 	41, // 50: shipwarden.config.v1.TargetDriver.gitops:type_name -> shipwarden.config.v1.GitopsDriver
-	47, // 51: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	47, // 52: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	47, // 53: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	47, // 54: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	47, // 55: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	48, // 51: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	48, // 52: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	48, // 53: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	48, // 54: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	48, // 55: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
 	36, // 56: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
-	57, // 57: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
+	58, // 57: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
 	34, // 58: shipwarden.config.v1.ConfigDriver.file:type_name -> shipwarden.config.v1.ConfigFile
 	35, // 59: shipwarden.config.v1.ConfigFile.repository:type_name -> shipwarden.config.v1.GitRepository
 	6,  // 60: shipwarden.config.v1.GitRepository.tls:type_name -> shipwarden.config.v1.Tls
 	5,  // 61: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
-	57, // 62: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
-	57, // 63: shipwarden.config.v1.HelmDriver.timeout:type_name -> google.protobuf.Duration
+	58, // 62: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
+	58, // 63: shipwarden.config.v1.HelmDriver.timeout:type_name -> google.protobuf.Duration
 	39, // 64: shipwarden.config.v1.HelmDriver.parameters:type_name -> shipwarden.config.v1.HelmParameter
 	40, // 65: shipwarden.config.v1.HelmDriver.secrets:type_name -> shipwarden.config.v1.HelmSecret
 	35, // 66: shipwarden.config.v1.GitopsDriver.repository:type_name -> shipwarden.config.v1.GitRepository
 	42, // 67: shipwarden.config.v1.GitopsDriver.resource:type_name -> shipwarden.config.v1.GitopsResource
-	57, // 68: shipwarden.config.v1.GitopsDriver.timeout:type_name -> google.protobuf.Duration
-	57, // 69: shipwarden.config.v1.GitopsDriver.failed_for:type_name -> google.protobuf.Duration
+	58, // 68: shipwarden.config.v1.GitopsDriver.timeout:type_name -> google.protobuf.Duration
+	58, // 69: shipwarden.config.v1.GitopsDriver.failed_for:type_name -> google.protobuf.Duration
 	3,  // 70: shipwarden.config.v1.GitopsResource.kind:type_name -> shipwarden.config.v1.GitopsResource.Kind
-	44, // 71: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
-	53, // 72: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
-	54, // 73: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
-	45, // 74: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	45, // 75: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	57, // 76: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
-	57, // 77: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
-	55, // 78: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
-	56, // 79: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	57, // 80: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	4,  // 81: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	16, // 82: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	13, // 83: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	49, // 84: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
-	57, // 85: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
-	51, // 86: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	87, // [87:87] is the sub-list for method output_type
-	87, // [87:87] is the sub-list for method input_type
-	87, // [87:87] is the sub-list for extension type_name
-	87, // [87:87] is the sub-list for extension extendee
-	0,  // [0:87] is the sub-list for field type_name
+	45, // 71: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
+	54, // 72: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
+	55, // 73: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
+	46, // 74: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	46, // 75: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	58, // 76: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
+	58, // 77: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
+	44, // 78: shipwarden.config.v1.TerraformDriver.look:type_name -> shipwarden.config.v1.TerraformLook
+	58, // 79: shipwarden.config.v1.TerraformLook.timeout:type_name -> google.protobuf.Duration
+	56, // 80: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
+	57, // 81: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	58, // 82: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	4,  // 83: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	16, // 84: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	13, // 85: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	50, // 86: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
+	58, // 87: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
+	52, // 88: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	89, // [89:89] is the sub-list for method output_type
+	89, // [89:89] is the sub-list for method input_type
+	89, // [89:89] is the sub-list for extension type_name
+	89, // [89:89] is the sub-list for extension extendee
+	0,  // [0:89] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -4897,7 +4983,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   53,
+			NumMessages:   54,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -177,6 +177,10 @@ func (d *Driver) carry(ctx context.Context, held fence.Held, record fence.Record
 		return result, err
 	}
 	d.at(PointCounted)
+	unread, err := r.leave(ctx)
+	if err != nil {
+		return result, err
+	}
 	record.Pending, record.Done, record.Carries = false, true, c.digest
 	if err := held.Keep(record); err != nil {
 		return result, err
@@ -187,6 +191,9 @@ func (d *Driver) carry(ctx context.Context, held fence.Held, record fence.Record
 	d.prune(c)
 	text := strings.TrimSpace(p.text(d))
 	result.Message = "carries " + c.digest + ": " + text[strings.LastIndexByte(text, '\n')+1:]
+	if unread != "" {
+		result.Message += "; what is changed in the state by hand until the next release is not seen: " + unread
+	}
 	return result, nil
 }
 

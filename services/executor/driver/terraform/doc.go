@@ -7,6 +7,7 @@
 //	placed/<digest>.tar.gz      an artifact that was placed, so that it can be placed again
 //	placed/<digest>.json        its version
 //	approved/<effect>.json      what a change that was begun may do, for whoever goes on with it
+//	left.json                   what the newest complete change left in the state, as digests
 //	state/terraform.tfstate     the state, where no backend is configured
 //	errored.tfstate             a state that could not be written: nothing is done until people push it
 //	work/                       where Terraform runs, emptied after each run
@@ -19,6 +20,7 @@
 //	judge     what the plan would do is what people approved, and destroys nothing protected
 //	begin     keep what may be done, and that a change is pending
 //	apply     exactly that file, if it is still the same bytes
+//	leave     keep what it has left in the state, as digests
 //	done      the ledger and the fence say so
 //
 // # What was approved
@@ -40,6 +42,15 @@
 // backend the fence lies in the folder and the state elsewhere, so that an executor that does
 // not share the folder is kept away by nothing but the backend's lock and the serial (class
 // PROBEABLE).
+//
+// # What somebody changed by hand
+//
+// Inspect holds the state to the digests of what the newest complete change left there, and has
+// the providers say, by a plan that refreshes and is never applied, whether the resources are as
+// the state has them. It reads without any lock. One of the state that outlives its holder would
+// be left by every executor that dies while it looks, and keep releases away until people have
+// broken it; without one a look may see what is half written, so that it counts for nothing where
+// the record of the target is another one after it.
 //
 // A lock of the state that somebody else holds is waited for, and then answered with ErrBusy;
 // it is never broken.

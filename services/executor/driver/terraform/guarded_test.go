@@ -186,6 +186,7 @@ func TestTheArgumentVectorIsExact(t *testing.T) {
 		"plan -no-color -input=false -detailed-exitcode -lock-timeout=2s -out=RUN/shipwarden.tfplan -lock=true -parallelism=10 -refresh=true",
 		"show -json -no-color RUN/shipwarden.tfplan",
 		"apply -no-color -auto-approve -input=false -lock-timeout=2s -lock=true -parallelism=10 -refresh=true RUN/shipwarden.tfplan",
+		"state pull",
 	}
 	// The library asks for the version as often as it likes.
 	got = slices.DeleteFunc(got, func(line string) bool { return line == "version -json" })
@@ -226,7 +227,9 @@ func TestTheEnvironmentIsWhatTheConfigurationSaysAndSecretsComeWhenTheyAreNeeded
 	p := plan(1, two("a", false))
 	diff(t, d, p)
 	must(t, d, 1, p)
-	for command, secret := range map[string]string{"get": "", "validate": "", "init": "may read", "plan": "may read", "show": "may read", "apply": "may write"} {
+	// Whoever looks for what was changed by hand has what he plans with as well, and no more.
+	inspects(t, d, "as it was placed")
+	for command, secret := range map[string]string{"get": "", "validate": "", "init": "may read", "plan": "may read", "show": "may read", "state": "may read", "apply": "may write"} {
 		text, err := os.ReadFile(filepath.Join(folder, "env-"+command))
 		if err != nil {
 			t.Fatal(err)

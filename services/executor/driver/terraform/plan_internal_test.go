@@ -197,6 +197,7 @@ func FuzzNothingThatTerraformWritesBreaksAnything(f *testing.F) {
 		f.Fatal(err)
 	}
 	shaketest.Add(f, packed.String())
+	shaketest.Add(f, aState)
 	f.Fuzz(func(t *testing.T, text string) {
 		first, err := canonical([]byte(text))
 		if second, again := canonical([]byte(text)); first != second || (err == nil) != (again == nil) {
@@ -211,12 +212,15 @@ func FuzzNothingThatTerraformWritesBreaksAnything(f *testing.F) {
 			t.Fatal(err)
 		}
 		_, _ = positionIn(path)
+		if _, err := holdsOf([]byte(text)); err != nil && strings.Contains(text, "hush") && strings.Contains(err.Error(), "hush") {
+			t.Errorf("a value is shown: %v", err)
+		}
 		p := planned{plan: &tfjson.Plan{}}
 		if json.Unmarshal([]byte(text), p.plan) != nil {
 			return
 		}
 		d := &Driver{tool: &tool{}}
-		said := p.text(d)
+		said := p.text(d) + strings.Join(d.drifted(p.plan.ResourceDrift), "\n")
 		if strings.Contains(text, "hush") && strings.Contains(said, "hush") {
 			t.Errorf("a value is shown:\n%s", said)
 		}

@@ -15,7 +15,8 @@ import (
 // errProtected says that a plan takes away what the configuration protects.
 var errProtected = errors.New("protected")
 
-// guard is one entry of what is protected: a pattern of types, or of addresses.
+// guard is one entry of what is protected, or left out of looks: a pattern of types, or of
+// addresses.
 type guard struct {
 	kind, address *regexp.Regexp
 }
@@ -30,20 +31,33 @@ func guards(entries []string) ([]guard, error) {
 	var all []guard
 	var problems []error
 	for i, entry := range entries {
-		var g guard
-		if typeName.MatchString(entry) {
-			g.kind = pattern(entry, "")
-		}
-		if strings.ContainsAny(entry, ".*") && !strings.ContainsAny(entry, " \t\n") {
-			g.address = pattern(entry, anyKey)
-		}
-		if g.kind == nil && g.address == nil {
-			problems = append(problems, fmt.Errorf("protect[%d]: %q is neither a type nor an address", i, entry))
+		g, err := guardOf(entry)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("protect[%d]: %w", i, err))
 			continue
 		}
 		all = append(all, g)
 	}
 	return all, errors.Join(problems...)
+}
+
+func guardOf(entry string) (guard, error) {
+	var g guard
+	if typeName.MatchString(entry) {
+		g.kind = pattern(entry, "")
+	}
+	if strings.ContainsAny(entry, ".*") && !strings.ContainsAny(entry, " \t\n") {
+		g.address = pattern(entry, anyKey)
+	}
+	if g.kind == nil && g.address == nil {
+		return g, fmt.Errorf("%q is neither a type nor an address", entry)
+	}
+	return g, nil
+}
+
+// covers says whether the entry means what lies at an address.
+func (g guard) covers(kind, address string) bool {
+	return g.kind != nil && g.kind.MatchString(kind) || g.address != nil && g.address.MatchString(address)
 }
 
 // pattern reads an entry: a star is anything, and all else, brackets and quotes of keys among it,
@@ -90,9 +104,7 @@ func kindIn(address string) string {
 
 // covers says whether what lies at an address is protected.
 func (d *Driver) covers(kind, address string) bool {
-	return slices.ContainsFunc(d.protect, func(g guard) bool {
-		return g.kind != nil && g.kind.MatchString(kind) || g.address != nil && g.address.MatchString(address)
-	})
+	return slices.ContainsFunc(d.protect, func(g guard) bool { return g.covers(kind, address) })
 }
 
 // guarded says whether a resource is protected, by what it is called now or was before.

@@ -65,8 +65,10 @@ type Driver struct {
 	folder  string
 	config  *configv1.TerraformDriver
 	protect []guard
+	exempt  []exempt
 	tool    *tool
 	timeout time.Duration
+	look    time.Duration
 	grace   time.Duration
 	wait    time.Duration
 	store   fence.File
@@ -98,7 +100,11 @@ func New(c *configv1.TerraformDriver, o Options) (*Driver, error) {
 	problems = append(problems, environment(c)...)
 	protect, err := guards(c.GetProtect())
 	problems = append(problems, err)
-	for name, value := range map[string]time.Duration{"timeout": c.GetTimeout().AsDuration(), "grace": c.GetGrace().AsDuration()} {
+	exempt, err := exempts(c.GetLook().GetLeaveOut())
+	problems = append(problems, err)
+	for name, value := range map[string]time.Duration{
+		"timeout": c.GetTimeout().AsDuration(), "grace": c.GetGrace().AsDuration(), "look.timeout": c.GetLook().GetTimeout().AsDuration(),
+	} {
 		if value < 0 {
 			refuse("%s: must be more than nothing", name)
 		}
@@ -107,12 +113,12 @@ func New(c *configv1.TerraformDriver, o Options) (*Driver, error) {
 		return nil, err
 	}
 	d := &Driver{
-		target: o.Target, folder: c.GetFolder(), config: c, protect: protect,
+		target: o.Target, folder: c.GetFolder(), config: c, protect: protect, exempt: exempt,
 		tool:    &tool{path: c.GetBinary(), version: c.GetVersion()},
-		timeout: c.GetTimeout().AsDuration(), grace: c.GetGrace().AsDuration(), wait: o.LockWait,
+		timeout: c.GetTimeout().AsDuration(), grace: c.GetGrace().AsDuration(), wait: o.LockWait, look: c.GetLook().GetTimeout().AsDuration(),
 		store: fence.File{Folder: c.GetFolder()}, now: o.Now, at: o.At,
 	}
-	for value, otherwise := range map[*time.Duration]time.Duration{&d.timeout: defaultTimeout, &d.grace: defaultGrace, &d.wait: defaultPause} {
+	for value, otherwise := range map[*time.Duration]time.Duration{&d.timeout: defaultTimeout, &d.grace: defaultGrace, &d.wait: defaultPause, &d.look: defaultLook} {
 		if *value == 0 {
 			*value = otherwise
 		}
