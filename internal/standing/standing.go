@@ -91,7 +91,7 @@ const maxRolledBack = 16
 // Carrying returns the state of a target on which a release was verified.
 func Carrying(before *releasev1.TargetState, now *releasev1.Deployment) *releasev1.TargetState {
 	after := clone(before)
-	after.Previous, after.Deployed, after.UnknownSince = before.GetDeployed(), now, ""
+	after.Previous, after.Deployed, after.UnknownSince, after.Mark = before.GetDeployed(), now, "", ""
 	after.Generation++
 	return after
 }
@@ -104,6 +104,7 @@ func TakenBack(before *releasev1.TargetState, gone *releasev1.Deployment) *relea
 	if len(after.GetRolledBack()) > maxRolledBack {
 		after.RolledBack = after.GetRolledBack()[:maxRolledBack]
 	}
+	after.Mark = ""
 	after.Generation++
 	return after
 }
@@ -112,8 +113,15 @@ func TakenBack(before *releasev1.TargetState, gone *releasev1.Deployment) *relea
 // release: what it was last known to carry is no place to go back to any more (PD-3.5).
 func Unknown(before *releasev1.TargetState, release string) *releasev1.TargetState {
 	after := clone(before)
-	after.UnknownSince = release
+	after.UnknownSince, after.Mark = release, ""
 	after.Generation++
+	return after
+}
+
+// Marked is a state with how far the target remembers.
+func Marked(s *releasev1.TargetState, mark string) *releasev1.TargetState {
+	after := clone(s)
+	after.Mark = mark
 	return after
 }
 

@@ -120,6 +120,9 @@ type Plan struct {
 	// Approved is the digest of what Diff said when people approved, "sha256:…"; "" where
 	// nothing was shown. A driver that can tell makes no other change.
 	Approved string
+	// Mark is that of the target when the newest release let it go (Marked); "" where none is
+	// known. A driver that has one changes nothing on a target that remembers less.
+	Mark string
 	// Parameters are the request's, as they are. Never secrets.
 	Parameters map[string]string
 }

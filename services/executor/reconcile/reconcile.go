@@ -188,7 +188,7 @@ func (r *Reconciler) look(ctx context.Context, id string) (Finding, error) {
 	if left.GetRelease() == "" || target.State.GetUnknownSince() != "" {
 		return Nothing, nil
 	}
-	running, differences, err := inspect(ctx, d)
+	running, differences, err := inspect(ctx, d, target.State.GetMark())
 	if now, again := standing.ReadTarget(ctx, r.site.Store, id); again != nil || now.Expect != target.Expect {
 		return Busy, again
 	}
@@ -205,16 +205,22 @@ func (r *Reconciler) look(ctx context.Context, id string) (Finding, error) {
 	return found, r.record(ctx, id, left, running, differences)
 }
 
-// inspect asks the driver. That the target carries what is no release is an answer.
-func inspect(ctx context.Context, d driver.Driver) (running string, differences []string, err error) {
+// inspect asks the driver. That the target carries what is no release is an answer, and so is that
+// it remembers less than the record says.
+func inspect(ctx context.Context, d driver.Driver, mark string) (running string, differences []string, err error) {
 	running, err = d.Running(ctx)
 	if errors.Is(err, driver.ErrConflict) {
 		return "", []string{"what it carries is no release"}, nil
 	}
 	if i, ok := d.(driver.Inspector); ok && err == nil {
 		differences, err = i.Inspect(ctx)
-		slices.Sort(differences)
 	}
+	if m, ok := d.(driver.Marked); ok && err == nil && mark != "" {
+		if err = m.Remembers(ctx, mark); errors.Is(err, driver.ErrConflict) {
+			differences, err = append(differences, err.Error()), nil
+		}
+	}
+	slices.Sort(differences)
 	return running, differences, err
 }
 

@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/blackdice/shipwarden/internal/natstest"
+	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -266,5 +268,65 @@ func TestATargetThatIsSlowToLookAtKeepsNoOtherWaiting(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// marked is a driver of a target that remembers so far, or less than it is asked for. It keeps what
+// it was to place.
+type marked struct {
+	driver.Driver
+	mark   string
+	less   *bool
+	placed *driver.Plan
+}
+
+func (m marked) Mark(context.Context) (string, error) { return m.mark, nil }
+
+func (m marked) Remembers(_ context.Context, mark string) error {
+	if *m.less || mark != m.mark {
+		return fmt.Errorf("it knows %s no more: %w", mark, driver.ErrConflict)
+	}
+	return nil
+}
+
+func (m marked) Apply(ctx context.Context, key driver.Key, f driver.Fence, plan driver.Plan) (driver.Result, error) {
+	*m.placed = plan
+	return m.Driver.Apply(ctx, key, f, plan)
+}
+
+// TestATargetThatWasSetBackIsFoundByWhoWasNotThere (N-08): how far it remembers stands in the
+// record from the release that let it go, and every executor that comes later holds it to that,
+// when it looks and when it places the next one.
+func TestATargetThatWasSetBackIsFoundByWhoWasNotThere(t *testing.T) {
+	w := sitetest.New(t, sitetest.Host("eu1"))
+	w.Carries(t, "eu1", 1)
+	before := w.Standing(t, "eu1")
+	w.Unlock(t, "eu1", before.State.GetDeployed().GetRelease(), standing.Marked(before.State, "commit one"))
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	e := w.Executor(t, "forth", nil)
+	less, placed := false, driver.Plan{}
+	e.Drivers["eu1"] = marked{e.Drivers["eu1"], "commit two", &less, &placed}
+	e.Start(t, execute.New, release.New)
+	r.Reaches(t, procedure.PhaseVerify)
+	r.Do(t, "", proceduretest.Verified(r.State(t), releasev1.CheckResult_VERDICT_PASS, false))
+	r.Reaches(t, procedure.PhaseRecord)
+	e.Stop()
+	if placed.Mark != "commit one" {
+		t.Errorf("the release was to hold the target to %q", placed.Mark)
+	}
+	if mark := w.Standing(t, "eu1").State.GetMark(); mark != "commit two" {
+		t.Errorf("on record is %q", mark)
+	}
+	r.Do(t, "", proceduretest.Recorded(r.State(t)))
+
+	other := looks(t, w, "other", nil)
+	other.executor.Drivers["eu1"] = marked{other.executor.Drivers["eu1"], "commit two", &less, &placed}
+	other.finds(t, "eu1", reconcile.Same)
+	less = true
+	other.finds(t, "eu1", reconcile.Changed)
+	u := r.Find(t, "unrecorded_change").GetUnrecordedChange()
+	if u.GetFound() != u.GetExpected() || len(u.GetDifferences()) != 1 || !strings.HasPrefix(u.GetDifferences()[0], "it knows commit two no more") {
+		t.Errorf("on record is %v", u)
 	}
 }

@@ -12,6 +12,7 @@ package release
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/site"
 )
 
@@ -48,6 +50,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 			return nil, err
 		}
 		result, carries := s.settle(ctx, t.State, id, target)
+		carries = s.marked(ctx, id, carries)
 		results = append(results, result)
 		if target.LockedBy != t.State.Release {
 			continue // let go already
@@ -111,6 +114,25 @@ func presumed(state procedure.State, id, before string) (digest string, ok bool)
 		return last.GetDigest(), true
 	}
 	return "", false
+}
+
+// marked notes how far the target remembers, where its driver can tell, so that it is missed when
+// somebody sets it back. Of one that does not say so it is not known.
+func (s shell) marked(ctx context.Context, id string, state *releasev1.TargetState) *releasev1.TargetState {
+	d, err := s.Driver(id)
+	if err != nil {
+		return state
+	}
+	m, ok := d.(driver.Marked)
+	if !ok {
+		return state
+	}
+	mark, err := m.Mark(ctx)
+	if err != nil {
+		slog.WarnContext(ctx, "a target does not say how far it remembers", slog.String("target", id), slog.Any("error", err))
+		return state
+	}
+	return standing.Marked(state, mark)
 }
 
 func (s shell) running(ctx context.Context, target string) (string, bool) {

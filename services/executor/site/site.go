@@ -93,7 +93,9 @@ func (s *Site) Plan(ctx context.Context, state procedure.State, target string) (
 		return plan, err
 	}
 	plan.Artifact = fetched
-	return plan, nil
+	now, err := standing.ReadTarget(ctx, s.Store, target)
+	plan.Mark = now.State.GetMark()
+	return plan, err
 }
 
 // PlanBack is the plan without the artifact's content. The way back needs no more:

@@ -4616,7 +4616,10 @@ type TargetState struct {
 	// The release since which nobody knows what it carries: the target cannot tell, and the
 	// release was accepted as it was. What is deployed is then what it was last known to
 	// carry. Empty where it is known.
-	UnknownSince  string `protobuf:"bytes,5,opt,name=unknown_since,json=unknownSince,proto3" json:"unknown_since,omitempty"`
+	UnknownSince string `protobuf:"bytes,5,opt,name=unknown_since,json=unknownSince,proto3" json:"unknown_since,omitempty"`
+	// How far the target remembered when the newest release let it go, in the words of its driver:
+	// one that remembers less was set back. Empty where the driver cannot tell.
+	Mark          string `protobuf:"bytes,6,opt,name=mark,proto3" json:"mark,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4682,6 +4685,13 @@ func (x *TargetState) GetGeneration() uint64 {
 func (x *TargetState) GetUnknownSince() string {
 	if x != nil {
 		return x.UnknownSince
+	}
+	return ""
+}
+
+func (x *TargetState) GetMark() string {
+	if x != nil {
+		return x.Mark
 	}
 	return ""
 }
@@ -5549,7 +5559,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12.\n" +
 	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
-	"\aservice\x18\x05 \x01(\tR\aservice\"\x94\x02\n" +
+	"\aservice\x18\x05 \x01(\tR\aservice\"\xa8\x02\n" +
 	"\vTargetState\x12=\n" +
 	"\bdeployed\x18\x01 \x01(\v2!.shipwarden.release.v1.DeploymentR\bdeployed\x12=\n" +
 	"\bprevious\x18\x02 \x01(\v2!.shipwarden.release.v1.DeploymentR\bprevious\x12B\n" +
@@ -5558,7 +5568,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x04 \x01(\x04R\n" +
 	"generation\x12#\n" +
-	"\runknown_since\x18\x05 \x01(\tR\funknownSince\"\x91\x01\n" +
+	"\runknown_since\x18\x05 \x01(\tR\funknownSince\x12\x12\n" +
+	"\x04mark\x18\x06 \x01(\tR\x04mark\"\x91\x01\n" +
 	"\n" +
 	"ReviewDebt\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12,\n" +

@@ -180,7 +180,7 @@ func (d *Driver) judge(s state, c *change) (next note, finished, repeated bool, 
 	if err := s.foreign(d.target); err != nil {
 		return next, false, false, err
 	}
-	if err := s.forgotten(c.plan); err != nil {
+	if err := errors.Join(s.forgotten(c.plan), d.place.remembers(s, c.plan.Mark)); err != nil {
 		return next, false, false, err
 	}
 	record, repeated, err := s.note.Admit(c.key, c.fence, c.digest)

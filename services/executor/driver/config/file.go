@@ -123,6 +123,7 @@ func (f *inFile) load(ctx context.Context) (state, error) {
 			s.note, s.noted, newest = n, true, c.ID
 		}
 	}
+	s.in = newest
 	return s, f.remember(s, newest)
 }
 
@@ -166,9 +167,15 @@ func (f *inFile) forgotten(ctx context.Context, s state, plan driver.Plan) error
 	return fmt.Errorf("version %s was released to the file, and no commit has it: the branch was rewritten: %s: %w", plan.PreviousVersion, s.anew, driver.ErrConflict)
 }
 
+// head is the branch as it was read.
+func (f *inFile) head(s state) *gitrepo.Snapshot {
+	head, _ := s.read.(*gitrepo.Snapshot)
+	return head
+}
+
 // write makes one commit of document and note.
 func (f *inFile) write(ctx context.Context, s state, w writing) (string, error) {
-	head, _ := s.read.(*gitrepo.Snapshot)
+	head := f.head(s)
 	w.note.Parent, w.note.Turn, w.note.Line = head.Commit().ID, max(f.now().Unix(), s.note.Turn+1), s.note.Line
 	record, err := w.note.text()
 	if err != nil {
@@ -215,8 +222,7 @@ func (f *inFile) usable(context.Context) (func(int64) error, error) {
 }
 
 func (f *inFile) find(ctx context.Context, s state, digest string) (document []byte, there bool, err error) {
-	head, _ := s.read.(*gitrepo.Snapshot)
-	err = head.Past(ctx, f.path, func(_ gitrepo.Commit, file gitrepo.File) bool {
+	err = f.head(s).Past(ctx, f.path, func(_ gitrepo.Commit, file gitrepo.File) bool {
 		if there = file.Digest == digest; there {
 			document = file.Data
 		}

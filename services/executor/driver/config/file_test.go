@@ -101,6 +101,93 @@ func TestConformanceInARepository(t *testing.T) {
 	})
 }
 
+// TestWhatSomebodyCommittedIsSaidWithItsCommit (N-08), and no value: since when the file is another
+// one, and by whom. A commit that changes another file is nothing.
+func TestWhatSomebodyCommittedIsSaidWithItsCommit(t *testing.T) {
+	t.Parallel()
+	r := newRepository(t)
+	d := r.open(t, nil)
+	sees := func(when string, want ...string) {
+		t.Helper()
+		got, err := r.open(t, nil).Inspect(t.Context())
+		ok := err == nil && len(got) == len(want)
+		for i := range want {
+			ok = ok && strings.HasPrefix(got[i], want[i]) && !strings.Contains(got[i], "4711")
+		}
+		if !ok {
+			t.Errorf("%s: %q, %v; want %q", when, got, err, want)
+		}
+	}
+	sees("before anything was placed")
+	r.hand(t, "pin: 4711\n")
+	sees("what was there before")
+	r.release(t, d, 1, "pin: 4711\n")
+	sees("as it was placed")
+	r.Commit(t, "another file", map[string]string{"other": "1\n"})
+	sees("another file")
+	id := r.hand(t, "pin: 47112\n")
+	r.Commit(t, "another file", map[string]string{"other": "2\n"})
+	sees("by hand", fmt.Sprintf("%s: is not as it was placed, since commit %.12s by ", file, strings.TrimSpace(id)))
+	r.hand(t, document(1))
+	sees("put back")
+	r.Git(t, "update-ref", "refs/heads/main", strings.TrimSpace(r.Git(t, "commit-tree", "-m", r.Git(t, "log", "-1", "--format=%B", "main~4"), "main^{tree}")))
+	sees("rewritten", "commit ")
+}
+
+// TestABranchThatWasSetBackIsMissedByWhoWasNotThere: the file may be as it should be, and whom the
+// branch had let in, or shut out, is forgotten. What the record has of it is held against the
+// branch, also by an executor that was started since, until a person has said that nobody is at
+// work.
+func TestABranchThatWasSetBackIsMissedByWhoWasNotThere(t *testing.T) {
+	t.Parallel()
+	r := newRepository(t)
+	old := r.open(t, nil)
+	r.release(t, old, 1, "")
+	r.release(t, old, 2, document(1))
+	placed := strings.TrimSpace(r.Git(t, "rev-parse", "main"))
+	asleep := driver.ApplyKey("shop-3", 0, 1)
+	if _, err := old.Seal(t.Context(), asleep, at(30)); err != nil {
+		t.Fatal(err)
+	}
+	mark, err := old.Mark(t.Context())
+	if err != nil || mark == "" {
+		t.Fatalf("%q, %v", mark, err)
+	}
+	fresh := r.open(t, nil)
+	if err := fresh.Remembers(t.Context(), mark); err != nil {
+		t.Error(err)
+	}
+	r.Commit(t, "another file", map[string]string{"other": "1\n"})
+	if err := r.open(t, nil).Remembers(t.Context(), mark); err != nil {
+		t.Errorf("after a commit of somebody's: %v", err)
+	}
+	r.reset(t, placed) // The seal is gone.
+	next := from(document(2), 3)
+	next.PreviousVersion, next.Mark = "2.0.0", mark
+	missed := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "was set back or rewritten") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	missed("a look", r.open(t, nil).Remembers(t.Context(), mark))
+	_, err = r.open(t, nil).Preview(t.Context(), next)
+	missed("the preview", err)
+	_, err = r.open(t, nil).Apply(t.Context(), asleep, at(29), next)
+	missed("whoever was shut out", err)
+	if got := strings.TrimSpace(r.Git(t, "rev-parse", "main")); got != placed {
+		t.Errorf("%s was committed", got)
+	}
+	r.Commit(t, "begin anew\n\nShipwarden-File: "+file+"\nShipwarden-Record: {}\n", map[string]string{file: document(2)})
+	if _, err := r.open(t, nil).Apply(t.Context(), driver.ApplyKey("shop-4", 0, 1), at(40), next); err != nil {
+		t.Errorf("after a person has said so: %v", err)
+	}
+	next.Mark = "{"
+	if _, err := r.open(t, nil).Apply(t.Context(), driver.ApplyKey("shop-5", 0, 1), at(50), next); !errors.Is(err, driver.ErrInvalid) {
+		t.Errorf("a mark that is none: %v", err)
+	}
+}
+
 // TestWhatACommitSays is what people and other tools read: one signed commit for a release, one for
 // its way back, and an empty one for a seal.
 func TestWhatACommitSays(t *testing.T) {

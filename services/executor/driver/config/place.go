@@ -29,6 +29,12 @@ type place interface {
 	// forgotten says before anybody approves why what the record knows of it is not there; nil where
 	// it is.
 	forgotten(ctx context.Context, s state, plan driver.Plan) error
+	// mark says how far what was read remembers, and remembers why that is less than by a mark; nil
+	// where it is not.
+	mark(s state) string
+	remembers(s state, mark string) error
+	// altered says in lines what is not as the newest note has it; nil where all is.
+	altered(ctx context.Context, s state) ([]string, error)
 	// write writes document and note as one, unless somebody wrote since s was read. It returns
 	// what state.at will be.
 	write(ctx context.Context, s state, w writing) (string, error)

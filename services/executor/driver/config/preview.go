@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -41,7 +42,7 @@ func (d *Driver) preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 		err = s.foreign(d.target)
 	}
 	if err == nil {
-		err = s.forgotten(plan)
+		err = errors.Join(s.forgotten(plan), d.place.remembers(s, plan.Mark))
 	}
 	if err == nil {
 		err = d.place.forgotten(ctx, s, plan)

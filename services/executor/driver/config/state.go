@@ -69,6 +69,8 @@ type state struct {
 	present bool
 
 	note note
+	// in is the commit that has it; in a repository alone.
+	in string
 	// noted says that there is one, or that a person has said that there need not be.
 	noted bool
 	// bucket says which bucket it is, as note.Bucket does.

@@ -202,7 +202,7 @@ func (d *Driver) begin(ctx context.Context, s state, c *change) error {
 // judge decides by what was read whether the call may change the folder, and what is noted of it
 // then.
 func (d *Driver) judge(ctx context.Context, s state, c *change) (next note, finished bool, err error) {
-	if err := d.forgotten(s, c.plan); err != nil {
+	if err := errors.Join(d.forgotten(s, c.plan), d.remembers(s, c.plan.Mark)); err != nil {
 		return next, false, err
 	}
 	record, _, err := s.note.Admit(c.key, c.fence, c.digest)

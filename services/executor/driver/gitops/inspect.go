@@ -2,6 +2,7 @@ package gitops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,6 +28,9 @@ func (d *Driver) Inspect(ctx context.Context) ([]string, error) {
 
 func (d *Driver) inspect(ctx context.Context) ([]string, error) {
 	s, err := d.load(ctx)
+	if errors.Is(err, driver.ErrConflict) {
+		return []string{printable(err.Error())}, nil
+	}
 	if err != nil || s.note.Digest == "" {
 		return nil, err
 	}

@@ -140,9 +140,9 @@ func (d *Driver) load(ctx context.Context) (state, error) {
 
 // sight is the newest note that a process has read.
 type sight struct {
-	Line   string
-	Serial uint64
-	Commit string
+	Line   string `json:"line,omitempty"`
+	Serial uint64 `json:"serial"`
+	Commit string `json:"commit"`
 }
 
 func (d *Driver) read(ctx context.Context, at *gitrepo.Snapshot) (state, error) {

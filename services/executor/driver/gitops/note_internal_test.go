@@ -81,11 +81,18 @@ func TestAnOlderRecordComesBackByNobodysHand(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := old.load(t.Context()); err != nil {
-				t.Fatal(err)
+			mark, err := old.Mark(t.Context())
+			if err != nil || mark == "" {
+				t.Fatalf("%q, %v", mark, err)
+			}
+			if err := beside(t, r, "eu").Remembers(t.Context(), mark); err != nil {
+				t.Errorf("before: %v", err)
 			}
 			c.rewrite(t, r)
 			before := r.Head(t)
+			if err := beside(t, r, "eu").Remembers(t.Context(), mark); !errors.Is(err, driver.ErrConflict) {
+				t.Errorf("an executor that was not there, by the record: %v", err)
+			}
 			ds := map[string]*Driver{"that was there": old}
 			if !c.known {
 				ds["that was not"] = beside(t, r, "eu")
@@ -105,6 +112,9 @@ func TestAnOlderRecordComesBackByNobodysHand(t *testing.T) {
 			}
 			if err := commits(t, beside(t, r, "eu"), 4, 40); err != nil {
 				t.Errorf("after a person's word, another executor: %v", err)
+			}
+			if err := beside(t, r, "eu").Remembers(t.Context(), mark); err != nil {
+				t.Errorf("after a person's word, by the record: %v", err)
 			}
 			if err := commits(t, old, 5, 35); !errors.Is(err, driver.ErrStaleFence) {
 				t.Errorf("after a person's word an older fence: %v", err)

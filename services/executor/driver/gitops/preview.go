@@ -37,7 +37,7 @@ func (d *Driver) preview(ctx context.Context, plan driver.Plan) (driver.Preview,
 	}
 	s, err := d.load(ctx)
 	if err == nil {
-		err = d.forgotten(s, plan)
+		err = errors.Join(d.forgotten(s, plan), d.remembers(s, plan.Mark))
 	}
 	if err != nil {
 		return driver.Preview{}, err

@@ -155,6 +155,24 @@ func (w watched) Inspect(ctx context.Context) ([]string, error) {
 	return i.Inspect(ctx)
 }
 
+// Mark implements driver.Marked: what the driver says where it is one.
+func (w watched) Mark(ctx context.Context) (string, error) {
+	m, ok := w.Driver.(driver.Marked)
+	if !ok {
+		return "", nil
+	}
+	return m.Mark(ctx)
+}
+
+// Remembers implements driver.Marked: what the driver says where it is one.
+func (w watched) Remembers(ctx context.Context, mark string) error {
+	m, ok := w.Driver.(driver.Marked)
+	if !ok {
+		return nil
+	}
+	return m.Remembers(ctx, mark)
+}
+
 func (w watched) Rollback(ctx context.Context, key driver.Key, f driver.Fence, plan driver.Plan) (driver.Result, error) {
 	w.at(Before)
 	r, err := w.Driver.Rollback(ctx, key, f, plan)
