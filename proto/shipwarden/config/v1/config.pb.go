@@ -2897,9 +2897,13 @@ type GitRepository struct {
 	// How much of the repository is held in memory at most, in bytes. Absent: 64 MiB.
 	MaxBytes uint64 `protobuf:"varint,11,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
 	// How many of the newest commits are looked through at most. Absent: 10000.
-	MaxCommits    uint32 `protobuf:"varint,12,opt,name=max_commits,json=maxCommits,proto3" json:"max_commits,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxCommits uint32 `protobuf:"varint,12,opt,name=max_commits,json=maxCommits,proto3" json:"max_commits,omitempty"`
+	// Keys whose signatures count on what the driver has noted in commits, as `ssh-keygen -Y
+	// verify` reads them (ALLOWED SIGNERS), the executors' own among them. It is read at every look,
+	// so that one that was replaced counts. Absent: whoever may push can write a note.
+	AllowedSignersFile string `protobuf:"bytes,13,opt,name=allowed_signers_file,json=allowedSignersFile,proto3" json:"allowed_signers_file,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *GitRepository) Reset() {
@@ -3014,6 +3018,13 @@ func (x *GitRepository) GetMaxCommits() uint32 {
 		return x.MaxCommits
 	}
 	return 0
+}
+
+func (x *GitRepository) GetAllowedSignersFile() string {
+	if x != nil {
+		return x.AllowedSignersFile
+	}
+	return ""
 }
 
 // ConfigEntry is one key of a JetStream bucket.
@@ -4625,7 +4636,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"repository\x18\x01 \x01(\v2#.shipwarden.config.v1.GitRepositoryB\x06\xbaH\x03\xc8\x01\x01R\n" +
 	"repository\x12\x1e\n" +
 	"\x04path\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x04path\"\xa5\x04\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\x04R\x04path\"\xe8\x04\n" +
 	"\rGitRepository\x12\x1c\n" +
 	"\x03url\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\bR\x03url\x12\"\n" +
@@ -4647,7 +4658,9 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	" \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\vauthorEmail\x12(\n" +
 	"\tmax_bytes\x18\v \x01(\x04B\v\xbaH\b2\x06\x18\x80\x80\x80\x80\x04R\bmaxBytes\x12*\n" +
 	"\vmax_commits\x18\f \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\n" +
-	"maxCommits\"\xbf\x01\n" +
+	"maxCommits\x12A\n" +
+	"\x14allowed_signers_file\x18\r \x01(\tB\x0f\xbaH\fr\n" +
+	"2\b^(/.+)?$R\x12allowedSignersFile\"\xbf\x01\n" +
 	"\vConfigEntry\x126\n" +
 	"\x04nats\x18\x01 \x01(\v2\x1a.shipwarden.config.v1.NatsB\x06\xbaH\x03\xc8\x01\x01R\x04nats\x122\n" +
 	"\x06bucket\x18\x02 \x01(\tB\x1a\xbaH\x17r\x15\x18\x80\x012\x10^[a-zA-Z0-9_-]+$R\x06bucket\x12D\n" +

@@ -67,7 +67,11 @@ func (f *inFile) home() string   { return "branch" }
 
 // anew is what people do where a fence is gone.
 func (f *inFile) anew() string {
-	return fmt.Sprintf("see to it that no executor is at work on it, and commit with the trailers %s: %s and %s: {}", TrailerFile, f.path, TrailerRecord)
+	signed := ""
+	if f.Judged() {
+		signed = ", signed by somebody of allowed_signers_file,"
+	}
+	return fmt.Sprintf("see to it that no executor is at work on it, and commit%s with the trailers %s: %s and %s: {}", signed, TrailerFile, f.path, TrailerRecord)
 }
 
 func (f *inFile) running(ctx context.Context) (string, error) {
@@ -101,8 +105,19 @@ func (f *inFile) load(ctx context.Context) (state, error) {
 	if err != nil {
 		return s, err
 	}
+	signers, err := f.Signers()
+	if err != nil {
+		return s, wrong(err)
+	}
 	found, err := head.Find(ctx, func(c gitrepo.Commit) bool {
-		return c.Trailer(TrailerFile) == f.path && c.Trailer(TrailerRecord) != ""
+		if c.Trailer(TrailerFile) != f.path || c.Trailer(TrailerRecord) == "" {
+			return false
+		}
+		uncounted := signers.Counts(c)
+		if uncounted != nil {
+			s.uncounted = append(s.uncounted, uncounted.Error())
+		}
+		return uncounted == nil
 	})
 	if errors.Is(err, gitrepo.ErrTooOld) {
 		s.lost = fmt.Sprintf("the fence of the file is in none of the commits that are looked through, and may be in an older one (%v): have more of them looked through, or", err)
@@ -124,6 +139,9 @@ func (f *inFile) load(ctx context.Context) (state, error) {
 		}
 	}
 	s.in = newest
+	if len(s.uncounted) > 0 {
+		s.anew += fmt.Sprintf(" (a fence counts for nothing: %s)", s.uncounted[0])
+	}
 	return s, f.remember(s, newest)
 }
 

@@ -364,6 +364,53 @@ func TestABranchThatWasRewrittenLetsNobodyIn(t *testing.T) {
 	}
 }
 
+// TestAFenceThatNobodySignedWhoMayCountsForNothing: whoever may push can write one by hand, and let a
+// stale executor in with it. Where it is said whose signatures count, it is passed over, and told of.
+func TestAFenceThatNobodySignedWhoMayCountsForNothing(t *testing.T) {
+	t.Parallel()
+	for _, judged := range []bool{false, true} {
+		r := newRepository(t)
+		_, own := r.Signing()
+		ann, public := gitrepotest.Key(t, t.TempDir(), "ann")
+		mallory, _ := gitrepotest.Key(t, t.TempDir(), "mallory")
+		c := inRepository(r.Config())
+		if judged {
+			c.File.Repository.AllowedSignersFile = r.Allow(t, own, public)
+		}
+		d := opened(t, c, nil)
+		r.release(t, d, 1, "")
+		r.release(t, d, 2, document(1))
+		const anew = "Begin anew\n\nShipwarden-File: " + file + "\nShipwarden-Record: {}"
+		r.Commit(t, anew, map[string]string{file: document(2)})
+		r.CommitSigned(t, mallory, anew, map[string]string{"other": "1\n"})
+		next := from(document(2), 3)
+		stale := func() error {
+			_, err := opened(t, c, nil).Apply(t.Context(), driver.ApplyKey("shop-1", 0, 2), at(15), next)
+			return err
+		}
+		if !judged {
+			if err := stale(); err != nil {
+				t.Errorf("where nobody judges: %v", err)
+			}
+			continue
+		}
+		if err := stale(); !errors.Is(err, driver.ErrStaleFence) {
+			t.Errorf("a stale executor is let in: %v", err)
+		}
+		lines, err := opened(t, c, nil).Inspect(t.Context())
+		if err != nil || len(lines) != 2 || !strings.Contains(lines[0]+lines[1], "the key SHA256:") || !strings.HasPrefix(lines[0], "a fence counts for nothing: commit ") {
+			t.Errorf("what is told: %q, %v", lines, err)
+		}
+		r.CommitSigned(t, ann, anew, map[string]string{"other": "2\n"})
+		if err := stale(); err != nil {
+			t.Errorf("after the word of somebody who may: %v", err)
+		}
+		if lines, err := opened(t, c, nil).Inspect(t.Context()); err != nil || len(lines) > 0 {
+			t.Errorf("what is told then: %q, %v", lines, err)
+		}
+	}
+}
+
 // TestAMergedBranchKeepsTheNewestFence: whichever parent has it.
 func TestAMergedBranchKeepsTheNewestFence(t *testing.T) {
 	t.Parallel()

@@ -34,10 +34,18 @@ func (d *Driver) inspect(ctx context.Context) ([]string, error) {
 	if errors.Is(err, driver.ErrConflict) {
 		return []string{oneLine(err.Error(), maxLine)}, nil
 	}
-	if err != nil || s.note.Key == "" {
+	if err != nil {
 		return nil, err
 	}
-	return d.place.altered(ctx, s)
+	var lines []string
+	for _, why := range s.uncounted {
+		lines = append(lines, oneLine("a fence counts for nothing: "+why, maxLine))
+	}
+	if s.note.Key == "" {
+		return lines, nil
+	}
+	altered, err := d.place.altered(ctx, s)
+	return append(lines, altered...), err
 }
 
 // maxLine bounds a line about what was changed, in bytes.

@@ -71,6 +71,9 @@ type state struct {
 	note note
 	// in is the commit that has it; in a repository alone.
 	in string
+	// uncounted says of commits that have a note that nobody signed who may, why it counts for
+	// nothing; in a repository alone.
+	uncounted []string
 	// noted says that there is one, or that a person has said that there need not be.
 	noted bool
 	// bucket says which bucket it is, as note.Bucket does.

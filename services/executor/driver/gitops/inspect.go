@@ -31,10 +31,16 @@ func (d *Driver) inspect(ctx context.Context) ([]string, error) {
 	if errors.Is(err, driver.ErrConflict) {
 		return []string{printable(err.Error())}, nil
 	}
-	if err != nil || s.note.Digest == "" {
+	if err != nil {
 		return nil, err
 	}
 	var lines []string
+	for _, why := range s.uncounted {
+		lines = append(lines, printable("a record counts for nothing: "+why))
+	}
+	if s.note.Digest == "" {
+		return lines, nil
+	}
 	changed, err := d.foreign(ctx, s)
 	if err != nil {
 		return nil, err
@@ -96,7 +102,7 @@ func (d *Driver) foreign(ctx context.Context, s state) ([]theirs, error) {
 // placed is the newest commit of ours.
 func (s state) placed(ctx context.Context, d *Driver) (*gitrepo.Snapshot, bool, error) {
 	return s.AtFirst(ctx, func(c gitrepo.Commit) bool {
-		n, there, err := d.noteOf(c)
+		n, there, err := d.noteOf(s.signers, c)
 		return err == nil && there && n.Serial == s.note.Serial
 	})
 }

@@ -72,13 +72,21 @@ func (n note) same(other note) bool {
 // noteOf reads the note of a commit; false where there is none, or it is another target's. One of
 // ours that cannot be read must not be taken for none: that would let a stale executor in. So would
 // one on another parent than it was written on, which somebody has put there: by a cherry-pick, a
-// rebase or a squash.
-func (d *Driver) noteOf(c gitrepo.Commit) (n note, there bool, err error) {
+// rebase or a squash. Of one that nobody signed who may the error wraps gitrepo.ErrUnsigned: it counts
+// for nothing.
+func (d *Driver) noteOf(signers gitrepo.Signers, c gitrepo.Commit) (n note, there bool, err error) {
 	text := c.Trailer(Trailer)
 	if text == "" {
 		return note{}, false, nil
 	}
-	if err := json.Unmarshal([]byte(text), &n); err != nil {
+	err = json.Unmarshal([]byte(text), &n)
+	if uncounted := signers.Counts(c); uncounted != nil {
+		if err == nil && n.Target != d.target {
+			return n, false, nil
+		}
+		return n, false, uncounted
+	}
+	if err != nil {
 		return note{}, false, fmt.Errorf("commit %s: its trailer %s cannot be read: %w: %w", short(c.ID), Trailer, driver.ErrConflict, err)
 	}
 	switch {
@@ -95,7 +103,11 @@ func (d *Driver) noteOf(c gitrepo.Commit) (n note, there bool, err error) {
 
 // anew is what people do where nobody can tell who was there last.
 func (d *Driver) anew() string {
-	return fmt.Sprintf("see to it that no executor is at work on it, and make a commit with the trailer %s: {\"target\":%q}", Trailer, d.target)
+	signed := ""
+	if d.repo.Judged() {
+		signed = ", signed by somebody of allowed_signers_file,"
+	}
+	return fmt.Sprintf("see to it that no executor is at work on it, and make a commit%s with the trailer %s: {\"target\":%q}", signed, Trailer, d.target)
 }
 
 // state is the branch as it was read.
@@ -109,6 +121,10 @@ type state struct {
 	// files are those of the folder, by their paths within it, and sum is theirs.
 	files map[string][]byte
 	sum   string
+	// signers are those whose signatures count, and uncounted says of commits that have a note that
+	// none of them has signed, why it counts for nothing.
+	signers   gitrepo.Signers
+	uncounted []string
 }
 
 // load reads the branch: the newest note, and the files of the folder. A branch that has lost a note
@@ -147,10 +163,15 @@ type sight struct {
 
 func (d *Driver) read(ctx context.Context, at *gitrepo.Snapshot) (state, error) {
 	s := state{Snapshot: at}
-	var broken error
-	_, err := at.Find(ctx, func(c gitrepo.Commit) bool {
-		n, there, err := d.noteOf(c)
+	var broken, err error
+	if s.signers, err = d.repo.Signers(); err != nil {
+		return s, wrong(err)
+	}
+	_, err = at.Find(ctx, func(c gitrepo.Commit) bool {
+		n, there, err := d.noteOf(s.signers, c)
 		switch {
+		case errors.Is(err, gitrepo.ErrUnsigned):
+			s.uncounted = append(s.uncounted, err.Error())
 		case err != nil:
 			broken = err
 		case there && s.noted && n.Serial == s.note.Serial && broken == nil:
@@ -207,8 +228,12 @@ func (d *Driver) forgotten(s state, plan driver.Plan) error {
 	if s.noted || plan.PreviousVersion == "" {
 		return nil
 	}
-	return fmt.Errorf("version %s was released to it, and no commit on the branch has a record of that: the branch was rewritten, or is another one: %s: %w",
-		plan.PreviousVersion, d.anew(), driver.ErrConflict)
+	signed := ""
+	if len(s.uncounted) > 0 {
+		signed = fmt.Sprintf(" that counts (%s)", s.uncounted[0])
+	}
+	return fmt.Errorf("version %s was released to it, and no commit on the branch has a record of that%s: the branch was rewritten, or is another one: %s: %w",
+		plan.PreviousVersion, signed, d.anew(), driver.ErrConflict)
 }
 
 // found is where the branch has what it carried before. Errors wrap driver.ErrNoWayBack where that
@@ -219,7 +244,7 @@ func (d *Driver) found(ctx context.Context, s state, digest string) (files map[s
 	}
 	var wanted past
 	_, err = s.Find(ctx, func(c gitrepo.Commit) bool {
-		n, there, err := d.noteOf(c)
+		n, there, err := d.noteOf(s.signers, c)
 		switch {
 		case err != nil || !there || wanted.Commit != "":
 		case n.Digest == digest && n.Sum != "":

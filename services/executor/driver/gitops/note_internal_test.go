@@ -10,6 +10,7 @@ import (
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/gitrepo"
 	"github.com/blackdice/shipwarden/services/executor/driver/gitrepo/gitrepotest"
 )
 
@@ -123,6 +124,49 @@ func TestAnOlderRecordComesBackByNobodysHand(t *testing.T) {
 				t.Errorf("another installation: %v", err)
 			}
 		})
+	}
+}
+
+// TestARecordThatNobodySignedWhoMayCountsForNothing, nor keeps it anybody out, and that is said.
+func TestARecordThatNobodySignedWhoMayCountsForNothing(t *testing.T) {
+	t.Parallel()
+	r := gitrepotest.New(t)
+	_, own := r.Signing()
+	ann, public := gitrepotest.Key(t, t.TempDir(), "ann")
+	d := beside(t, r, "eu")
+	if err := commits(t, d, 1, 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := commits(t, d, 2, 20); err != nil {
+		t.Fatal(err)
+	}
+	const anew = "Nobody is at work\n\n" + Trailer + `: {"target":"shop-eu-1"}`
+	r.Commit(t, "no JSON\n\n"+Trailer+": {", map[string]string{"other": "0\n"})
+	r.Commit(t, anew, map[string]string{"other": "1\n"})
+	r.Commit(t, strings.ReplaceAll(anew, "eu-1", "eu-2"), map[string]string{"other": "2\n"})
+	c := r.Config()
+	c.AllowedSignersFile = r.Allow(t, own, public)
+	judging := beside(t, r, "eu")
+	var err error
+	if judging.repo, err = gitrepo.New(c, gitrepo.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := commits(t, judging, 3, 15); !errors.Is(err, driver.ErrStaleFence) {
+		t.Errorf("a stale executor is let in: %v", err)
+	}
+	s, err := judging.load(t.Context())
+	if err != nil || len(s.uncounted) != 2 {
+		t.Errorf("what is told: %q, %v", s.uncounted, err)
+	}
+	if err := judging.forgotten(state{uncounted: s.uncounted}, driver.Plan{PreviousVersion: "1.0.0"}); err == nil || !strings.Contains(err.Error(), "no signature that counts") || !strings.Contains(err.Error(), "signed by somebody of allowed_signers_file") {
+		t.Errorf("where there is no other: %v", err)
+	}
+	r.CommitSigned(t, ann, anew, map[string]string{"apps/shop/shop.yaml": ""})
+	if err := commits(t, judging, 3, 15); err != nil {
+		t.Errorf("after the word of somebody who may: %v", err)
+	}
+	if err := commits(t, beside(t, r, "eu"), 4, 40); err != nil {
+		t.Errorf("one who does not judge: %v", err)
 	}
 }
 

@@ -26,7 +26,7 @@ func (s *Snapshot) At(ctx context.Context, id string) (*Snapshot, bool, error) {
 func (s *Snapshot) AtFirst(ctx context.Context, match func(Commit) bool) (*Snapshot, bool, error) {
 	var found *Snapshot
 	err := s.walk(ctx, func(c *object.Commit) (bool, error) {
-		if !match(commitOf(c)) {
+		if !match(s.commitOf(c)) {
 			return true, nil
 		}
 		found = &Snapshot{repo: s.repo, objects: s.objects, head: c, tree: c.TreeHash}
@@ -63,7 +63,7 @@ func (s *Snapshot) Since(ctx context.Context, path string) (Commit, error) {
 		} else if entry.Hash != now {
 			return false, errEnough
 		}
-		since = commitOf(c)
+		since = s.commitOf(c)
 		return true, nil
 	})
 	if errors.Is(err, errEnough) {

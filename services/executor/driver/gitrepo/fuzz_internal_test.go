@@ -90,3 +90,27 @@ func FuzzTrailer(f *testing.F) {
 		}
 	})
 }
+
+// FuzzWhatIsSigned has a commit, or a file of signers, be whatever it likes: of what a signature is
+// made over nothing is left out but the signature.
+func FuzzWhatIsSigned(f *testing.F) {
+	const commit = "tree 0\nparent 1\ncommitter Ann <a> 1 +0000\ngpgsig -----BEGIN SSH SIGNATURE-----\n AAAA\n -----END SSH SIGNATURE-----\n\nby Ann\n\nMore: of it\n"
+	shaketest.Add(f, commit)
+	shaketest.Add(f, `ann namespaces="git",valid-after="20260101Z" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0vN8hsnP0YwZ8rrVxbMbbUjkL4Qx3k5sQ1kzJ3sQm4 ann`)
+	if got, err := withoutSignature([]byte(commit)); err != nil || string(got) != "tree 0\nparent 1\ncommitter Ann <a> 1 +0000\n\nby Ann\n\nMore: of it\n" {
+		f.Fatalf("%q, %v", got, err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if got, err := signersIn(text); err == nil && len(got.all) == 0 {
+			t.Error("nobody may sign, and everybody else neither")
+		}
+		got, err := withoutSignature([]byte(text))
+		if err != nil {
+			return
+		}
+		_, message, _ := bytes.Cut([]byte(text), []byte("\n\n"))
+		if bytes.Contains(append([]byte("\n"), got[:len(got)-len(message)]...), []byte("\n"+header)) || !bytes.HasSuffix(got, append([]byte("\n"), message...)) {
+			t.Errorf("of %q is signed %q", text, got)
+		}
+	})
+}

@@ -115,6 +115,9 @@ func New(c *configv1.GitRepository, o Options) (*Repo, error) {
 	} else if _, err := readKey(c.GetSigningKeyFile()); there(err) {
 		wrong = append(wrong, fmt.Errorf("signing_key_file: %w", err))
 	}
+	if _, err := r.Signers(); there(err) {
+		wrong = append(wrong, err)
+	}
 	if n := c.GetAuthorName(); n != "" && !person.MatchString(n) {
 		wrong = append(wrong, fmt.Errorf("author_name: %w: it has < or >, or more than one line", ErrInvalid))
 	}
@@ -200,12 +203,11 @@ func (r *Repo) Close() error {
 	return nil
 }
 
-// CheckKey reads the key that signs, as Write will. The error wraps ErrInvalid.
+// CheckKey reads the key that signs, as Write will, and that it is one whose signatures count. The
+// error wraps ErrInvalid.
 func (r *Repo) CheckKey() error {
-	if _, err := readKey(r.config.GetSigningKeyFile()); err != nil {
-		return fmt.Errorf("signing_key_file: %w", err)
-	}
-	return nil
+	_, err := r.signingKey()
+	return err
 }
 
 // take waits for its turn.

@@ -29,11 +29,27 @@ func readKey(path string) (ssh.Signer, error) {
 	return key, nil
 }
 
-// sign signs a commit as `git commit -S` does with gpg.format=ssh.
-func (r *Repo) sign(text []byte) (string, error) {
+// signingKey is the key that signs. What nobody would count is not signed with.
+func (r *Repo) signingKey() (ssh.Signer, error) {
 	key, err := readKey(r.config.GetSigningKeyFile())
 	if err != nil {
-		return "", fmt.Errorf("signing_key_file: %w", err)
+		return nil, fmt.Errorf("signing_key_file: %w", err)
+	}
+	signers, err := r.Signers()
+	if err != nil {
+		return nil, err
+	}
+	if !signers.has(key.PublicKey(), r.now()) {
+		return nil, fmt.Errorf("allowed_signers_file: %w: it does not have the key of signing_key_file, so that what is noted with it would count for nothing", ErrInvalid)
+	}
+	return key, nil
+}
+
+// sign signs a commit as `git commit -S` does with gpg.format=ssh.
+func (r *Repo) sign(text []byte) (string, error) {
+	key, err := r.signingKey()
+	if err != nil {
+		return "", err
 	}
 	signature, err := sshsig.Sign(key, namespace, text)
 	if err != nil {

@@ -44,6 +44,11 @@ type Commit struct {
 	Message string
 	// Signed says that it has a signature, of whomever.
 	Signed bool
+
+	signature string
+	// signed reads what the signature is made over. It is for whoever is shown the commit, as long
+	// as that is.
+	signed func() ([]byte, error)
 }
 
 // File is one file of a commit.
@@ -55,18 +60,8 @@ type File struct {
 	Executable bool
 }
 
-func commitOf(c *object.Commit) Commit {
-	out := Commit{
-		ID: c.Hash.String(), Committer: c.Committer.Name + " <" + c.Committer.Email + ">", When: c.Committer.When, Message: c.Message, Signed: c.PGPSignature != "",
-	}
-	for _, p := range c.ParentHashes {
-		out.Parents = append(out.Parents, p.String())
-	}
-	return out
-}
-
 // Commit is the newest one.
-func (s *Snapshot) Commit() Commit { return commitOf(s.head) }
+func (s *Snapshot) Commit() Commit { return s.commitOf(s.head) }
 
 // File reads a file; false where there is none. The error wraps ErrInvalid where the path is
 // that of something else: a folder, a link, another repository.
@@ -230,7 +225,7 @@ func (o *objects) file(e object.TreeEntry, path string) (File, error) {
 func (s *Snapshot) Find(ctx context.Context, match func(Commit) bool) ([]Commit, error) {
 	var found []Commit
 	err := s.walk(ctx, func(c *object.Commit) (bool, error) {
-		commit := commitOf(c)
+		commit := s.commitOf(c)
 		if match(commit) {
 			found = append(found, commit)
 			return false, nil
@@ -266,7 +261,7 @@ func (s *Snapshot) Past(ctx context.Context, path string, visit func(Commit, Fil
 		if err != nil {
 			return false, err
 		}
-		if visit(commitOf(c), f) {
+		if visit(s.commitOf(c), f) {
 			return false, errEnough
 		}
 		return true, nil

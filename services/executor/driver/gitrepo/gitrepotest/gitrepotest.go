@@ -229,6 +229,32 @@ func (r *Repository) CommitOn(t *testing.T, branch, from, message string, files 
 	return strings.TrimSpace(r.Git(t, "rev-parse", ref))
 }
 
+// CommitSigned is what a person commits and signs with a key of theirs, by Git.
+func (r *Repository) CommitSigned(t *testing.T, key, message string, files map[string]string) string {
+	t.Helper()
+	head := r.Head(t)
+	tree := strings.TrimSpace(r.Git(t, "rev-parse", r.CommitOn(t, "unsigned", head, message, files)+"^{tree}"))
+	id := strings.TrimSpace(r.Git(t, "-c", "gpg.format=ssh", "-c", "user.signingkey="+key, "commit-tree", "-S", "-p", head, "-m", message, tree))
+	r.Git(t, "update-ref", "refs/heads/"+Branch, id)
+	return id
+}
+
+// Allow writes a file of those whose signatures count: the public keys in the files.
+func (r *Repository) Allow(t *testing.T, publics ...string) string {
+	t.Helper()
+	var lines strings.Builder
+	for n, public := range publics {
+		key, err := os.ReadFile(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&lines, "signer-%d@shop.example namespaces=\"git\" %s", n, key)
+	}
+	path := filepath.Join(r.home, "signers")
+	write(t, path, lines.String())
+	return path
+}
+
 // Read is a file of the branch as Git has it; "" for none.
 func (r *Repository) Read(t *testing.T, path string) string {
 	t.Helper()
