@@ -5,7 +5,8 @@
 # with SEED and RUNS=1.
 #
 #   tools/ordeal.sh                  noop, host, command and config, RUNS (500) of each, from SEED on
-#   tools/ordeal.sh terraform        those; each has what it needs built where it is not there
+#   tools/ordeal.sh terraform        those; each has what it needs built where it is not there:
+#                                    terraform, kubernetes, gitops
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +21,7 @@ for driver in "$@"; do
 		SHIPWARDEN_TERRAFORM=$(tools/terraform.sh --path)
 		export SHIPWARDEN_TERRAFORM
 		;;
-	kubernetes)
+	kubernetes | gitops)
 		tags=kubernetes
 		tools/controlplane.sh >/dev/null
 		;;

@@ -69,6 +69,7 @@ func TestSuiteOnABrokenDriver(t *testing.T) {
 var trials = []string{
 	"takes stale fences", "repeats a key", "repeats an effect in a later attempt", "answers before the effect",
 	"forgets after a crash", "forgets what was sealed", "takes another target's place",
+	"takes its own way back for a change by hand", "remembers less than it said",
 }
 
 // ordeals is how many a broken driver goes through.
@@ -236,6 +237,29 @@ func (b *broken) Apply(ctx context.Context, key driver.Key, f driver.Fence, p dr
 		b.effect(key, f, p.Artifact.Digest)
 	}
 	return result, err
+}
+
+// Inspect finds what nobody has changed by hand, which is nothing.
+func (b *broken) Inspect(context.Context) ([]string, error) {
+	last, err := ledger.LastEffect(filepath.Join(b.folder, noop.LedgerName), "")
+	if b.bug == "takes its own way back for a change by hand" && last.Key.IsRollback() {
+		return []string{"it is not as it was placed"}, err
+	}
+	return nil, err
+}
+
+// Mark is how many effects it has had.
+func (b *broken) Mark(context.Context) (string, error) {
+	entries, err := ledger.Read(filepath.Join(b.folder, noop.LedgerName))
+	return fmt.Sprint(len(entries)), err
+}
+
+func (b *broken) Remembers(ctx context.Context, mark string) error {
+	has, err := b.Mark(ctx)
+	if b.bug == "remembers less than it said" && mark != "" && mark != "1" || mark > has && len(mark) >= len(has) {
+		return fmt.Errorf("%s of %s effects: %w", has, mark, driver.ErrConflict)
+	}
+	return err
 }
 
 func (b *broken) Seal(ctx context.Context, key driver.Key, f driver.Fence) (driver.Status, error) {

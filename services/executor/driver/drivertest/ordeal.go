@@ -83,7 +83,9 @@ type ordeal struct {
 	// called are the keys with which somebody called, runs how often each had its effect.
 	called map[driver.Key]bool
 	runs   map[driver.Key]int
-	story  []string
+	// mark is how far the target remembered, when somebody asked last.
+	mark  string
+	story []string
 }
 
 // away is a call that goes on when somebody wakes, or when what is on its way arrives.
@@ -363,4 +365,31 @@ func (o *ordeal) knows(t *testing.T, c Call) {
 	if err != nil || status != driver.StatusDone && (!nothing || status != driver.StatusNotStarted) {
 		t.Errorf("probe of %s: %s, %v; want %s", c.Key, status, err, driver.StatusDone)
 	}
+	o.untouched(t)
+}
+
+// untouched asks for what somebody has changed by hand, which is nothing, whatever became of those
+// who were let in; and whether the target remembers what it did before.
+func (o *ordeal) untouched(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), o.h.slow())
+	defer cancel()
+	d := o.h.Open(t)
+	if i, ok := d.(driver.Inspector); ok {
+		if lines, err := i.Inspect(ctx); len(lines) > 0 || err != nil && !errors.Is(err, driver.ErrUnknown) {
+			t.Errorf("nobody changed anything by hand, and a look says %q, %v", lines, err)
+		}
+	}
+	m, ok := d.(driver.Marked)
+	if !ok {
+		return
+	}
+	if err := m.Remembers(ctx, o.mark); err != nil {
+		t.Errorf("the target does not remember %q: %v", o.mark, err)
+	}
+	mark, err := m.Mark(ctx)
+	if err != nil {
+		t.Errorf("how far the target remembers: %v", err)
+	}
+	o.mark = mark
 }

@@ -150,25 +150,30 @@ func TestConformance(t *testing.T) {
 		points = []string{gitops.PointPushed}
 	}
 	drivertest.Exercise(t, func(t *testing.T) drivertest.Harness {
-		w := open(t, configv1.GitopsResource_KIND_ARGOCD_APPLICATION)
-		return drivertest.Harness{
-			Open:      func(t *testing.T) driver.Driver { return w.driver(t) },
-			Plan:      func(_ *testing.T, version int) driver.Plan { return plan("", version) },
-			Effects:   w.effects,
-			Carries:   w.carries,
-			State:     w.state,
-			Points:    points,
-			DiffReads: true,
-			Few:       testing.Short(),
-			Lose:      func(t *testing.T, _ int) { w.lose(t) },
-			Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
-				return drivertest.Sleep(t, w.folder, point, call)
-			},
-			Crash: func(t *testing.T, point string, call drivertest.Call) bool {
-				return drivertest.Kill(t, w.folder, point, call)
-			},
-			Shut: 10 * time.Second,
-			Slow: 2 * time.Minute,
-		}
+		h := open(t, configv1.GitopsResource_KIND_ARGOCD_APPLICATION).harness()
+		h.Points = points
+		return h
 	})
+}
+
+// harness is what a target is to the suite, without the places at which its executors die.
+func (w world) harness() drivertest.Harness {
+	return drivertest.Harness{
+		Open:      func(t *testing.T) driver.Driver { return w.driver(t) },
+		Plan:      func(_ *testing.T, version int) driver.Plan { return plan("", version) },
+		Effects:   w.effects,
+		Carries:   w.carries,
+		State:     w.state,
+		DiffReads: true,
+		Few:       testing.Short(),
+		Lose:      func(t *testing.T, _ int) { w.lose(t) },
+		Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
+			return drivertest.Sleep(t, w.folder, point, call)
+		},
+		Crash: func(t *testing.T, point string, call drivertest.Call) bool {
+			return drivertest.Kill(t, w.folder, point, call)
+		},
+		Shut: 10 * time.Second,
+		Slow: 2 * time.Minute,
+	}
 }
