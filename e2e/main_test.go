@@ -17,6 +17,7 @@ import (
 	"github.com/blackdice/shipwarden/e2e/rig/inprocess"
 	"github.com/blackdice/shipwarden/e2e/shop"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/executor"
 )
 
 // yard is a running Shipwarden with a shop to release.
@@ -56,6 +57,7 @@ var atOnce = make(chan struct{}, 2)
 var built string
 
 func TestMain(m *testing.M) {
+	executor.Obey()
 	flag.Parse()
 	os.Exit(run(m))
 }

@@ -16,6 +16,7 @@ import (
 )
 
 func main() {
+	executor.Obey()
 	if len(os.Args) > 1 && os.Args[1] == "witness" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		status := executor.Witness(ctx, os.Args[2:], os.Stdout, os.Stderr)

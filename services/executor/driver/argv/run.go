@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"syscall"
 	"time"
@@ -36,10 +37,15 @@ type Run struct {
 	// DieWithUs ends the command when this process is killed, where the system can
 	// do that (Linux); elsewhere it goes on by itself.
 	DieWithUs bool
+	// In is what it reads; nil for nothing.
+	In io.Reader
+	// Out takes what it prints as it comes; what it says of errors alone is its output
+	// then. nil for all of it together. A write that fails closes what it prints to.
+	Out io.Writer
 }
 
-// Run runs the command in a process group of its own, without input, and waits
-// for its end. The group is killed when the timeout or ctx ends. What the command
+// Run runs the command in a process group of its own, with no input but that of
+// run, and waits for its end. The group is killed when the timeout or ctx ends. What the command
 // leaves running on purpose must have a session and an output of its own. The
 // output is of use beside an error too, which wraps ErrExit, ErrKilled or
 // ErrStart.
@@ -68,7 +74,10 @@ func (c *Command) Run(ctx context.Context, run Run) (Output, error) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = pipeGrace
 	out := newCollector()
-	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = run.In, out, out
+	if run.Out != nil {
+		cmd.Stdout = run.Out
+	}
 	if err := cmd.Start(); err != nil {
 		return Output{}, fmt.Errorf("%s: %w: %w", name, ErrStart, err)
 	}

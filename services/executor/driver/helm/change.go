@@ -67,7 +67,7 @@ func (d *Driver) material(ctx context.Context, plan driver.Plan) (m material, er
 		return m, err
 	}
 	// Before anybody is asked.
-	if _, err := load(m.Chart); err != nil {
+	if err := d.look(ctx, m.Chart); err != nil {
 		return m, fmt.Errorf("artifact %s: %w", plan.Artifact.Name, err)
 	}
 	if m.Values, err = d.values.plain(plan.Parameters); err != nil {

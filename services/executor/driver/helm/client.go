@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"path"
 	"slices"
 	"strconv"
 
@@ -20,6 +22,7 @@ import (
 
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
+	"github.com/blackdice/shipwarden/services/executor/driver/helm/apart"
 )
 
 // getter is how Helm reaches the server: through the gate.
@@ -47,9 +50,8 @@ func (g getter) ToRawKubeConfigLoader() clientcmd.ClientConfig {
 	})
 }
 
-// through makes Helm's configuration for one call, whose requests go through a gate.
-func (d *Driver) through(ctx context.Context, g *gate) (*action.Configuration, error) {
-	g.ctx, g.Driver = ctx, d
+// config leads to the server through the gate.
+func (g *gate) config() *rest.Config {
 	config := g.server.Rest()
 	// A watch goes on for as long as it is needed; the gate ends it with the call.
 	config.Timeout = 0
@@ -59,11 +61,71 @@ func (d *Driver) through(ctx context.Context, g *gate) (*action.Configuration, e
 		g.next = next
 		return g
 	})
+	return config
+}
+
+// through makes Helm's configuration for one call, whose requests go through a gate.
+func (d *Driver) through(ctx context.Context, g *gate) (*action.Configuration, error) {
+	g.ctx, g.Driver = ctx, d
+	config := g.config()
 	helm := action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler))
 	if err := helm.Init(getter{config: config, server: g.server, namespace: d.Name}, d.Name, "secret"); err != nil {
 		return nil, fmt.Errorf("prepare Helm: %w", err)
 	}
 	return helm, nil
+}
+
+// capabilities is what the server is able to do, as Helm asks for it.
+func capabilities(s *cluster.Server) (apart.Capabilities, error) {
+	kinds := s.Kinds()
+	version, err := kinds.ServerVersion()
+	if err != nil {
+		return apart.Capabilities{}, fmt.Errorf("ask the server for its version: %w", err)
+	}
+	// An API that is announced and that nobody serves is one that a chart does without.
+	all, err := action.GetVersionSet(kinds)
+	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
+		return apart.Capabilities{}, fmt.Errorf("ask the server for its kinds: %w", err)
+	}
+	return apart.Capabilities{Version: version.GitVersion, Major: version.Major, Minor: version.Minor, APIVersions: all}, nil
+}
+
+// asker asks the server what a chart wants to know, through the gate.
+type asker struct {
+	client *http.Client
+	base   *url.URL
+}
+
+func questions(g *gate) (asker, error) {
+	config := g.config()
+	base, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return asker{}, err
+	}
+	client, err := rest.HTTPClientFor(config)
+	return asker{client, base}, err
+}
+
+// Get implements apart.Server.
+func (a asker) Get(ctx context.Context, uri, accept string) (apart.Reply, error) {
+	what, err := url.ParseRequestURI(uri)
+	if err != nil || what.Host != "" {
+		return apart.Reply{}, fmt.Errorf("%q is no question to the server: %w", uri, driver.ErrInvalid)
+	}
+	to := *a.base
+	to.Path, to.RawPath = path.Join("/", a.base.Path, what.Path), ""
+	to.RawQuery = what.RawQuery
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, to.String(), nil)
+	if err != nil {
+		return apart.Reply{}, err
+	}
+	r.Header.Set("Accept", accept)
+	answer, err := a.client.Do(r)
+	if err != nil {
+		return apart.Reply{}, err
+	}
+	text, err := read(answer.Body)
+	return apart.Reply{Status: answer.StatusCode, Type: answer.Header.Get("Content-Type"), Body: text}, err
 }
 
 // revision is one of Helm's history, as its Secret says without being unpacked.

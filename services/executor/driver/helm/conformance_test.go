@@ -17,6 +17,7 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/drivertest"
 	"github.com/blackdice/shipwarden/services/executor/driver/helm"
+	"github.com/blackdice/shipwarden/services/executor/driver/helm/apart"
 )
 
 // patience is how long one call may take on a slow machine.
@@ -25,6 +26,7 @@ const patience = 2 * time.Minute
 // The executors that die are this test binary; what they reach is the cluster of the one
 // that started them.
 func TestMain(m *testing.M) {
+	apart.Obey()
 	drivertest.Obey(drivertest.Executor{
 		Open: func(folder string, at func(string)) (driver.Driver, error) {
 			return helm.New(config(folder), helm.Options{Target: "shop-1", At: at})

@@ -7,13 +7,13 @@ import (
 	"net/http"
 	"time"
 
-	"helm.sh/helm/v4/pkg/chart/loader/archive"
 	"helm.sh/helm/v4/pkg/kube"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
+	"github.com/blackdice/shipwarden/services/executor/driver/helm/apart"
 )
 
 const (
@@ -42,13 +42,8 @@ const (
 	PointDone     = "helm.done"
 )
 
-// These two are variables of Helm, the same for all of a process.
-func init() {
-	// By default the name of the program is who owns fields: another name of it would be another
-	// owner.
-	kube.ManagedFieldsManager = cluster.Manager
-	archive.MaxDecompressedChartSize = maxChart
-}
+// By default the name of the program is who owns fields: another name of it would be another owner.
+func init() { kube.ManagedFieldsManager = cluster.Manager }
 
 // Options are what a driver needs besides its configuration.
 type Options struct {
@@ -58,6 +53,8 @@ type Options struct {
 	At func(point string)
 	// Wrap stands between the driver and the server, for tests that lose answers.
 	Wrap func(http.RoundTripper) http.RoundTripper
+	// Limits are what a chart may take; apart.Default where there are none.
+	Limits apart.Limits
 }
 
 // Driver makes one release of Helm carry what is released. It implements driver.Driver; Running, Probe
@@ -69,6 +66,7 @@ type Driver struct {
 	timeout   time.Duration
 	tolerated cluster.Tolerated
 	at        func(point string)
+	limits    apart.Limits
 }
 
 var _ driver.Driver = (*Driver)(nil)
@@ -95,6 +93,10 @@ func New(c *configv1.HelmDriver, o Options) (*Driver, error) {
 	d := &Driver{
 		Namespace: namespace, release: release, values: v, timeout: c.GetTimeout().AsDuration(), at: o.At,
 		tolerated: cluster.Tolerated{Managers: c.GetOtherManagers(), Workloads: true},
+		limits:    o.Limits,
+	}
+	if d.limits == (apart.Limits{}) {
+		d.limits = apart.Default
 	}
 	if d.timeout == 0 {
 		d.timeout = defaultTimeout

@@ -20,6 +20,7 @@ import (
 
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
+	"github.com/blackdice/shipwarden/services/executor/driver/helm/apart"
 )
 
 // material is what a release is made of: an archive, and values that may be seen.
@@ -70,32 +71,37 @@ type content struct {
 	// others are what the chart makes in passing at other times, as at its installation: Helm leaves
 	// them, and so does this.
 	others []cluster.Ref
-	// text is what Helm has made of the chart.
+	// text is what Helm has made of the chart, made what the chart makes.
 	text string
+	made apart.Made
 }
 
 func (c content) all() cluster.Set { return slices.Concat(c.objects, c.hooks) }
 
-// render has Helm make the objects of a chart, with what the server is able to do, as its next revision
-// would be; nothing is changed.
+// render has the objects of a chart made, with what the server is able to do, as its next revision would
+// be; nothing is changed.
 func (d *Driver) render(ctx context.Context, s *cluster.Server, m material, history []revision) (content, []string, error) {
 	all, hidden, err := d.values.reveal(m.Values)
 	if err != nil {
 		return content{}, nil, err
 	}
-	chart, err := load(m.Chart)
+	if err := unpacks(m.Chart); err != nil {
+		return content{}, hidden, err
+	}
+	g := &gate{server: s, hidden: hidden}
+	helm, err := d.through(ctx, g)
 	if err != nil {
 		return content{}, hidden, err
 	}
-	helm, err := d.through(ctx, &gate{server: s, hidden: hidden})
-	if err != nil {
-		return content{}, hidden, err
-	}
-	made, err := d.rehearse(ctx, helm, chart, all, history)
+	made, err := d.makes(ctx, g, m.Chart, all, history)
 	if err != nil {
 		return content{}, hidden, scrubbed{fmt.Errorf("render the chart: %w", err), hidden}
 	}
-	r, ok := made.(*release.Release)
+	rehearsed, err := d.rehearse(ctx, helm, made.Literal(), all, history)
+	if err != nil {
+		return content{}, hidden, scrubbed{fmt.Errorf("render the chart: %w", err), hidden}
+	}
+	r, ok := rehearsed.(*release.Release)
 	if !ok {
 		return content{}, hidden, fmt.Errorf("render the chart: %w", driver.ErrUnsupported)
 	}
@@ -107,11 +113,29 @@ func (d *Driver) render(ctx context.Context, s *cluster.Server, m material, hist
 	if err != nil {
 		err = scrubbed{err, hidden}
 	}
+	c.made = made
 	return c, hidden, err
 }
 
+// makes has a chart make what it makes as the next revision, apart from this process.
+func (d *Driver) makes(ctx context.Context, g *gate, chart []byte, values map[string]any, history []revision) (apart.Made, error) {
+	able, err := capabilities(g.server)
+	if err != nil {
+		return apart.Made{}, err
+	}
+	next := apart.Release{Name: d.release, Namespace: d.Name, Revision: 1, Install: len(history) == 0}
+	if !next.Install {
+		next.Revision = history[len(history)-1].number + 1
+	}
+	asked, err := questions(g)
+	if err != nil {
+		return apart.Made{}, err
+	}
+	return apart.Make(ctx, d.limits, apart.Order{Chart: chart, Values: values, Release: &next, Capabilities: able}, asked)
+}
+
 // rehearse has Helm make a release of which nothing is placed: an installation, or the revision after the
-// newest. What a chart makes may depend on which of these it is, and on its number.
+// newest. The chart is a literal one.
 func (d *Driver) rehearse(ctx context.Context, helm *action.Configuration, c *chart.Chart, values map[string]any, history []revision) (any, error) {
 	if len(history) == 0 {
 		install := action.NewInstall(helm)

@@ -6,8 +6,12 @@ import (
 	"fmt"
 
 	"helm.sh/helm/v4/pkg/action"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/kube"
+	releases "helm.sh/helm/v4/pkg/release"
 	"helm.sh/helm/v4/pkg/release/common"
+	release "helm.sh/helm/v4/pkg/release/v1"
+	storage "helm.sh/helm/v4/pkg/storage/driver"
 
 	"github.com/blackdice/shipwarden/services/executor/driver"
 )
@@ -58,7 +62,7 @@ func (c *change) run(ctx context.Context, g *gate) (number int, err error) {
 func (c *change) description() string { return "shipwarden " + string(c.Key) }
 
 func (c *change) install(ctx context.Context, helm *action.Configuration, wait []kube.WaitOption) error {
-	chart, values, err := c.fresh()
+	chart, values, err := c.fresh(helm)
 	if err != nil {
 		return err
 	}
@@ -71,7 +75,7 @@ func (c *change) install(ctx context.Context, helm *action.Configuration, wait [
 }
 
 func (c *change) upgrade(ctx context.Context, helm *action.Configuration, wait []kube.WaitOption) error {
-	chart, values, err := c.fresh()
+	chart, values, err := c.fresh(helm)
 	if err != nil {
 		return err
 	}
@@ -96,14 +100,42 @@ func (c *change) goBack(helm *action.Configuration, wait []kube.WaitOption) erro
 	return r.Run(c.driver.release)
 }
 
-// fresh is the chart with its values; Helm writes into what it is given.
-func (c *change) fresh() (chart any, values map[string]any, err error) {
+// fresh is a chart of what was made when the server was asked, with its values; Helm writes into what it
+// is given. What it keeps with the release is the chart itself.
+func (c *change) fresh(helm *action.Configuration) (literal any, values map[string]any, err error) {
 	values, _, err = c.driver.values.reveal(c.Values)
 	if err != nil {
 		return nil, nil, err
 	}
-	chart, err = load(c.Chart)
-	return chart, values, err
+	made := c.content.made.Literal()
+	helm.Releases.Driver = keeping{Driver: helm.Releases.Driver, literal: made, chart: c.content.made.Chart}
+	return made, values, nil
+}
+
+// keeping is Helm's history, in which a release has its chart where Helm has placed a literal one of it.
+type keeping struct {
+	storage.Driver
+	literal, chart *chart.Chart
+}
+
+// Create implements storage.Driver.
+func (k keeping) Create(key string, r releases.Releaser) error {
+	return k.Driver.Create(key, k.whole(r))
+}
+
+// Update implements storage.Driver.
+func (k keeping) Update(key string, r releases.Releaser) error {
+	return k.Driver.Update(key, k.whole(r))
+}
+
+func (k keeping) whole(given releases.Releaser) releases.Releaser {
+	r, ok := given.(*release.Release)
+	if !ok || r.Chart != k.literal {
+		return given
+	}
+	whole := *r
+	whole.Chart = k.chart
+	return &whole
 }
 
 // repair marks as failed what a killed run left pending in Helm's history, for that is Helm's lock.
