@@ -121,6 +121,8 @@ func (g *gate) write(r *http.Request) (*http.Response, error) {
 	switch {
 	case r.Method == http.MethodPatch && strings.HasPrefix(r.Header.Get("Content-Type"), "application/apply-patch"):
 		return g.apply(r, of, name, body)
+	case r.Method == http.MethodPatch && name != "" && ownership(body):
+		return g.asItIs(r)
 	case r.Method == http.MethodDelete && name != "":
 		return g.remove(r, of, name, body)
 	case stored && r.Method == http.MethodPost, stored && r.Method == http.MethodPut:
@@ -188,6 +190,33 @@ func (g *gate) apply(r *http.Request, of schema.GroupVersionResource, name strin
 	})
 	g.wroteTo(ref, err)
 	return answer, err
+}
+
+// ownership reports whether a patch says only whose an object is: before a rollback, Helm makes its own by
+// server-side apply what it takes for its own by other means, be it there or not.
+func ownership(body []byte) bool {
+	var steps []struct {
+		Path string `json:"path"`
+	}
+	if json.Unmarshal(body, &steps) != nil {
+		return false
+	}
+	for _, step := range steps {
+		if step.Path != "/metadata/managedFields" && step.Path != "/metadata/resourceVersion" {
+			return false
+		}
+	}
+	return len(steps) > 0
+}
+
+// asItIs answers with the object, and changes nothing: what is ours by other means are the marks of package
+// cluster, which stay what they are.
+func (g *gate) asItIs(r *http.Request) (*http.Response, error) {
+	other := r.Clone(r.Context())
+	other.Method, other.Body, other.GetBody, other.ContentLength = http.MethodGet, nil, nil, 0
+	other.URL.RawQuery = ""
+	other.Header.Del("Content-Type")
+	return g.next.RoundTrip(other)
 }
 
 func (g *gate) wroteTo(ref cluster.Ref, err error) {
