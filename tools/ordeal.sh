@@ -6,7 +6,7 @@
 #
 #   tools/ordeal.sh                  noop, host, command and config, RUNS (500) of each, from SEED on
 #   tools/ordeal.sh terraform        those; each has what it needs built where it is not there:
-#                                    terraform, kubernetes, gitops
+#                                    terraform, kubernetes, helm, gitops
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,19 +14,19 @@ export SHIPWARDEN_ORDEAL_RUNS=${RUNS:-500} SHIPWARDEN_ORDEAL_SEED=${SEED:-$((1 +
 [ $# -gt 0 ] || set -- noop host command config
 failed=
 for driver in "$@"; do
-	tags=
+	tags= beside=$(nproc)
 	case $driver in
 	terraform)
 		tags=terraform
 		SHIPWARDEN_TERRAFORM=$(tools/terraform.sh --path)
 		export SHIPWARDEN_TERRAFORM
 		;;
-	kubernetes | gitops)
-		tags=kubernetes
+	kubernetes | helm | gitops)
+		tags=kubernetes beside=6 # They wait for controllers most of the time.
 		tools/controlplane.sh >/dev/null
 		;;
 	esac
 	echo "== $driver: $SHIPWARDEN_ORDEAL_RUNS from seed $SHIPWARDEN_ORDEAL_SEED"
-	GOWORK=off go -C "services/executor/driver/$driver" test -tags "$tags" -count 1 -timeout 0 -run '^TestOrdeal$' . || failed+=" $driver"
+	GOWORK=off go -C "services/executor/driver/$driver" test -tags "$tags" -count 1 -timeout 0 -parallel "$beside" -run '^TestOrdeal$' . || failed+=" $driver"
 done
 [ -z "$failed" ] || { echo "found something:$failed" >&2; exit 1; }

@@ -57,6 +57,9 @@ type Harness struct {
 	Shut time.Duration
 	// Slow is how long one call may take. Absent: 30 s.
 	Slow time.Duration
+	// Gone is how long a call is waited for whose target has its troubles, which it may not get over.
+	// Absent: Slow.
+	Gone time.Duration
 	// Few asks for the promises alone that no other part of the driver can keep (see few), for
 	// targets of which each takes seconds.
 	Few bool

@@ -275,12 +275,14 @@ func (o *ordeal) try(t *testing.T, c Call, how string, do func() error) error {
 	}
 	o.now, o.done = c, false
 	before, effects := o.version(t), o.h.Effects(t)
+	began := time.Now()
 	err := do()
+	took := time.Since(began).Round(time.Millisecond)
 	after := o.changed(t, c, before, effects)
 	if err == nil {
 		o.succeeded(t, c, after)
 	}
-	o.note("%s under %s, version %d from %d, %s: %v; carried %d, carries %d", c.Key, c.Fence, c.Version, c.Previous, how, err, before, after)
+	o.note("%s under %s, version %d from %d, %s, in %s: %v; carried %d, carries %d", c.Key, c.Fence, c.Version, c.Previous, how, took, err, before, after)
 	return err
 }
 

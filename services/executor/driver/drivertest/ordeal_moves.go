@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -93,7 +94,7 @@ func (o *ordeal) trouble(t *testing.T, c Call, name string) {
 	later := o.h.Remote && o.dice.IntN(2) == 0
 	_ = o.try(t, c, name, func() error {
 		d, end := o.h.Troubles[name](t)
-		ctx, cancel := context.WithTimeout(t.Context(), o.h.slow())
+		ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(o.h.Gone, o.h.slow()))
 		defer cancel()
 		err := o.call(ctx, t, c, d)
 		if over = end; !later {

@@ -213,26 +213,49 @@ func TestConformance(t *testing.T) {
 		points = []string{helm.PointPartly}
 	}
 	drivertest.Exercise(t, func(t *testing.T) drivertest.Harness {
-		w := open(t)
-		return drivertest.Harness{
-			Open:      func(t *testing.T) driver.Driver { return w.driver(t, config(w.folder), helm.Options{}) },
-			Plan:      func(_ *testing.T, version int) driver.Plan { return plan(version) },
-			Effects:   w.changes,
-			Carries:   w.carries,
-			State:     w.state,
-			Points:    points,
-			DiffReads: true,
-			Few:       testing.Short(),
-			Lose:      w.lose,
-			Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
-				return drivertest.Sleep(t, w.folder, point, call)
-			},
-			Crash: func(t *testing.T, point string, call drivertest.Call) bool {
-				return drivertest.Kill(t, w.folder, point, call)
-			},
-			// Less than the time after which a target counts as left.
-			Shut: 2 * time.Second,
-			Slow: patience,
-		}
+		h := harness(t, points)
+		h.Troubles = nil
+		return h
 	})
+}
+
+// TestOrdeal has a server, too, that loses requests and answers, is slow, or does part of it.
+func TestOrdeal(t *testing.T) {
+	t.Parallel()
+	few := 3
+	if testing.Short() {
+		few = 1
+	}
+	drivertest.Ordeal(t, few, func(t *testing.T) drivertest.Harness { return harness(t, helm.Points) })
+}
+
+func harness(t *testing.T, points []string) drivertest.Harness {
+	t.Helper()
+	w := open(t)
+	wrapped := func(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper) driver.Driver {
+		return w.driver(t, config(w.folder), helm.Options{Wrap: wrap})
+	}
+	return drivertest.Harness{
+		Open:      func(t *testing.T) driver.Driver { return wrapped(t, drivertest.Whole) },
+		Plan:      func(_ *testing.T, version int) driver.Plan { return plan(version) },
+		Effects:   w.changes,
+		Carries:   w.carries,
+		State:     w.state,
+		Points:    points,
+		DiffReads: true,
+		Few:       testing.Short(),
+		Lose:      w.lose,
+		Sleep: func(t *testing.T, point string, call drivertest.Call) (func(), bool) {
+			return drivertest.Sleep(t, w.folder, point, call)
+		},
+		Crash: func(t *testing.T, point string, call drivertest.Call) bool {
+			return drivertest.Kill(t, w.folder, point, call)
+		},
+		Troubles: drivertest.Lossy(wrapped),
+		// Less than the time after which a target counts as left.
+		Shut: 2 * time.Second,
+		Slow: patience,
+		// Whoever is gone does not come back, and is asked for a minute.
+		Gone: 10 * time.Second,
+	}
 }

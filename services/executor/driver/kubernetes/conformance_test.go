@@ -227,5 +227,7 @@ func harness(t *testing.T, points []string) drivertest.Harness {
 		// Less than the time after which a target counts as left.
 		Shut: 2 * time.Second,
 		Slow: patience,
+		// Whoever is gone does not come back, and is asked for a minute.
+		Gone: 10 * time.Second,
 	}
 }
