@@ -1,6 +1,7 @@
 // Package helm makes a release of Helm in a namespace of a cluster carry a chart (class FENCED). The
 // chart is the artifact, by its digest; Helm's own library installs, upgrades and rolls back, in this
-// process.
+// process. The chart itself is read and rendered in another one, which can be ended (package apart): Helm
+// is given a chart of what that has made.
 //
 // What it knows of a target is in the namespace: the record and the fence of package cluster, and
 // beside it, for the way back, each chart with its values (not the secrets among them). Helm's own

@@ -29,7 +29,7 @@ type Limits struct {
 	Time time.Duration
 }
 
-// Default is far more than charts take: a large one with 400 objects takes two seconds and 100 MiB.
+// Default is what an executor gives one chart: docs/helm.md says it too.
 var Default = Limits{Memory: 256 << 20, Processor: 10 * time.Second, Time: 30 * time.Second}
 
 // Release is what a chart is told about the release that it makes.
