@@ -70,13 +70,16 @@ func TestDemo(t *testing.T) {
 	turn(t)
 	s := newDesk(t)
 	out := s.types("demo", "--dir", filepath.Join(s.dir, "demo"), "--shop", s.shop)
-	for _, part := range []string{"outcome: succeeded", "outcome: rolled-back", "A retrospective review is owed", "held: ", "That was all of it"} {
+	for _, part := range []string{
+		"outcome: succeeded", "outcome: rolled-back", "-rb1", "Nothing differs.", "A retrospective review is owed", "held: ",
+		"paused by erin", "verified no more", `required flag(s) "comment" not set`, "That was all of it",
+	} {
 		if !strings.Contains(out, part) {
 			t.Errorf("%q is not in what it tells:\n%s", part, out)
 		}
 	}
-	for _, name := range []string{"1-planned", "2-bad", "3-emergency", "4-frozen"} {
-		if raw, err := os.ReadFile(filepath.Join(s.dir, "demo", "records", name+".md")); err != nil || len(raw) == 0 {
+	for _, name := range []string{"1-planned.md", "2-bad.md", "2-bad.json", "2-bad-rb1.json", "3-emergency.md", "4-frozen.md", "5-paused.md", "6-revoked.md"} {
+		if raw, err := os.ReadFile(filepath.Join(s.dir, "demo", "records", name)); err != nil || len(raw) == 0 {
 			t.Errorf("the record %s: %v", name, err)
 		}
 	}
@@ -84,8 +87,8 @@ func TestDemo(t *testing.T) {
 	stop := s.dev(filepath.Join(s.dir, "demo"))
 	defer stop()
 	all := strings.Fields(s.types("get", "-o", "name"))
-	if len(all) != 4 {
-		t.Errorf("%d releases are on record, not 4", len(all))
+	if len(all) != 5 {
+		t.Errorf("%d releases are on record, not 5", len(all))
 	}
 	keyring := filepath.Join(s.dir, "demo", "state", "config", "keyring.yaml")
 	for _, id := range all {

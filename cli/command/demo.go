@@ -1,7 +1,10 @@
 package command
 
 import (
+	"bytes"
+	"context"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +17,9 @@ func newDemo(a *app) *cobra.Command {
 		Use:   "demo",
 		Short: "Tell the whole story once, with real parts",
 		Long: "Starts everything in one process, releases a small HTTP service, has a bad version\n" +
-			"rolled back by itself, carries an emergency through with its review debt, and a\n" +
-			"release through a freeze. Ends with 0 only if all of that happened.\n\n" +
+			"taken back by a change of its own, carries an emergency through with its review debt,\n" +
+			"a release through a freeze, and another through a pause, after which it is looked at\n" +
+			"again and found wanting. Ends with 0 only if all of that happened.\n\n" +
 			"What an earlier demo left in its folder is removed. A folder that a running dev or\n" +
 			"demo uses, or that holds what no demo made, is left alone.",
 		Example: "  shipwarden demo",
@@ -30,11 +34,18 @@ func newDemo(a *app) *cobra.Command {
 			}
 			slog.SetLogLoggerLevel(slog.LevelError)
 			return trial(demo.Run(cmd.Context(), demo.Config{
-				Dir: state, Source: source, Out: a.out, Paint: a.paint(),
+				Dir: state, Source: source, Out: a.out, Paint: a.paint(), Width: a.process.Width, Command: typed,
 			}))
 		}),
 	}
 	c.Flags().StringVar(&dir, "dir", "", "folder of everything that is made; what an earlier demo left there is removed (default .shipwarden/demo)")
 	c.Flags().StringVar(&source, "shop", "examples/shop", "folder of the example application")
 	return c
+}
+
+// typed runs a command as one that the demo types, without a terminal.
+func typed(ctx context.Context, args []string, getenv func(string) string) (string, int) {
+	var said bytes.Buffer
+	code := Main(ctx, args, Process{In: strings.NewReader(""), Out: &said, Err: &said, Getenv: getenv})
+	return said.String(), code
 }

@@ -61,6 +61,7 @@ func newDev(a *app) *cobra.Command {
 	c.Flags().StringSliceVar(&o.alertmanagers, "alertmanager", nil, "NAME=URL of an Alertmanager that alerts of the procedure document are asked of, by its name there")
 	c.Flags().StringSliceVar(&o.prometheuses, "prometheus", nil, "NAME=URL of a Prometheus that alerts of the procedure document are asked of, by its name there")
 	c.Flags().StringSliceVar(&o.metrics, "metrics", nil, "NAME=URL of a Prometheus that checks ask for metrics, by its name in checks")
+	c.Flags().StringSliceVar(&o.logs, "logs", nil, "NAME=URL of a Loki that checks count lines of logs in, by its name in checks")
 	c.Flags().BoolVar(&o.freePorts, "free-ports", false, fmt.Sprintf("listen on ports that are free, instead of %d, %d and %d",
 		devNATSPort, devApprovalPort, devRecorderPort))
 	return c
@@ -72,7 +73,7 @@ type devOptions struct {
 	issuer, audience             string
 	readers                      []string
 	alertmanagers, prometheuses  []string
-	metrics                      []string
+	metrics, logs                []string
 	freePorts                    bool
 }
 
@@ -92,6 +93,10 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 		return err
 	}
 	metricSources, err := o.metricSources()
+	if err != nil {
+		return err
+	}
+	logSources, err := o.logSources()
 	if err != nil {
 		return err
 	}
@@ -129,7 +134,7 @@ func (a *app) dev(ctx context.Context, o devOptions) error {
 	defer board.Close(context.WithoutCancel(ctx))
 	world.Rules.Notice = true
 	cfg := o.rig(dir)
-	cfg.AlertSources, cfg.MetricSources = sources, metricSources
+	cfg.AlertSources, cfg.MetricSources, cfg.LogSources = sources, metricSources, logSources
 	if err := world.Listen(&cfg, board); err != nil {
 		return err
 	}

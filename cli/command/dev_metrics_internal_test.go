@@ -21,3 +21,22 @@ func TestSourcesOfMetricsForDev(t *testing.T) {
 		}
 	}
 }
+
+func TestSourcesOfLogsForDev(t *testing.T) {
+	// A log may have the name that a source of metrics has.
+	o := devOptions{metrics: []string{"loki=http://127.0.0.1:9090"}, logs: []string{"loki=http://127.0.0.1:3100/tenant"}}
+	good, err := o.logSources()
+	if err != nil || len(good) != 1 || good[0].GetName() != "loki" || good[0].GetUrl() != "http://127.0.0.1:3100/tenant" {
+		t.Errorf("%v, %v", good, err)
+	}
+	for want, given := range map[string][]string{
+		"--logs http://a:3100: must be NAME=URL":        {"http://a:3100"},
+		"--logs l=a:3100: log_sources[0].url: scheme":   {"l=a:3100"},
+		"--logs l=http://b:3100: l is there already":    {"l=http://a:3100", "l=http://b:3100"},
+		"--logs l=http://169.254.169.254: log_sources[": {"l=http://169.254.169.254"},
+	} {
+		if _, err := (devOptions{logs: given}).logSources(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -144,7 +145,7 @@ func (s *story) steps(r *recorderv1.Release, numbers ...string) {
 			case recorderv1.Step_STATUS_BYPASSED, recorderv1.Step_STATUS_WAITING, recorderv1.Step_STATUS_RUNNING:
 				mark = s.Paint.Yellow("!")
 			}
-			s.line("  %s %s %-10s %s", mark, n, step.GetName(), terminal.Cut(terminal.Escape(step.GetDetail()), 110))
+			s.line("  %s %s %-10s %s", mark, n, step.GetName(), s.cut(terminal.Escape(step.GetDetail()), 17))
 		}
 	}
 }
@@ -158,29 +159,38 @@ func (s *story) until(ctx context.Context, id string, so func(*recorderv1.Releas
 // runs looks at the targets themselves.
 func (s *story) runs(ctx context.Context, a shop.Artifact) error {
 	for _, target := range s.world.Targets {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.world.URL(target)+"/digest", nil)
-		if err != nil {
+		if err := s.runsOn(ctx, target, a); err != nil {
 			return err
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return err
-		}
-		body, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
-		_ = resp.Body.Close()
-		if err != nil {
-			return err
-		}
-		if !strings.Contains(string(body), a.Digest) {
-			return fmt.Errorf("target %s runs %s, not shop %s (%s)", target, body, a.Version, a.Digest)
 		}
 	}
 	s.line("both targets run shop %s", s.Paint.Bold(a.Version))
 	return nil
 }
 
-// record keeps the deployment record as a document, and shows how it begins.
-func (s *story) record(ctx context.Context, id, name string) error {
+// runsOn looks at one of them.
+func (s *story) runsOn(ctx context.Context, target string, a shop.Artifact) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.world.URL(target)+"/digest", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
+	_ = resp.Body.Close()
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(body), a.Digest) {
+		return fmt.Errorf("target %s runs %s, not shop %s (%s)", target, body, a.Version, a.Digest)
+	}
+	return nil
+}
+
+// record keeps the deployment record as a document, and shows what it says in words, and these
+// parts of it, each by how it begins.
+func (s *story) record(ctx context.Context, id, name string, parts ...string) error {
 	recorder, err := s.rig.Recorder()
 	if err != nil {
 		return err
@@ -190,21 +200,40 @@ func (s *story) record(ctx context.Context, id, name string) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(s.Dir, "records")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	file := filepath.Join(dir, name+".md")
+	file := filepath.Join(s.records(), name+".md")
 	if err := os.WriteFile(file, r.GetDocument(), 0o644); err != nil { //nolint:gosec // Records are there to be read.
 		return err
 	}
 	lines := strings.Split(strings.TrimSpace(string(r.GetDocument())), "\n")
-	for _, l := range lines[:min(len(lines), shown)] {
-		s.line("  %s %s", s.Paint.Faint("│"), terminal.Cut(terminal.Escape(l), 130))
+	s.quote(lines[0])
+	for _, begins := range append([]string{"**"}, parts...) {
+		p := part(lines, begins)
+		if len(p) == 0 {
+			return fmt.Errorf("the record of %s has no %q", id, begins)
+		}
+		s.quote("\n" + s.wrapped(strings.Join(p, "\n")))
 	}
-	s.line("  %s … %d lines more in %s", s.Paint.Faint("│"), max(0, len(lines)-shown), s.short(file))
+	s.quote(fmt.Sprintf("\n… all of its %d lines are in %s", len(lines), s.short(file)))
 	return nil
 }
 
-// shown is how much of a record is shown.
-const shown = 32
+// records is the folder of records.
+func (s *story) records() string { return filepath.Join(s.Dir, "records") }
+
+// part is what begins so in a document, up to the next empty line. Of a heading it is what
+// comes below it as well.
+func part(lines []string, begins string) []string {
+	from := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, begins) })
+	if from < 0 {
+		return nil
+	}
+	below := from
+	if strings.HasPrefix(lines[from], "#") {
+		below = min(from+2, len(lines))
+	}
+	to := slices.Index(lines[below:], "")
+	if to < 0 {
+		to = len(lines) - below
+	}
+	return lines[from : below+to]
+}

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,6 +27,10 @@ type Config struct {
 	Source string
 	Out    io.Writer
 	Paint  terminal.Paint
+	// Width is how many characters a line has room for, 0 where nobody knows.
+	Width func() int
+	// Command runs a command of the story.
+	Command Command
 }
 
 // freezeTime is how long the campaign lasts in which nothing starts.
@@ -38,6 +43,8 @@ type story struct {
 	world *shop.World
 	board *shop.Board
 	began time.Time
+	// later is the release that is looked at again.
+	later string
 
 	mu    sync.Mutex
 	heard []string      // owned by mu
@@ -110,10 +117,13 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context, []shop.Artifact) error{s.planned, s.rolledBack, s.emergency, s.frozen} {
+	for _, part := range []func(context.Context, []shop.Artifact) error{s.planned, s.rolledBack, s.emergency, s.frozen, s.paused, s.revoked} {
 		if err := part(ctx, versions); err != nil {
 			return err
 		}
+	}
+	if _, err := s.write(versions[len(versions)-1], "next", nil); err != nil {
+		return err
 	}
 	return s.end()
 }
@@ -133,7 +143,7 @@ func (s *story) prepare(ctx context.Context) ([]shop.Artifact, error) {
 	for _, v := range []struct {
 		version string
 		sick    time.Duration
-	}{{"1.0.0", 0}, {"2.0.0", 1500 * time.Millisecond}, {"2.0.1", 0}, {"2.1.0", 0}, {"2.2.0", 0}} {
+	}{{"1.0.0", 0}, {"2.0.0", 1500 * time.Millisecond}, {"2.0.1", 0}, {"2.1.0", 0}, {"2.2.0", 0}, {"2.3.0", 0}} {
 		a, err := world.Build(ctx, v.version, v.sick)
 		if err != nil {
 			return nil, err
@@ -161,6 +171,9 @@ func (s *story) prepare(ctx context.Context) ([]shop.Artifact, error) {
 	if s.rig, err = rig.Start(ctx, cfg); err != nil {
 		return nil, err
 	}
+	if err := errors.Join(s.settle(), os.MkdirAll(s.records(), 0o755)); err != nil {
+		return nil, err
+	}
 	s.line("")
 	s.line("started NATS with JetStream (every write synced), PostgreSQL, and the services approval, validator,")
 	s.line("executor and recorder in %s; state lies in %s", time.Since(s.began).Round(time.Millisecond), s.short(s.Dir))
@@ -169,13 +182,13 @@ func (s *story) prepare(ctx context.Context) ([]shop.Artifact, error) {
 
 func (s *story) end() error {
 	s.title("That was all of it, in " + time.Since(s.began).Round(time.Second).String())
-	s.line("The records lie in %s.", s.short(filepath.Join(s.Dir, "records")))
+	s.line("The records lie in %s.", s.short(s.records()))
 	s.line("")
 	s.line("Look further: start it again where it stopped, and ask from a second terminal.")
 	s.line("")
 	s.line("  bin/shipwarden dev --dir %s", s.short(s.Dir))
 	s.line("")
-	s.line("  bin/shipwarden get")
+	s.line("  bin/shipwarden get --rollbacks")
 	s.line("  bin/shipwarden describe RELEASE")
 	s.line("  bin/shipwarden submit -f %s", s.short(filepath.Join(s.Dir, "world", "requests", "next.yaml")))
 	s.line("  bin/shipwarden approve RELEASE                # you are carol")

@@ -27,7 +27,7 @@ func (s *story) planned(ctx context.Context, versions []shop.Artifact) error {
 	if err := s.runs(ctx, versions[0]); err != nil {
 		return err
 	}
-	return s.record(ctx, id, "1-planned")
+	return s.record(ctx, id, "1-planned", "| What |")
 }
 
 func (s *story) rolledBack(ctx context.Context, versions []shop.Artifact) error {
@@ -46,10 +46,13 @@ func (s *story) rolledBack(ctx context.Context, versions []shop.Artifact) error 
 		return err
 	}
 	s.line("People were called, because a validation failed; erin takes it on.")
-	if err := s.acknowledge(ctx, "erin", id); err != nil {
+	if err := s.acknowledge(ctx, "erin", id, "it is bad; looking at it"); err != nil {
 		return err
 	}
-	return s.record(ctx, id, "2-bad")
+	if err := s.record(ctx, id, "2-bad"); err != nil {
+		return err
+	}
+	return s.wayBack(ctx, id, "2-bad")
 }
 
 func (s *story) emergency(ctx context.Context, versions []shop.Artifact) error {
@@ -85,10 +88,10 @@ func (s *story) emergency(ctx context.Context, versions []shop.Artifact) error {
 	if err := s.review(ctx, "frank", id); err != nil {
 		return err
 	}
-	if err := s.acknowledge(ctx, "dave", id); err != nil {
+	if err := s.acknowledge(ctx, "dave", id, "the fix is out; the review is done"); err != nil {
 		return err
 	}
-	return s.record(ctx, id, "3-emergency")
+	return s.record(ctx, id, "3-emergency", "### Deviations")
 }
 
 func (s *story) frozen(ctx context.Context, versions []shop.Artifact) error {
@@ -121,11 +124,7 @@ func (s *story) frozen(ctx context.Context, versions []shop.Artifact) error {
 	if err := s.runs(ctx, versions[3]); err != nil {
 		return err
 	}
-	if err := s.record(ctx, id, "4-frozen"); err != nil {
-		return err
-	}
-	_, err = s.write(versions[4], "next", nil)
-	return err
+	return s.record(ctx, id, "4-frozen")
 }
 
 func (s *story) review(ctx context.Context, person, id string) error {
@@ -140,18 +139,15 @@ func (s *story) review(ctx context.Context, person, id string) error {
 	return err
 }
 
-func (s *story) acknowledge(ctx context.Context, person, id string) error {
-	const why = "it is bad; looking at it"
-	s.typed("acknowledge %s --comment '%s'   # as %s", id, why, person)
-	client, err := s.rig.As(person)
-	if err != nil {
+// acknowledge takes what people were called for on, which closes the release.
+func (s *story) acknowledge(ctx context.Context, person, id, why string) error {
+	if err := s.does(ctx, person, "acknowledge", id, "--comment", why); err != nil {
 		return err
 	}
-	if _, err := client.Acknowledge(ctx, &approvalv1.AcknowledgeRequest{Release: id, Comment: why}); err != nil {
-		return err
-	}
-	_, err = s.until(ctx, id, func(r *recorderv1.Release) bool { return r.GetClosed() })
-	return err
+	return s.eventually(ctx, "the end of "+id, func() (bool, error) {
+		r, err := s.release(ctx, id)
+		return r.GetClosed(), err
+	})
 }
 
 // message is what a service said, without the words of the protocol around it.

@@ -244,7 +244,6 @@ func (p *page) followUps(all []*recorderv1.FollowUpAction) {
 	p.table("Follow-up actions", t)
 }
 
-// waysBack are the releases that take this one back.
 // rollbacks are the ways back of a release, each of which can be asked for by its id.
 func (p *page) rollbacks(all []*recorderv1.Rollback) {
 	t := terminal.NewTable()
@@ -259,6 +258,7 @@ func (p *page) rollbacks(all []*recorderv1.Rollback) {
 	p.table("Ways back", t, "ID", "ORDERED", "BY", "PHASE", "OUTCOME", "TARGETS", "RECORD")
 }
 
+// waysBack are the releases that take this one back.
 func (p *page) waysBack(all []*recorderv1.WayBack) {
 	t := terminal.NewTable()
 	for _, b := range all {

@@ -33,9 +33,10 @@ type Config struct {
 	Registries []*configv1.Registry
 	// AlertSources are where approval service and executor ask for alerts.
 	AlertSources []*configv1.AlertSource
-	// MetricSources are where the validator asks for metrics, Clusters where it looks at
-	// workloads.
+	// MetricSources are where the validator asks for metrics, LogSources where it counts lines,
+	// Clusters where it looks at workloads.
 	MetricSources  []*configv1.MetricSource
+	LogSources     []*configv1.MetricSource
 	Clusters       []*configv1.KubernetesCluster
 	ArtifactFolder string
 	// OIDC is a provider whose tokens both gRPC services take, nil for none, and

@@ -62,6 +62,9 @@ type Rules struct {
 	// CompareLast is with how many releases a change of the document is compared before it may
 	// take effect; 0 for none.
 	CompareLast int
+	// LookEvery and LookFor are how often, and for how long, what was verified is looked at again;
+	// 0 for not at all.
+	LookEvery, LookFor time.Duration
 }
 
 // DefaultRules are those of the first version of the document.
@@ -247,6 +250,15 @@ func (w *World) Resume(ctx context.Context) error {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("start the shop on %s: %w\n%s", t, err, out)
 		}
+	}
+	return nil
+}
+
+// Halt ends the shop on one target, as a machine does that has trouble.
+func (w *World) Halt(ctx context.Context, target string) error {
+	cmd := exec.CommandContext(ctx, w.shopctl(), "stop", "-folder", w.folder(target)) //nolint:gosec // Our own program.
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("stop the shop on %s: %w\n%s", target, err, out)
 	}
 	return nil
 }
