@@ -2,6 +2,7 @@ package document
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -51,6 +52,24 @@ func wellFromTheStart(r *Record) (good int, rest []*releasev1.Event) {
 		good, turns = good+1, turns[2:]
 	}
 	return good, turns
+}
+
+// paused says how long people kept it from going on; nothing of a pause that goes on.
+func (w *writer) paused(r *Record) string {
+	var last told[*releasev1.Event_Paused]
+	var all time.Duration
+	pauses, resumed := from[*releasev1.Event_Paused](r), from[*releasev1.Event_Resumed](r)
+	for i, e := range resumed { // Each ends the one pause before it.
+		last = pauses[i]
+		all += e.Entry.Stored.Sub(last.Entry.Stored)
+	}
+	switch len(resumed) {
+	case 0:
+		return ""
+	case 1:
+		return sentence(because(fmt.Sprintf("%s paused it for %s", who(last.Entry.Event), span(all)), escape(last.data.Paused.GetReason())))
+	}
+	return fmt.Sprintf("It was paused %d times, for %s in all.", len(resumed), span(all))
 }
 
 // turn is one event of the story.

@@ -26,7 +26,7 @@ func (w *writer) summary(r *Record) {
 	s := r.state
 	w.paragraph(append([]string{
 		"**" + capital(outcomeWords(s.Outcome)) + ".**", opening(r), emergency(r), decided(r),
-	}, append(w.story(r), w.ending(r), reviewed(r), openWords(r))...)...)
+	}, append(w.story(r), w.paused(r), w.ending(r), reviewed(r), openWords(r))...)...)
 	o := r.Outcome
 	if o == nil {
 		o = &Outcome{}
@@ -130,9 +130,9 @@ func (w *writer) ending(r *Record) string {
 	if s.Outcome == releasev1.Outcome_OUTCOME_UNSPECIFIED {
 		switch s.Phase { //nolint:exhaustive // The others hold no times.
 		case procedure.PhaseHeld:
-			return sentence("It waits until " + stamp(s.HeldUntil))
+			return w.andPaused(view.Waits(s, stamp), s)
 		case procedure.PhaseApprove:
-			return sentence("It waits for approvals until " + stamp(s.ApproveBy))
+			return w.andPaused("It waits for approvals until "+stamp(s.ApproveBy), s)
 		}
 		return w.said(view.Summary(s), "named in the summary")
 	}
@@ -144,6 +144,18 @@ func (w *writer) ending(r *Record) string {
 		return sentence(out) // The reason has been told.
 	}
 	return sentence(because(out, w.reason(r)))
+}
+
+// andPaused says what a release waits for, and who keeps it from what comes then.
+func (w *writer) andPaused(waits string, s procedure.State) string {
+	var all []string
+	if waits != "" {
+		all = append(all, sentence(waits))
+	}
+	if paused := view.Paused(s); paused != "" {
+		all = append(all, w.said(paused, "named in the summary"))
+	}
+	return strings.Join(all, " ")
 }
 
 func (w *writer) reason(r *Record) string {

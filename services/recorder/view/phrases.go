@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,6 +103,41 @@ func Summary(s procedure.State) string {
 	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED {
 		return ending(s)
 	}
+	return strings.TrimSpace(stands(s) + " " + Paused(s))
+}
+
+// Paused says who keeps the release from what is still to begin, and why; "" where nobody does.
+func Paused(s procedure.State) string {
+	for _, h := range procedure.Holding(s) {
+		if h.GetRule() == procedure.HoldPaused {
+			return joined(fmt.Sprintf("It is paused by %s, and begins nothing new until it is resumed", h.GetSetBy()), strings.TrimRight(h.GetMessage(), ". ")) + "."
+		}
+	}
+	return ""
+}
+
+// Waits says until when a release is held, or, where nobody knows that, when it is looked at again;
+// "" where it waits for nothing but to be resumed. A time is written as stamp does.
+func Waits(s procedure.State, stamp func(time.Time) string) string {
+	held := besidesPause(s)
+	if len(held) == 0 && len(s.Holds) > 0 {
+		return ""
+	}
+	for _, h := range held {
+		if h.GetUntil() == nil {
+			return "It waits, and is looked at again at " + stamp(s.HeldUntil)
+		}
+	}
+	return "It waits until " + stamp(s.HeldUntil)
+}
+
+// besidesPause are the reasons for which a release is held, but for a pause.
+func besidesPause(s procedure.State) []*releasev1.HoldReason {
+	return slices.DeleteFunc(slices.Clone(s.Holds), func(h *releasev1.HoldReason) bool { return h.GetRule() == procedure.HoldPaused })
+}
+
+// stands is where a release stands that is not over.
+func stands(s procedure.State) string {
 	switch s.Phase {
 	case procedure.PhaseGates:
 		return "The gates are being looked at."
@@ -112,7 +148,11 @@ func Summary(s procedure.State) string {
 	case procedure.PhaseRisk:
 		return "Risks and freezes are being looked at."
 	case procedure.PhaseHeld:
-		return fmt.Sprintf("It waits until %s: %s.", s.HeldUntil.UTC().Format(time.RFC3339), strings.TrimPrefix(holds(s.Holds), "held: "))
+		waits := Waits(s, func(t time.Time) string { return t.UTC().Format(time.RFC3339) })
+		if waits == "" {
+			return ""
+		}
+		return joined(waits, strings.TrimPrefix(holds(besidesPause(s)), "held: ")) + "."
 	case procedure.PhaseApprove:
 		return fmt.Sprintf("It waits for approvals until %s.", s.ApproveBy.UTC().Format(time.RFC3339))
 	case procedure.PhaseNotify:
