@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blackdice/shipwarden/cli/demo"
+	"github.com/blackdice/shipwarden/cli/terminal"
 )
 
 func newDemo(a *app) *cobra.Command {
@@ -32,10 +33,16 @@ func newDemo(a *app) *cobra.Command {
 			if err != nil {
 				return trial(err)
 			}
-			slog.SetLogLoggerLevel(slog.LevelError)
-			return trial(demo.Run(cmd.Context(), demo.Config{
+			// What services log as an error may be part of the story. It is of use where that goes wrong.
+			logged := &kept{}
+			slog.SetDefault(slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelError})))
+			err = demo.Run(cmd.Context(), demo.Config{
 				Dir: state, Source: source, Out: a.out, Paint: a.paint(), Width: a.process.Width, Command: typed,
-			}))
+			})
+			if lines := terminal.Lines(logged.String()); err != nil && len(lines) > 0 {
+				a.say("%s", strings.Join(lines, "\n"))
+			}
+			return trial(err)
 		}),
 	}
 	c.Flags().StringVar(&dir, "dir", "", "folder of everything that is made; what an earlier demo left there is removed (default .shipwarden/demo)")

@@ -119,17 +119,22 @@ func (s *story) finish(ctx context.Context, id string, want releasev1.Outcome) (
 		color = s.Paint.Yellow
 	}
 	s.line("outcome: %s", color(terminal.Word(r.GetOutcome(), "OUTCOME_")))
-	heard, err := s.notices(ctx, ends[want])
-	if err != nil {
+	if err := s.told(ctx, ends[want]); err != nil {
 		return nil, err
-	}
-	for _, notice := range heard {
-		s.line("  #operations %s", s.Paint.Faint(terminal.Escape(notice)))
 	}
 	if r.GetOutcome() != want {
 		return nil, fmt.Errorf("%s ended as %s: %s", id, r.GetOutcome(), r.GetSummary())
 	}
 	return r, nil
+}
+
+// told shows what stakeholders were told since the last time, as soon as it ends so.
+func (s *story) told(ctx context.Context, last string) error {
+	heard, err := s.notices(ctx, last)
+	for _, notice := range heard {
+		s.line("  #operations %s", s.Paint.Faint(terminal.Escape(notice)))
+	}
+	return err
 }
 
 func (s *story) steps(r *recorderv1.Release, numbers ...string) {
@@ -191,6 +196,12 @@ func (s *story) runsOn(ctx context.Context, target string, a shop.Artifact) erro
 // record keeps the deployment record as a document, and shows what it says in words, and these
 // parts of it, each by how it begins.
 func (s *story) record(ctx context.Context, id, name string, parts ...string) error {
+	if err := s.eventually(ctx, "the end of "+id, func() (bool, error) {
+		r, err := s.release(ctx, id)
+		return r.GetClosed(), err
+	}); err != nil {
+		return err
+	}
 	recorder, err := s.rig.Recorder()
 	if err != nil {
 		return err

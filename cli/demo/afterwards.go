@@ -69,7 +69,7 @@ func (s *story) wayBack(ctx context.Context, id, name string) error {
 		return fmt.Errorf("the record of %s has the digest %s, and that of %s says %s", back, digest, id, ofRelease.Rollbacks[0].RecordDigest)
 	}
 	s.shell("sha256sum %s", s.short(file))
-	s.quote(digest)
+	s.quote(digest + "  " + s.short(file))
 	s.line("That is its digest in the record of the release, and in an event that the recorder signed.")
 	s.line("Whoever believes neither derives both again, from the events and with the keys alone:")
 	return s.replay(ctx, id)
@@ -94,7 +94,9 @@ func (s *story) replay(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	s.quote(with(said, " recorded ", "Nothing differs."))
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	s.quote(with(said, " recorded "))
+	s.quote(s.wrapped(lines[len(lines)-1]))
 	return nil
 }
 
@@ -115,7 +117,7 @@ func (s *story) paused(ctx context.Context, versions []shop.Artifact) error {
 	if err := s.newProcedure(ctx); err != nil {
 		return err
 	}
-	s.line("Procedure document 1.2 is in effect: what was verified is looked at again, every %s for %s.", lookEvery, lookFor)
+	s.line("Procedure document 1.2 is in effect: what was verified is looked at again, for %g minutes.", lookFor.Minutes())
 	id, err := s.submit(ctx, versions[4], "5-paused", nil)
 	if err != nil {
 		return err
@@ -132,6 +134,9 @@ func (s *story) paused(ctx context.Context, versions []shop.Artifact) error {
 	held, err := s.until(ctx, id, func(r *recorderv1.Release) bool { return r.GetPhase() == "held" || r.GetOutcome() != 0 })
 	if err != nil {
 		return err
+	}
+	if !strings.Contains(held.GetSummary(), "It is paused by erin") {
+		return fmt.Errorf("%s is not paused: %s", id, held.GetSummary())
 	}
 	s.line("  %s", s.Paint.Yellow(s.cut("held: "+terminal.Escape(held.GetSummary()), 2)))
 	for i, want := range []shop.Artifact{versions[4], versions[3]} {
@@ -150,7 +155,7 @@ func (s *story) paused(ctx context.Context, versions []shop.Artifact) error {
 		return err
 	}
 	s.later = id
-	return s.record(ctx, id, "5-paused")
+	return s.record(ctx, id, "5-paused", "### Deviations")
 }
 
 // revoked has the release of the act before fail when it is looked at again.
@@ -161,12 +166,8 @@ func (s *story) revoked(ctx context.Context, versions []shop.Artifact) error {
 		return err
 	}
 	s.line("The shop dies on %s. Nobody is looking, and the validator looks again:", target)
-	heard, err := s.notices(ctx, "Escalation: verification revoked")
-	if err != nil {
+	if err := s.told(ctx, "Escalation: verification revoked"); err != nil {
 		return err
-	}
-	for _, notice := range heard {
-		s.line("  #operations %s", s.Paint.Faint(terminal.Escape(notice)))
 	}
 	if err := s.eventually(ctx, "an open escalation of "+id, func() (bool, error) {
 		r, err := s.release(ctx, id)
@@ -181,7 +182,11 @@ func (s *story) revoked(ctx context.Context, versions []shop.Artifact) error {
 	if !strings.Contains(said, "verified no more") {
 		return fmt.Errorf("%s is verified still: %s", id, said)
 	}
-	s.quote(with(said, "Outcome:", "Summary:", "verified no more", target+": fail", "verification-revoked"))
+	lines := strings.Split(said, "\n")
+	s.quote(with(said, "Outcome:"))
+	for _, section := range []string{"Looked at again", "Escalations"} {
+		s.quote("\n" + strings.Join(part(lines, section), "\n"))
+	}
 	s.line("Who takes it on has to say why:")
 	said, err = s.types(ctx, "erin", exit.Usage, "acknowledge", id)
 	if err != nil {

@@ -188,7 +188,7 @@ func (p *page) laterLooks(l *recorderv1.LaterLooks) {
 	if failed := l.GetFailed(); failed != nil {
 		t.Add("verified no more", fmt.Sprintf("since %s, look %d: %s", terminal.Time(l.GetRevoked()), failed.GetNumber(), failed.GetReason()))
 		for _, r := range failed.GetResults() {
-			t.Add("", fmt.Sprintf("%s on %s: %s, %s", r.GetCheck(), r.GetTarget(), terminal.Word(r.GetVerdict(), "VERDICT_"), r.GetReason()))
+			t.Add("seen", fmt.Sprintf("%s on %s: %s, %s", r.GetCheck(), r.GetTarget(), terminal.Word(r.GetVerdict(), "VERDICT_"), r.GetReason()))
 		}
 		t.Add("samples", failed.GetSamples().GetDigest())
 	}

@@ -25,8 +25,8 @@ func outcomeWords(o releasev1.Outcome) string {
 func (w *writer) summary(r *Record) {
 	s := r.state
 	w.paragraph(append([]string{
-		"**" + capital(outcomeWords(s.Outcome)) + ".**", opening(r), emergency(r), decided(r),
-	}, append(w.story(r), w.paused(r), w.ending(r), reviewed(r), openWords(r))...)...)
+		"**" + capital(outcomeWords(s.Outcome)) + ".**", opening(r), emergency(r), decided(r), w.paused(r),
+	}, append(w.story(r), w.ending(r), reviewed(r), openWords(r))...)...)
 	o := r.Outcome
 	if o == nil {
 		o = &Outcome{}
