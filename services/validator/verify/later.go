@@ -103,7 +103,7 @@ func NewLater(procedures Procedures, bake check.Bake, targets map[string]*target
 		slots: make(chan struct{}, looksAtOnce), under: map[string]bool{}, said: map[string]uint32{}, begun: map[string]time.Time{},
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shipwarden_later_looks_total",
-			Help: "Looks at releases after they were verified, by what was seen.",
+			Help: "Looks at releases after they were verified, by what was seen; of those that failed also the rounds in which nobody knew what is due.",
 		}, []string{"seen"}),
 		revoked: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "shipwarden_verification_revoked",
@@ -145,9 +145,18 @@ func (l *Later) Round(ctx context.Context) error {
 	return l.round(ctx, &looking)
 }
 
-// round begins the looks that are due. One that does not begin because of others is due in the
-// next round, too.
+// round is one round. One that failed is counted: what is due nobody knows then, and nobody looks.
 func (l *Later) round(ctx context.Context, looking *sync.WaitGroup) error {
+	err := l.beginDue(ctx, looking)
+	if err != nil && ctx.Err() == nil {
+		l.looks.WithLabelValues(string(SeenError)).Inc()
+	}
+	return err
+}
+
+// beginDue begins the looks that are due. One that does not begin because of others is due in the
+// next round, too.
+func (l *Later) beginDue(ctx context.Context, looking *sync.WaitGroup) error {
 	at, err := l.clock(ctx)
 	if err != nil {
 		return err

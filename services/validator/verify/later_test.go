@@ -118,6 +118,24 @@ func (l looker) sees(t *testing.T, want verify.Seen) {
 	}
 }
 
+// seen is how often something was seen, by the metric.
+func (l looker) seen(t *testing.T, what verify.Seen) float64 {
+	t.Helper()
+	families, err := l.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "shipwarden_later_looks_total" && m.GetLabel()[0].GetValue() == string(what) {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	t.Fatalf("nothing counts %s", what)
+	return 0
+}
+
 func (l looker) revoked(t *testing.T, want string) {
 	t.Helper()
 	if err := testutil.GatherAndCompare(l.registry, strings.NewReader(`
@@ -299,6 +317,10 @@ func TestAClockThatIsWrongSaysNothing(t *testing.T) {
 		l.due(t)
 		if err := l.Round(t.Context()); err == nil || r.state(t).Later.Looks != 0 {
 			t.Errorf("off by %s: %v, on record %+v", off, err, r.state(t).Later)
+		}
+		// People hear of it by an alert, since nothing goes on record.
+		if n := l.seen(t, verify.SeenError); n != 1 {
+			t.Errorf("off by %s: %g errors", off, n)
 		}
 	}
 	l := r.looker(t, nil, nil)
