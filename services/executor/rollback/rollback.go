@@ -156,9 +156,13 @@ func (s shell) back(ctx context.Context, t reactor.Task, target string, of int) 
 			return nil, err
 		}
 	}
+	plan, err := s.Back(ctx, t.State, target)
+	if err != nil {
+		return nil, err
+	}
 	own, cancel := share(ctx, d, of)
 	defer cancel()
-	r, err := d.Rollback(own, key(t.State, target), fence, site.PlanBack(t.State, target))
+	r, err := d.Rollback(own, key(t.State, target), fence, plan)
 	if site.Lost(err) || site.Retry(err) {
 		return nil, err
 	}

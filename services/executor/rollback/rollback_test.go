@@ -11,6 +11,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/natstest"
+	"github.com/blackdice/shipwarden/internal/standing"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -77,6 +78,39 @@ func TestTheWayBackGoesOverEveryWaveInReverse(t *testing.T) {
 			last = effects[1].Time
 		}
 	})
+}
+
+// heldTo is a driver that keeps what its target is held to on the way back.
+type heldTo struct {
+	driver.Driver
+	mark *string
+}
+
+func (h heldTo) Rollback(ctx context.Context, key driver.Key, f driver.Fence, plan driver.Plan) (driver.Result, error) {
+	*h.mark = plan.Mark
+	return h.Driver.Rollback(ctx, key, f, plan)
+}
+
+// TestTheWayBackIsHeldToWhatTheTargetRemembered when the release before let it go, as the way forth
+// is.
+func TestTheWayBackIsHeldToWhatTheTargetRemembered(t *testing.T) {
+	w := sitetest.New(t, sitetest.Noop("eu1"))
+	w.Carries(t, "eu1", 1)
+	before := w.Standing(t, "eu1")
+	w.Unlock(t, "eu1", before.State.GetDeployed().GetRelease(), standing.Marked(before.State, "commit one"))
+	r := w.Release(t)
+	r.To(t, procedure.PhaseExecute)
+	e := w.Executor(t, "forth", nil)
+	mark := ""
+	e.Drivers["eu1"] = heldTo{e.Drivers["eu1"], &mark}
+	e.Start(t, execute.New, rollback.New)
+	r.Reaches(t, procedure.PhaseVerify)
+	r.Do(t, "", proceduretest.Verified(r.State(t), releasev1.CheckResult_VERDICT_FAIL, false))
+	r.Reaches(t, procedure.PhaseVerifyRollback)
+	e.Stop()
+	if mark != "commit one" {
+		t.Errorf("it was held to %q", mark)
+	}
 }
 
 // TestATargetGoesBackBeforeWhatItDependsOn, also where it was touched first, in another wave.

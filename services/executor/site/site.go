@@ -84,7 +84,10 @@ func (s *Site) Driver(target string) (driver.Driver, error) {
 // Plan is what is to be done to a target for a release, from the record alone. The
 // artifact's content is verified against its digest whenever it is read.
 func (s *Site) Plan(ctx context.Context, state procedure.State, target string) (driver.Plan, error) {
-	plan := PlanBack(state, target)
+	plan, err := s.Back(ctx, state, target)
+	if err != nil {
+		return plan, err
+	}
 	pinned := state.PrimaryArtifact()
 	fetched, err := s.Fetcher.Fetch(ctx, &releasev1.Artifact{
 		Name: pinned.GetName(), Kind: pinned.GetKind(), Location: pinned.GetLocation(), Digest: pinned.GetDigest(),
@@ -93,6 +96,12 @@ func (s *Site) Plan(ctx context.Context, state procedure.State, target string) (
 		return plan, err
 	}
 	plan.Artifact = fetched
+	return plan, nil
+}
+
+// Back is PlanBack with how far the target remembered when the newest release let it go.
+func (s *Site) Back(ctx context.Context, state procedure.State, target string) (driver.Plan, error) {
+	plan := PlanBack(state, target)
 	now, err := standing.ReadTarget(ctx, s.Store, target)
 	plan.Mark = now.State.GetMark()
 	return plan, err
