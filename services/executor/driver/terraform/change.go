@@ -177,7 +177,7 @@ func (d *Driver) carry(ctx context.Context, held fence.Held, record fence.Record
 		return result, err
 	}
 	d.at(PointCounted)
-	unread, err := r.leave(ctx)
+	unread, err := r.leave(ctx, p)
 	if err != nil {
 		return result, err
 	}

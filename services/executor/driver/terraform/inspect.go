@@ -106,7 +106,7 @@ func (d *Driver) differ(ctx context.Context, carries string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, drift...)
+		lines = append(lines, d.drifted(drift, left)...)
 	}
 	if len(lines) == 0 {
 		return nil, unknown
@@ -118,9 +118,9 @@ func (d *Driver) differ(ctx context.Context, carries string) ([]string, error) {
 	return slices.Compact(lines), nil
 }
 
-// drift says in lines what is not as the state has it, as the providers say. Nothing is written:
-// neither the state nor a resource.
-func (r *run) drift(ctx context.Context) ([]string, error) {
+// drift is what is not as the state has it, as the providers say. Nothing is written: neither the
+// state nor a resource.
+func (r *run) drift(ctx context.Context) ([]*tfjson.ResourceChange, error) {
 	p := planned{path: filepath.Join(r.outer, planName)}
 	err := r.do(ctx, "ask what the resources are", io.Discard, func(ctx context.Context) error {
 		_, err := r.tf.Plan(ctx, tfexec.RefreshOnly(true), tfexec.Lock(false), tfexec.Out(p.path))
@@ -132,15 +132,19 @@ func (r *run) drift(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.drifted(p.plan.ResourceDrift), nil
+	return p.plan.ResourceDrift, nil
 }
 
-// drifted is a line for each resource, with the names of the attributes, and without values.
-func (d *Driver) drifted(all []*tfjson.ResourceChange) []string {
+// drifted is a line for each resource, with the names of the attributes, and without values. What
+// the newest release found and left so is none.
+func (d *Driver) drifted(all []*tfjson.ResourceChange, left left) []string {
 	var lines []string
 	for _, c := range sorted(all) {
 		action := actionOf(c.Change.Actions)
 		if action == noop || d.leftOut(c.Type, c.Address, "") {
+			continue
+		}
+		if found, ok := left.Found[place(c)]; ok && found == left.found(c) {
 			continue
 		}
 		if action == destroy {

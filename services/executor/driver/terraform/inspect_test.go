@@ -50,6 +50,11 @@ func filed(t *testing.T, folder string) *configv1.TerraformDriver {
 // files is a release of files of those names, in a folder. What is in them is a secret.
 func files(t *testing.T, folder string, version int, more string, names ...string) driver.Plan {
 	t.Helper()
+	return planOf(version, filesOf(t, folder, version, more, names...))
+}
+
+func filesOf(t *testing.T, folder string, version int, more string, names ...string) map[string]string {
+	t.Helper()
 	providers, err := mirror()
 	if err != nil {
 		t.Fatal(err)
@@ -63,9 +68,9 @@ func files(t *testing.T, folder string, version int, more string, names ...strin
 	for _, name := range names {
 		text += fmt.Sprintf("resource \"local_file\" %q {\n  filename = %q\n  sensitive_content = \"pin-4711 of %s\"\n}\n", name, filepath.Join(folder, "made", name), name)
 	}
-	return planOf(version, map[string]string{
+	return map[string]string{
 		"main.tf": fmt.Sprintf("# version %d\n%s", version, text), ".terraform.lock.hcl": fmt.Sprintf("provider %q {\n  version = %q\n}\n", provider, there[0].Name()),
-	})
+	}
 }
 
 // inspects asks for what was changed, and expects lines that begin so.
@@ -112,6 +117,43 @@ func TestAResourceThatIsChangedByHandIsSeen(t *testing.T) {
 	// Released again it is what it was.
 	must(t, d, 2, files(t, folder, 2, "", "limits", "prices"))
 	inspects(t, d, "released again")
+}
+
+// TestWhatAReleaseFoundAndLeftSoIsNoChangeByHand: its plan had nothing to do, people have seen what
+// was found changed, and the state still has what was there before. Another change is another one.
+func TestWhatAReleaseFoundAndLeftSoIsNoChangeByHand(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	d := open(t, filed(t, folder), options(nil))
+	flag := filepath.Join(folder, "flag")
+	if err := os.WriteFile(flag, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wanted := func(version int) driver.Plan {
+		all := filesOf(t, folder, version, "", "limits", "prices")
+		const limits = "resource \"local_file\" \"limits\" {\n"
+		all["main.tf"] = strings.Replace(all["main.tf"], limits, limits+fmt.Sprintf("  count = fileexists(%q) ? 1 : 0\n", flag), 1)
+		return planOf(version, all)
+	}
+	must(t, d, 1, wanted(1))
+	inspects(t, d, "as it was placed")
+	if err := errors.Join(os.Remove(flag), os.Remove(filepath.Join(folder, "made", "limits"))); err != nil {
+		t.Fatal(err)
+	}
+	const gone = "local_file.limits[0]: it is not there as the state has it"
+	inspects(t, d, "it is gone", gone)
+	second := wanted(2)
+	if text := diff(t, d, second).Text; !strings.Contains(text, "found changed: local_file.limits[0]") || !strings.Contains(text, "0 to create, 0 to update, 0 to replace, 0 to destroy") {
+		t.Fatalf("approvers are shown\n%s", text)
+	}
+	must(t, d, 2, second)
+	inspects(t, d, "after a release that found it")
+	if err := os.Remove(filepath.Join(folder, "made", "prices")); err != nil {
+		t.Fatal(err)
+	}
+	inspects(t, d, "another one is gone", "local_file.prices: it is not there as the state has it")
+	must(t, d, 3, wanted(3))
+	inspects(t, d, "after a release that made it again")
 }
 
 // TestAStateThatIsMovedByHandIsSeen whatever it was moved with (N-08), and also where its serial

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	tfjson "github.com/hashicorp/terraform-json"
+
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/fence"
 	"github.com/blackdice/shipwarden/services/executor/driver/ledger"
@@ -51,6 +53,9 @@ type left struct {
 	// nobody writes the state.
 	All    string            `json:"all"`
 	Places map[string]string `json:"places"`
+	// Found are resources that the plan of the change found otherwise than the state has them, and
+	// left so, as it had nothing to do: people have seen it, and it is there still.
+	Found map[string]string `json:"found,omitempty"`
 }
 
 // holds is what a state holds: where it is in its life, and by the address of each resource, and
@@ -176,7 +181,7 @@ func (r *run) pull(ctx context.Context) (holds, error) {
 // leave keeps what a change that is complete has left in the state. The caller holds the lock.
 // Where it cannot be read the change is complete all the same, and until the next one nobody can
 // tell whether somebody else writes the state: why is returned, for people.
-func (r *run) leave(ctx context.Context) (unread string, err error) {
+func (r *run) leave(ctx context.Context, p planned) (unread string, err error) {
 	last, err := ledger.LastEffect(r.Ledger(), "")
 	if err != nil {
 		return "", err
@@ -189,8 +194,14 @@ func (r *run) leave(ctx context.Context) (unread string, err error) {
 	if err == nil {
 		err = l.take(ctx, h)
 	}
+	if err == nil && !p.changes() {
+		l.Found = map[string]string{}
+		for _, c := range sorted(p.plan.ResourceDrift) {
+			l.Found[place(c)] = l.found(c)
+		}
+	}
 	if err != nil {
-		l.Unread, l.Places, l.All = err.Error(), nil, ""
+		l.Unread, l.Places, l.All, l.Found = err.Error(), nil, "", nil
 	}
 	data, err := json.Marshal(l)
 	if err == nil {
@@ -235,6 +246,11 @@ func (l *left) sum(parts ...string) string {
 		veil.Prefixed(hidden, part)
 	}
 	return veil.Sum(hidden.Sum(nil), l.Salt, l.Memory)
+}
+
+// found is the digest of what a resource is said to be otherwise than the state has it.
+func (l *left) found(c *tfjson.ResourceChange) string {
+	return l.sum("found", place(c), text1(c.Change.Before), text1(c.Change.After))
 }
 
 // leftBehind reads what the newest complete change left. The error wraps driver.ErrUnknown where

@@ -168,7 +168,7 @@ func TestWhatProvidersSayIsALineForEachResource(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := d.drifted(all); !slices.Equal(got, test.want) {
+		if got := d.drifted(all, left{}); !slices.Equal(got, test.want) {
 			t.Errorf("without %q:\n%s\nwant\n%s", test.leaveOut, strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 		}
 		if got := d.Patience(); got != time.Minute+30*time.Second {

@@ -220,7 +220,7 @@ func FuzzNothingThatTerraformWritesBreaksAnything(f *testing.F) {
 			return
 		}
 		d := &Driver{tool: &tool{}}
-		said := p.text(d) + strings.Join(d.drifted(p.plan.ResourceDrift), "\n")
+		said := p.text(d) + strings.Join(d.drifted(p.plan.ResourceDrift, left{}), "\n")
 		if strings.Contains(text, "hush") && strings.Contains(said, "hush") {
 			t.Errorf("a value is shown:\n%s", said)
 		}
