@@ -87,6 +87,7 @@ modules=$(tools/modules.sh)
 if [ $# -eq 0 ]; then
 	tools/controlplane.sh >/dev/null
 	tools/terraform.sh --path >/dev/null
+	tools/localprovider.sh >/dev/null
 fi
 
 # Those that take longest come first, so that none of them is alone at the end.
