@@ -39,6 +39,27 @@ func TestOrdeal(t *testing.T) {
 	})
 }
 
+// TestOrdealInARepository has a server of Git that loses pushes and answers, is slow, and takes a
+// push long after whoever sent it has gone.
+func TestOrdealInARepository(t *testing.T) {
+	t.Parallel()
+	drivertest.Ordeal(t, 3, func(t *testing.T) drivertest.Harness {
+		r := newRepository(t)
+		h := r.harness(t)
+		h.Remote = true
+		h.Shut = 10 * time.Second
+		h.Troubles = map[string]func(t *testing.T) (driver.Driver, func()){}
+		for name, strike := range r.Troubles() {
+			h.Troubles[name] = func(t *testing.T) (driver.Driver, func()) {
+				t.Helper()
+				over := strike(t)
+				return r.open(t, nil), over
+			}
+		}
+		return h
+	})
+}
+
 // troubled is a driver behind a line that is struck when a call has been judged and is about to
 // be written. over has everything arrive that was sent.
 func (w *world) troubled(t *testing.T, strike func(l *line)) (d driver.Driver, over func()) {

@@ -3,12 +3,8 @@
 package gitops_test
 
 import (
-	"bytes"
-	"context"
 	"io"
 	"net/http"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -57,47 +53,10 @@ func (w world) placed(t *testing.T) string {
 	return ""
 }
 
-// isPush says whether a request is to move the branch.
-func isPush(r *http.Request) bool {
-	return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "git-receive-pack")
-}
-
 // troubles are what can happen to a call on its way to the repository, to the controller and to the
 // cluster.
 func (w world) troubles() map[string]func(t *testing.T) (driver.Driver, func()) {
-	before := func(do func(w http.ResponseWriter, r *http.Request) bool) { w.Repository.Before.Store(&do) }
-	over := func() {
-		w.Repository.Before.Store(nil)
-		w.Repository.After.Store(nil)
-	}
-	return map[string]func(t *testing.T) (driver.Driver, func()){
-		"a push is lost": func(t *testing.T) (driver.Driver, func()) {
-			t.Helper()
-			var lost atomic.Bool
-			before(func(_ http.ResponseWriter, r *http.Request) bool {
-				if isPush(r) && !lost.Swap(true) {
-					panic(http.ErrAbortHandler)
-				}
-				return true
-			})
-			return w.driver(t), over
-		},
-		"the answer to a push is lost": func(t *testing.T) (driver.Driver, func()) {
-			t.Helper()
-			var lost atomic.Bool
-			after := func(r *http.Request) bool { return !isPush(r) || lost.Swap(true) }
-			w.Repository.After.Store(&after)
-			return w.driver(t), over
-		},
-		"the server is slow": func(t *testing.T) (driver.Driver, func()) {
-			t.Helper()
-			before(func(http.ResponseWriter, *http.Request) bool {
-				<-time.After(30 * time.Millisecond)
-				return true
-			})
-			return w.driver(t), over
-		},
-		"a push arrives late": w.late,
+	all := map[string]func(t *testing.T) (driver.Driver, func()){
 		"the controller is down": func(t *testing.T) (driver.Driver, func()) {
 			t.Helper()
 			w.Pause(true)
@@ -116,6 +75,14 @@ func (w world) troubles() map[string]func(t *testing.T) (driver.Driver, func()) 
 			}), func() {}
 		},
 	}
+	for name, strike := range w.Repository.Troubles() {
+		all[name] = func(t *testing.T) (driver.Driver, func()) {
+			t.Helper()
+			over := strike(t)
+			return w.driver(t), over
+		}
+	}
+	return all
 }
 
 // impatient is a driver that waits a second for the resource.
@@ -129,47 +96,4 @@ func (w world) impatient(t *testing.T, wrap func(http.RoundTripper) http.RoundTr
 	}
 	t.Cleanup(func() { _ = d.Close() })
 	return d
-}
-
-// late keeps the first push that is made, whose sender hears nothing of it. It reaches the server
-// when the trouble is over, whatever was pushed meanwhile.
-func (w world) late(t *testing.T) (driver.Driver, func()) {
-	t.Helper()
-	var mu sync.Mutex
-	var kept *http.Request
-	keep := func(_ http.ResponseWriter, r *http.Request) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		if !isPush(r) || kept != nil {
-			return true
-		}
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-		kept = r.Clone(context.Background())
-		kept.Body = io.NopCloser(bytes.NewReader(body))
-		panic(http.ErrAbortHandler)
-	}
-	w.Repository.Before.Store(&keep)
-	return w.driver(t), sync.OnceFunc(func() {
-		w.Repository.Before.Store(nil)
-		mu.Lock()
-		defer mu.Unlock()
-		if kept == nil {
-			return
-		}
-		again, err := http.NewRequestWithContext(context.Background(), kept.Method, w.Repository.Server+kept.URL.Path, kept.Body)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		again.Header = kept.Header
-		answer, err := http.DefaultClient.Do(again)
-		if err != nil {
-			t.Errorf("the push that came late: %v", err)
-			return
-		}
-		_ = answer.Body.Close()
-	})
 }
