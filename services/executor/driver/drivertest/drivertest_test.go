@@ -107,6 +107,39 @@ func TestOrdealOfABrokenDriver(t *testing.T) {
 	})
 }
 
+// A seal that breaks off while somebody is at work may have sealed all the same: nobody who is told so makes
+// the same attempt again, and neither does an ordeal.
+func TestOrdealOfASealThatBreaksOff(t *testing.T) {
+	drivertest.Ordeal(t, 60, func(t *testing.T) drivertest.Harness {
+		h := target(t.TempDir(), "")
+		open, asleep := h.Open, false
+		h.Open = func(t *testing.T) driver.Driver { return breaksOff{open(t), &asleep} }
+		// Asleep is who has not called yet.
+		h.Sleep = func(t *testing.T, _ string, call drivertest.Call) (func(), bool) {
+			asleep = true
+			return func() {
+				asleep = false
+				_, _ = call.Do(context.Background(), open(t), func(v int) driver.Plan { return h.Plan(t, v) })
+			}, true
+		}
+		return h
+	})
+}
+
+// breaksOff is a driver whose seals are had, and not said to be, while somebody is asleep.
+type breaksOff struct {
+	driver.Driver
+	asleep *bool
+}
+
+func (b breaksOff) Seal(ctx context.Context, key driver.Key, f driver.Fence) (driver.Status, error) {
+	status, err := b.Driver.Seal(ctx, key, f)
+	if *b.asleep {
+		return driver.StatusUnknown, context.DeadlineExceeded
+	}
+	return status, err
+}
+
 // stray is a driver that knows that it is at the wrong place.
 type stray struct {
 	*noop.Driver

@@ -254,7 +254,7 @@ func harness(t *testing.T, points []string) drivertest.Harness {
 		Troubles: drivertest.Lossy(wrapped),
 		// Less than the time after which a target counts as left.
 		Shut: 2 * time.Second,
-		Slow: patience,
+		Slow: 3 * patience,
 		// Whoever is gone does not come back, and is asked for a minute.
 		Gone: 10 * time.Second,
 	}

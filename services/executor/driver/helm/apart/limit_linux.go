@@ -27,11 +27,11 @@ func limit(l Limits) error {
 	if err != nil {
 		return err
 	}
-	seconds := uint64(l.Processor / time.Second)
+	seconds, page := uint64(l.Processor/time.Second), uint64(os.Getpagesize()) //nolint:gosec // Both are above 0.
 	for of, most := range map[int]syscall.Rlimit{
 		// The runtime has spoken for addresses that it never uses; what is added counts.
-		syscall.RLIMIT_AS:    same(pages*uint64(os.Getpagesize()) + uint64(l.Memory)),
-		syscall.RLIMIT_CPU:   {Cur: seconds, Max: seconds + 1}, // First a word, then the end.
+		syscall.RLIMIT_AS:    same(pages*page + uint64(l.Memory)), //nolint:gosec // It is above 0.
+		syscall.RLIMIT_CPU:   {Cur: seconds, Max: seconds + 1},    // First a word, then the end.
 		syscall.RLIMIT_FSIZE: same(0),
 		syscall.RLIMIT_CORE:  same(0), // Values are in its memory.
 	} {
