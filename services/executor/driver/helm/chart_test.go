@@ -99,9 +99,15 @@ func TestAChartThatIsABombOrLeadsOutIsRefusedBeforeHelmReadsIt(t *testing.T) {
 	inner := func(values string) string {
 		return string(chart(t, files{"inner/Chart.yaml": "apiVersion: v2\nname: inner\nversion: 1.0.0\n", "inner/values.yaml": values}))
 	}
-	long := "long: &long \"" + strings.Repeat("x", 1<<20) + "\"\nmany: [*long" + strings.Repeat(", *long", 5000) + "]\n"
+	// A text that packs badly, so that nothing but its aliases is much.
+	var long strings.Builder
+	long.WriteString("long: &long \"")
+	for i := range uint64(50_000) {
+		fmt.Fprintf(&long, "%016x", i*0x9e3779b97f4a7c15)
+	}
+	long.WriteString("\"\nmany: [*long" + strings.Repeat(", *long", 5000) + "]\n")
 	for name, content := range map[string][]byte{
-		"a long text very often in values":       chart(t, with(files{"values.yaml": long})),
+		"a long text very often in values":       chart(t, with(files{"values.yaml": long.String()})),
 		"values without an end":                  chart(t, with(files{"values.yaml": aliases})),
 		"values without an end in a chart of it": chart(t, with(files{"charts/inner-1.0.0.tgz": inner(aliases)})),
 		"a Chart.yaml without an end":            chart(t, with(files{"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\n" + aliases})),
