@@ -173,8 +173,8 @@ func (s *desk) banner(said, dir string) {
 		}
 		_ = conn.Close()
 	}
-	if rows["state"] != dir {
-		s.Errorf("it says that the state lies in %q, not in %s", rows["state"], dir)
+	if filepath.Join(s.dir, rows["state"]) != dir {
+		s.Errorf("it says that the state lies in %q of %s, not in %s", rows["state"], s.dir, dir)
 	}
 	for _, part := range []string{"secrets", "bus", "config"} {
 		if _, err := os.Stat(filepath.Join(dir, "state", part)); err != nil {

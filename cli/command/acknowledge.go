@@ -19,7 +19,7 @@ func newAcknowledge(a *app) *cobra.Command {
 		Short:             "Take an escalation on",
 		Long:              "Takes the open escalations of a release on, so that nobody else is called. What the comment says is the reason\nthat stands in the incident, which may end with it.",
 		Example:           "  shipwarden acknowledge shop-k7q2m3xw5d8ta4bc --comment 'looking at it'",
-		Args:              oneRelease,
+		Args:              wholeRelease,
 		ValidArgsFunction: a.complete(true),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
 			if err := notBlank("comment", comment); err != nil {

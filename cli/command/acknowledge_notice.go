@@ -20,7 +20,7 @@ func newAcknowledgeNotice(a *app) *cobra.Command {
 is named. Where the procedure document asks for that, the release does not start before.
 Only people whom the notice was meant for can say so.`,
 		Example:           "  shipwarden acknowledge-notice shop-k7q2m3xw5d8ta4bc --comment 'the desk is staffed'",
-		Args:              oneRelease,
+		Args:              wholeRelease,
 		ValidArgsFunction: a.complete(true),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
 			value, err := parseOccasion(occasion)

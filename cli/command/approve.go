@@ -49,7 +49,7 @@ func newApprove(a *app) *cobra.Command {
 			"  shipwarden approve shop-k7q2m3xw5d8ta4bc --sign-with ~/.ssh/id_ed25519\n" +
 			"  shipwarden approve shop-k7q2m3xw5d8ta4bc --signed text --bundle text.sigstore.json\n" +
 			"  shipwarden approve shop-k7q2m3xw5d8ta4bc --digest sha256:…",
-		Args:              oneRelease,
+		Args:              wholeRelease,
 		ValidArgsFunction: a.complete(true),
 		RunE:              a.run(func(cmd *cobra.Command, args []string) error { return a.approve(cmd.Context(), args[0], v) }),
 	}

@@ -25,7 +25,7 @@ func newDecision(a *app, d decision) *cobra.Command {
 		Short:             d.short,
 		Long:              d.long,
 		Example:           "  shipwarden " + d.verb + " shop-k7q2m3xw5d8ta4bc --reason 'why, for the record'",
-		Args:              oneRelease,
+		Args:              wholeRelease,
 		ValidArgsFunction: a.complete(true),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
 			if err := notBlank("reason", reason); err != nil {

@@ -239,15 +239,15 @@ func (a *app) devBanner(r *rig.Rig, dir, first string, took time.Duration, issue
 	w := a.out
 	fmt.Fprintf(w, "Shipwarden is ready after %s. Not for production: one machine, plain text, one person's keys.\n\n", took.Round(time.Millisecond))
 	synced := map[bool]string{true: "every write is synced", false: "A POWER CUT MAY TAKE BACK WHAT WAS STORED"}[r.SyncAlways()]
-	fmt.Fprintf(w, "  bus        %s   (users %s, %s; passwords in %s; %s)\n", r.NATSURL(), rig.UserCI, rig.UserObserver, filepath.Join(dir, "state", "secrets"), synced)
+	fmt.Fprintf(w, "  bus        %s   (users %s, %s; passwords in %s; %s)\n", r.NATSURL(), rig.UserCI, rig.UserObserver, here(filepath.Join(dir, "state", "secrets")), synced)
 	fmt.Fprintf(w, "  approval   %s   (gRPC, reflection on)\n", r.ApprovalURL)
 	fmt.Fprintf(w, "  recorder   %s   (gRPC, reflection on)\n", r.RecorderURL)
 	for _, name := range []string{"approval", "validator", "executor", "recorder"} {
 		fmt.Fprintf(w, "  %-9s  http://%s/metrics, /healthz, /readyz\n", name, r.HTTP[name])
 	}
-	fmt.Fprintf(w, "  state      %s   (delete it to begin anew)\n", dir)
-	fmt.Fprintf(w, "  keyring    %s   (shipwarden replay RELEASE --keyring …)\n", filepath.Join(dir, "state", "config", "keyring.yaml"))
-	you := "you are " + devPerson + "; --token-file makes you somebody else"
+	fmt.Fprintf(w, "  state      %s   (delete it to begin anew)\n", here(dir))
+	fmt.Fprintf(w, "  keyring    %s   (shipwarden replay RELEASE --keyring …)\n", here(filepath.Join(dir, "state", "config", "keyring.yaml")))
+	you := "you are " + devPerson + "; --token-file with a file of the secrets makes you somebody else"
 	if issuer != "" {
 		you = "log in with `shipwarden login`"
 		if !settings.Loopback(issuer) {
@@ -255,6 +255,6 @@ func (a *app) devBanner(r *rig.Rig, dir, first string, took time.Duration, issue
 		}
 	}
 	fmt.Fprintf(w, "  CLI        %s   (%s)\n\n", settings.Local, you)
-	fmt.Fprintf(w, "Ask for a release in another terminal with `shipwarden submit -f %s`,\n", first)
+	fmt.Fprintf(w, "Ask for a release in another terminal with `shipwarden submit -f %s`,\n", here(first))
 	fmt.Fprintln(w, "and try `shipwarden pending` or `shipwarden get`. Ctrl-C stops it.")
 }

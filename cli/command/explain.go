@@ -19,7 +19,7 @@ func newExplain(a *app) *cobra.Command {
 			"when; what it weighs, fact by fact; and the earliest feasible start, with every freeze\n" +
 			"before it and who set it.",
 		Example:           "  shipwarden explain shop-k7q2m3xw5d8ta4bc",
-		Args:              oneRelease,
+		Args:              wholeRelease,
 		ValidArgsFunction: a.complete(true),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
 			if err := f.check(); err != nil {

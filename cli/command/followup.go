@@ -34,7 +34,7 @@ func newFollowUpAdd(a *app) *cobra.Command {
 		Use:               "add RELEASE --action TEXT --owner PERSON --due DATE",
 		Short:             "Say what is to be done, by whom, until when",
 		Example:           "  shipwarden follow-up add shop-k7q2m3xw5d8ta4bc --action 'bound the cache' --owner olu --due 2026-12-01",
-		Args:              oneRelease,
+		Args:              wholeRelease,
 		ValidArgsFunction: a.complete(false),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
 			if err := notBlank("action", action); err != nil {

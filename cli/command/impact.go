@@ -17,7 +17,7 @@ func newReportImpact(a *app) *cobra.Command {
 expected. Anybody whom the procedure knows may. It stops nothing by itself: whoever is
 called decides.`,
 		Example:           "  shipwarden report-impact shop-k7q2m3xw5d8ta4bc --description 'checkout fails' --customer acme",
-		Args:              oneRelease,
+		Args:              wholeRelease,
 		ValidArgsFunction: a.complete(true),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
 			client, done, err := a.approval()

@@ -27,6 +27,21 @@ func oneRelease(cmd *cobra.Command, args []string) error {
 	return checkRelease(args[0])
 }
 
+// wayBackPattern is what the id of a way back looks like, and no release's id does.
+var wayBackPattern = regexp.MustCompile(`^(.+)-rb[1-9][0-9]*$`)
+
+// wholeRelease takes exactly one release id. It is that of the release where a way back has a
+// record and no say of its own.
+func wholeRelease(cmd *cobra.Command, args []string) error {
+	if err := oneRelease(cmd, args); err != nil {
+		return err
+	}
+	if m := wayBackPattern.FindStringSubmatch(args[0]); m != nil {
+		return exit.Withf(exit.Usage, "%s is a way back, and goes with its release: %s %s", args[0], cmd.CommandPath(), m[1])
+	}
+	return nil
+}
+
 // checkRelease refuses what cannot be the id of a release, before anybody is asked.
 func checkRelease(id string) error {
 	if !releasePattern.MatchString(id) {

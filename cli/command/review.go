@@ -36,7 +36,7 @@ func newReview(a *app) *cobra.Command {
 		Example: "  shipwarden review shop-k7q2m3xw5d8ta4bc --result justified-with-findings \\\n" +
 			"    --residual-risk 'the cache is still unbounded' \\\n" +
 			"    --follow-up 'bound the cache;olu;2026-12-01'",
-		Args:              oneRelease,
+		Args:              wholeRelease,
 		ValidArgsFunction: a.complete(true),
 		RunE:              a.run(func(cmd *cobra.Command, args []string) error { return a.review(cmd.Context(), args[0], v) }),
 	}

@@ -59,6 +59,18 @@ func (a *app) stateDir(asked, name string) (string, error) {
 	return elsewhere, nil
 }
 
+// here is a path as somebody in the working folder types it.
+func here(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if rel, err := filepath.Rel(wd, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}
+
 func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

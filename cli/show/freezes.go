@@ -20,16 +20,17 @@ func (p *page) exceptions(all []*approvalv1.FreezeException) {
 // start is what would hold a start now, and from when on nothing does.
 func (p *page) start(holds []*releasev1.HoldReason, earliest *timestamppb.Timestamp, zoneData string) {
 	t := terminal.NewTable()
+	unless := ""
 	for _, h := range holds {
-		until := "without a known end"
-		if h.GetUntil() != nil {
-			until = "until " + terminal.Time(h.GetUntil())
+		until := "until " + terminal.Time(h.GetUntil())
+		if h.GetUntil() == nil {
+			until, unless = "without a known end", ", if what has no known end is over by then"
 		}
 		t.Add(h.GetRule(), h.GetSubject(), until, h.GetSetBy(), h.GetMessage())
 	}
 	p.table("A start would wait for", t, "RULE", "SUBJECT", "UNTIL", "SET BY", "MESSAGE")
 	if len(holds) > 0 && earliest != nil {
-		p.line("  earliest feasible start: %s%s", terminal.Time(earliest), by(zoneData))
+		p.line("  earliest feasible start: %s%s%s", terminal.Time(earliest), by(zoneData), unless)
 	}
 }
 
