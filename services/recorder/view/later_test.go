@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -41,5 +43,20 @@ func TestAReleaseSaysThatItIsVerifiedNoMore(t *testing.T) {
 	if l := r.GetLaterLooks(); l.GetLooks() != 2 || l.GetFailed().GetSamples().GetDigest() == "" || !l.GetRevoked().AsTime().Equal(h.State().Later.RevokedAt) ||
 		!strings.Contains(r.GetSummary(), "It is verified no more: health on eu1") {
 		t.Errorf("%v, %s", l, r.GetSummary())
+	}
+}
+
+// TestARecordThatIsOpenAgainStaysWritten: that a release is verified no more takes nothing of its
+// last step back.
+func TestARecordThatIsOpenAgainStaysWritten(t *testing.T) {
+	q := proceduretest.Request()
+	h := proceduretest.New(q)
+	h.Do(t, "", proceduretest.LookedAtAgain(q, h.Now, time.Hour, 3))
+	h.To(t, procedure.PhaseClosed)
+	before := view.Of(h.Release, h.Entries).Steps()[8]
+	h.Advance(time.Hour)
+	h.Do(t, "", proceduretest.LaterLook(h.State(), h.Now, releasev1.CheckResult_VERDICT_FAIL))
+	if after := view.Of(h.Release, h.Entries).Steps()[8]; !proto.Equal(before, after) || after.GetEnded() == nil || after.GetDetail() == "" {
+		t.Errorf("%v, and now %v", before, after)
 	}
 }

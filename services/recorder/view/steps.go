@@ -93,7 +93,7 @@ func (t *Timeline) advance(before, after procedure.State, e procedure.Entry) {
 		s := t.steps[from]
 		s.status, s.ended, s.detail = leaving(before, after, e.Event), e.Stored, detail(after, e.Event)
 	}
-	if to != "" && from != to {
+	if to != "" && from != to && !before.Recorded {
 		s := t.steps[to]
 		if s.started.IsZero() {
 			s.started = e.Stored
