@@ -259,7 +259,7 @@ func (d *Driver) leftBehind() (left, error) {
 	var l left
 	data, err := os.ReadFile(filepath.Join(d.folder, leftName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return l, fmt.Errorf("what the newest release left in the state was not kept: %w", driver.ErrUnknown)
+		return left{}, fmt.Errorf("what the newest release left in the state was not kept: %w", driver.ErrUnknown)
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &l)
@@ -268,16 +268,16 @@ func (d *Driver) leftBehind() (left, error) {
 		err = errors.New("it is not what an executor has written")
 	}
 	if err != nil {
-		return l, fmt.Errorf("read what was left in the state, %s: %w", leftName, err)
+		return left{}, fmt.Errorf("read what was left in the state, %s: %w", leftName, err)
 	}
 	last, err := ledger.LastEffect(d.Ledger(), "")
 	switch {
 	case err != nil:
-		return l, err
+		return left{}, err
 	case last.Effect != l.Effect || !last.Time.Equal(l.Time):
-		return l, fmt.Errorf("what the newest release left in the state was not kept: %w", driver.ErrUnknown)
+		return left{}, fmt.Errorf("what the newest release left in the state was not kept: %w", driver.ErrUnknown)
 	case l.Unread != "":
-		return l, fmt.Errorf("what the newest release left in the state could not be read then: %s: %w", l.Unread, driver.ErrUnknown)
+		return left{}, fmt.Errorf("what the newest release left in the state could not be read then: %s: %w", l.Unread, driver.ErrUnknown)
 	}
 	return l, nil
 }
