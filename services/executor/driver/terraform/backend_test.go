@@ -26,6 +26,8 @@ type store struct {
 	lock   []byte
 	forced int
 	full   bool
+	// silent says that it does not tell the state.
+	silent bool
 }
 
 func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -52,6 +54,10 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.state = body
 	case http.MethodGet:
+		if s.silent {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
 		if s.state == nil {
 			w.WriteHeader(http.StatusNotFound)
 			return

@@ -343,4 +343,34 @@ func TestWhatALookCannotTellIsUnknown(t *testing.T) {
 	}
 }
 
+// TestAStateThatIsNotToldAfterItWasAppliedIsNoFailure: the release has its effect and says what will
+// not be seen, until the next one.
+func TestAStateThatIsNotToldAfterItWasAppliedIsNoFailure(t *testing.T) {
+	t.Parallel()
+	s := &store{}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	folder := t.TempDir()
+	c := config(folder)
+	c.Variables = nil
+	c.Backend = &configv1.TerraformBackend{Type: "http", Settings: map[string]string{
+		"address": server.URL, "lock_address": server.URL, "unlock_address": server.URL, "retry_max": "0",
+	}}
+	silent := func(is bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.silent = is
+	}
+	d := open(t, c, options(func(point string) { silent(point == terraform.PointCounted) }))
+	result := must(t, d, 1, plan(1, two("a", false)))
+	if !strings.Contains(result.Message, "what is changed in the state by hand until the next release is not seen: read the state: ") {
+		t.Errorf("it says %q", result.Message)
+	}
+	if got, err := d.Inspect(t.Context()); !errors.Is(err, driver.ErrUnknown) || !strings.Contains(err.Error(), "could not be read then") {
+		t.Errorf("a look: %q, %v", got, err)
+	}
+	must(t, open(t, c, options(nil)), 2, plan(2, two("b", false)))
+	inspects(t, d, "after the next release")
+}
+
 var _ driver.Patient = (*terraform.Driver)(nil)
