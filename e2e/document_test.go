@@ -140,6 +140,7 @@ func TestADocumentIsReleasedAndABadOneIsTakenBack(t *testing.T) {
 	if _, err := y.as("erin").Acknowledge(y.Context(), &approvalv1.AcknowledgeRequest{Release: released, Comment: "it was me, at night"}); err != nil {
 		y.Error(err)
 	}
+	y.closes(released, "erin")
 	y.eventually("its end", func() bool { return len(stands().GetOpenEscalations()) == 0 && stands().GetClosed() })
 	id = y.submit(document("1.3.0", "orders: 10\n"), "doc-4", asked(10))
 	y.says(y.finish(id, releasev1.Outcome_OUTCOME_REJECTED), "changed by hand")

@@ -73,6 +73,9 @@ func (y *yard) rolledBack(before string) {
 	if _, err := y.as("erin").Acknowledge(y.Context(), &approvalv1.AcknowledgeRequest{Release: id, Comment: "on it"}); err != nil {
 		y.Fatal(err)
 	}
+	// That ends nothing: she closes the incident, and it is on record with her reason.
+	y.closes(id, "erin")
+	y.eventually("why the incident was closed, in the record", func() bool { return strings.Contains(y.record(id), "It is mended.") })
 	y.reach(id, "closed")
 }
 

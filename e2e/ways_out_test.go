@@ -114,6 +114,15 @@ func (y *yard) intervene(id string, action releasev1.Intervened_Action) {
 	}
 }
 
+// closes has a person end the incident of a release that is over.
+func (y *yard) closes(id, person string) {
+	y.Helper()
+	_, err := y.as(person).CloseIncident(y.Context(), &approvalv1.CloseIncidentRequest{Release: id, Reason: "It is mended."})
+	if err != nil {
+		y.Fatal(err)
+	}
+}
+
 func (y *yard) triedAgain(v *veil) {
 	v.drawn.Store(true)
 	a := y.build("1.3.0", 0)
@@ -127,6 +136,7 @@ func (y *yard) triedAgain(v *veil) {
 	y.run(a)
 	// What was there already is no effect when it is asked for again.
 	y.changed(6, 6)
+	y.closes(id, "erin")
 	y.reach(id, "closed")
 }
 
@@ -180,6 +190,7 @@ func (y *yard) backAtLast() {
 	y.intervene(id, releasev1.Intervened_ACTION_ROLL_BACK)
 	y.finish(id, releasev1.Outcome_OUTCOME_ROLLED_BACK)
 	y.run(y.build("1.4.0", 0))
+	y.closes(id, "erin")
 	y.reach(id, "closed")
 }
 

@@ -1,6 +1,7 @@
 package procedure
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -222,5 +223,9 @@ func (s *State) remind(at time.Time) {
 		s.raise(releasev1.Cause_CAUSE_REVIEW_OVERDUE, at)
 	case len(s.Wanted)+len(DueNotice(*s)) > 0:
 		s.raise(releasev1.Cause_CAUSE_STEP_OVERDUE, at)
+	}
+	// What nobody has taken on has a ladder of its own.
+	if s.Phase == PhaseFollowUp && slices.ContainsFunc(s.Escalations, func(x Escalation) bool { return s.unclosed(x) && x.AcknowledgedBy != "" }) {
+		s.raise(releasev1.Cause_CAUSE_INCIDENT_UNCLOSED, at)
 	}
 }

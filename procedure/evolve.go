@@ -178,6 +178,8 @@ func (s *State) apply(e Entry) error {
 		return s.applyEscalated(e, d.Escalated)
 	case *releasev1.Event_Acknowledged:
 		return s.applyAcknowledged(e, d.Acknowledged)
+	case *releasev1.Event_IncidentClosed:
+		return s.applyIncidentClosed(e, d.IncidentClosed)
 	case *releasev1.Event_Intervened:
 		return s.applyIntervened(e, d.Intervened)
 	case *releasev1.Event_Aborted:
@@ -206,7 +208,7 @@ func (s *State) apply(e Entry) error {
 
 // settle closes a release that owes nothing any more.
 func (s *State) settle(e Entry) {
-	if s.Phase == PhaseFollowUp && len(s.Wanted)+len(s.Deferred) == 0 && len(s.OpenEscalations()) == 0 && !s.ReviewOwed() {
+	if s.Phase == PhaseFollowUp && len(s.Wanted)+len(s.Deferred) == 0 && len(s.OpenEscalations()) == 0 && len(Unclosed(*s)) == 0 && !s.ReviewOwed() {
 		s.enter(PhaseClosed, e.Stored)
 	}
 }

@@ -288,6 +288,7 @@ func abstraction(n *node) string {
 	if d, ok := procedure.NextDeadline(s); ok {
 		put(d.Kind, n.now.Before(d.At))
 	}
+	put(len(procedure.Unclosed(s)) > 0)
 	put(len(s.Drifts), s.DriftsSeen, s.Later.Looks > 0, s.Later.Revoked != nil)
 	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED {
 		return b.String() // What it went through decides nothing any more.

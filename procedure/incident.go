@@ -22,22 +22,29 @@ var harmless = []releasev1.Cause{
 }
 
 // OpenIncident returns the first open incident of a release, of these causes; of all that are
-// damage where none is named (PD-3.3). It is open from when people had to be called until
-// somebody has taken it on and the release is at its end, whether or not its record is closed;
-// or, where taken says so, until somebody has taken it on. What ended before anything began has damaged nothing, whether it
-// was skipped, refused, or has no way back: otherwise a wave that is not begun because of one
-// incident would be the next one.
+// damage where none is named (PD-3.3). It is open from when people had to be called until a person
+// has closed it; or, where taken says so, until somebody has taken it on. In releases of before
+// closing was demanded it ends when somebody has taken it on and the release is at its end, whether
+// or not its record is closed.
 func OpenIncident(s State, causes []releasev1.Cause, taken bool) (Escalation, bool) {
 	if len(causes) == 0 {
 		causes = Damage
 	}
 	for _, x := range s.Escalations {
-		if len(s.Begun) == 0 && slices.Contains(harmless, x.Cause) {
+		if !slices.Contains(causes, x.Cause) || !s.damages(x.Cause) {
 			continue
 		}
-		if slices.Contains(causes, x.Cause) && slices.Contains(Damage, x.Cause) && (x.AcknowledgedBy == "" || !taken && !s.LetGo()) {
+		if x.AcknowledgedBy == "" || !taken && !s.ended(x) {
 			return x, true
 		}
 	}
 	return Escalation{}, false
+}
+
+// ended reports whether an incident that was taken on is over.
+func (s State) ended(x Escalation) bool {
+	if s.Requested.GetClosingDemanded() {
+		return x.ClosedBy != ""
+	}
+	return s.LetGo()
 }

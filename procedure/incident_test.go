@@ -9,9 +9,19 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// TestAnIncidentIsOpenUntilItIsTakenOnAndRecorded follows one whose validation fails.
-func TestAnIncidentIsOpenUntilItIsTakenOnAndRecorded(t *testing.T) {
+// TestAnIncidentIsOpenUntilAPersonClosesIt follows one whose validation fails, and one of before
+// closing was demanded, which ended when it was taken on and the release was over.
+func TestAnIncidentIsOpenUntilAPersonClosesIt(t *testing.T) {
+	for name, demanded := range map[string]bool{"closing is demanded": true, "of before": false} {
+		t.Run(name, func(t *testing.T) { followIncident(t, demanded) })
+	}
+}
+
+func followIncident(t *testing.T, demanded bool) {
 	h := proceduretest.New(proceduretest.Request())
+	asked := proceduretest.Requested(h.Asked, h.Now)
+	asked.GetRequested().ClosingDemanded = demanded
+	h.Do(t, "", asked)
 	want := func(when string, open, untaken bool) {
 		t.Helper()
 		x, is := procedure.OpenIncident(h.State(), nil, false)
@@ -34,8 +44,13 @@ func TestAnIncidentIsOpenUntilItIsTakenOnAndRecorded(t *testing.T) {
 	h.To(t, procedure.PhaseRelease)
 	want("when it went back", true, false)
 	h.To(t, procedure.PhaseRecord)
-	want("when it only waits for its record", false, false)
+	want("when it only waits for its record", demanded, false)
 	h.Do(t, "", proceduretest.Recorded(h.State()))
+	want("when it is recorded", demanded, false)
+	if demanded {
+		h.Do(t, "eve", proceduretest.CloseIncident(h.State()))
+		want("when it was closed", false, false)
+	}
 	h.Do(t, "rita", &releasev1.Event{Data: &releasev1.Event_ImpactReported{ImpactReported: &releasev1.ImpactReported{Description: "Orders are lost."}}})
 	if x, open := procedure.OpenIncident(h.State(), nil, true); !open || x.Cause != releasev1.Cause_CAUSE_UNEXPECTED_IMPACT {
 		t.Errorf("an impact afterwards: %t, %s", open, x.Cause)

@@ -115,6 +115,12 @@ func moves(request *releasev1.Request, class releasev1.DriverClass) []move {
 		}
 		return proceduretest.Acknowledge(s.OpenEscalations()[0])
 	}))
+	add("close incident", "anna", of(func(s procedure.State) *releasev1.Event {
+		if !procedure.MayClose(s) {
+			return nil
+		}
+		return proceduretest.CloseIncident(s)
+	}))
 	add("review", "cleo", fixed(proceduretest.Review()))
 	add("follow up", "anna", of(proceduretest.FollowUp))
 	add("follow up done", "ada", fixed(proceduretest.FollowUpDone(1)))

@@ -113,7 +113,7 @@ var writers = map[string]string{
 	"targets_released": ServiceExecutor, "start_held": ServiceExecutor, "target_freed": ServiceExecutor,
 	"verification_passed": ServiceValidator, "verification_failed": ServiceValidator, "verification_inconclusive": ServiceValidator,
 	"rollback_claimed": ServiceExecutor, "rolled_back": ServiceExecutor, "rollback_failed": ServiceExecutor, "rollback_unavailable": ServiceExecutor,
-	"escalated": ServiceApproval, "acknowledged": ServiceApproval, "intervened": ServiceApproval, "aborted": ServiceApproval,
+	"escalated": ServiceApproval, "acknowledged": ServiceApproval, "incident_closed": ServiceApproval, "intervened": ServiceApproval, "aborted": ServiceApproval,
 	"paused": ServiceApproval, "resumed": ServiceApproval,
 	"deadline_passed": ServiceApproval, "recorded": ServiceRecorder, "review_completed": ServiceApproval,
 	"follow_up_added": ServiceApproval, "follow_up_closed": ServiceApproval,

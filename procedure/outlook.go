@@ -143,6 +143,9 @@ func (s State) wait(stage *Stage, at time.Time) {
 		for _, e := range s.OpenEscalations() {
 			say("somebody who takes on %s", e)
 		}
+		if open := Unclosed(s); len(open) > 0 {
+			say("somebody who closes the incident, of %v", open)
+		}
 		if s.ReviewOwed() {
 			say("the review of the emergency")
 		}

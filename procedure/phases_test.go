@@ -71,7 +71,7 @@ func TestEveryEventIsJudged(t *testing.T) {
 	otherwise := []string{
 		"requested", "approval_given", "notified", "escalated", "acknowledged", "intervened", "deadline_passed", "review_completed",
 		"follow_up_added", "follow_up_closed", "notice_acknowledged", "impact_reported", "unrecorded_change",
-		"verification_revoked", "reverified", "resumed",
+		"verification_revoked", "reverified", "resumed", "incident_closed",
 	}
 	for _, name := range eventTypes() {
 		if _, ok := phasesOf[name]; ofReleases(name) && ok == slices.Contains(otherwise, name) {

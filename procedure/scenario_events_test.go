@@ -287,6 +287,8 @@ func (sc *scenario) ofPerson(verb string, words []string) (*releasev1.Event, err
 		return proceduretest.Attempt(), nil
 	case "know": // know <person>: of the start
 		return proceduretest.Know(), nil
+	case "close": // close <person>
+		return proceduretest.CloseIncident(s), nil
 	case "acknowledge": // acknowledge <person> <cause>
 		return proceduretest.Acknowledge(releasev1.Cause(releasev1.Cause_value["CAUSE_"+strings.ToUpper(words[1])])), nil
 	case "intervene": // intervene <person> retry|roll_back|accept|confirm_done

@@ -165,6 +165,8 @@ func parts(s procedure.State) [][2]string {
 	for _, x := range s.Escalations {
 		call := fmt.Sprintf("%s rung %d", word(x.Cause.String(), "CAUSE_"), x.Rung)
 		switch {
+		case x.ClosedBy != "":
+			call += " closed by " + x.ClosedBy
 		case x.AcknowledgedBy != "":
 			call += " taken by " + x.AcknowledgedBy
 		case x.CallNext:

@@ -216,6 +216,9 @@ type Escalation struct {
 	AcknowledgeBy time.Time
 	// AcknowledgedBy is who took it on; empty while nobody did.
 	AcknowledgedBy string
+	// ClosedBy is who closed the incident that it is part of; empty while nobody did, and where
+	// it is none.
+	ClosedBy string
 }
 
 // Notice names something that stakeholders are told.

@@ -97,7 +97,7 @@ var Steps = []Step{
 			"intervened", "aborted", "escalated", "recorded", "deadline_passed", "execution_overrun",
 			// What was told of a start is no longer so, or somebody has taken a call on.
 			"start_held", "execution_claimed", "execution_refused", "approval_withdrawn", "rejected", "withdrawn", "superseded", "expired",
-			"acknowledged", "notice_acknowledged", "review_completed", "authorization_refused", "freeze_overridden",
+			"acknowledged", "incident_closed", "notice_acknowledged", "review_completed", "authorization_refused", "freeze_overridden",
 		},
 		Appends: []string{"notified", "notice_acknowledged"},
 	},
@@ -133,7 +133,7 @@ var Steps = []Step{
 			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "deadline_passed", "impact_reported",
 			"unrecorded_change", "verification_revoked", "reverified",
 		},
-		Appends: []string{"escalated", "acknowledged", "intervened", "aborted", "paused", "resumed", "impact_reported"},
+		Appends: []string{"escalated", "acknowledged", "incident_closed", "intervened", "aborted", "paused", "resumed", "impact_reported"},
 	},
 	{
 		ID: StepRelease, Number: "7", Title: "Let the targets go", Service: ServiceExecutor, Package: "services/executor/release",
@@ -161,7 +161,7 @@ var Steps = []Step{
 	{
 		ID: StepCatalog, Number: "-", Title: "Keep the service's open releases, review debts and incidents", Service: ServiceApproval, Package: "services/approval/catalog",
 		Clause:  "Emergency or exceptional deployments must be reviewed retrospectively and recorded.",
-		WakesOn: []string{"authorized", "recorded", "review_completed", "acknowledged", "impact_reported", "unrecorded_change", "verification_revoked"},
+		WakesOn: []string{"authorized", "recorded", "review_completed", "acknowledged", "incident_closed", "impact_reported", "unrecorded_change", "verification_revoked"},
 		Appends: []string{"service_changed", "review_completed", "follow_up_added", "follow_up_closed", "clearance_proposed", "quarantine_cleared"},
 	},
 	{
@@ -178,7 +178,7 @@ var Steps = []Step{
 			"requested", "evidence_added", "gates_held", "risk_cleared", "held", "start_held", "approval_withdrawn", "rejected", "authorized", "withdrawn",
 			"superseded", "notified", "notice_acknowledged", "execution_claimed", "execution_finished", "execution_failed", "execution_unknown",
 			"execution_refused", "aborted", "verification_passed", "verification_failed", "verification_inconclusive",
-			"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "escalated", "acknowledged",
+			"rollback_claimed", "rolled_back", "rollback_failed", "rollback_unavailable", "escalated", "acknowledged", "incident_closed",
 			"intervened", "recorded", "freeze_overridden", "execution_overrun", "target_freed", "unrecorded_change",
 			"verification_revoked", "reverified", "resumed",
 		},
@@ -302,6 +302,9 @@ func Actions(s State) []string {
 	}
 	if len(s.OpenEscalations()) > 0 {
 		out = append(out, "acknowledge")
+	}
+	if MayClose(s) {
+		out = append(out, "close-incident")
 	}
 	if s.ReviewOwed() && s.Recorded {
 		out = append(out, "review")

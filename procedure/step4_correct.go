@@ -83,10 +83,14 @@ func (s *State) correct(known string) {
 }
 
 // takenOn tells those whom a call went to that somebody has taken it on.
-func (s *State) takenOn(x Escalation) {
+func (s *State) takenOn(x Escalation) { s.endOfCall(x, 0) }
+
+// endOfCall tells those whom a call went to what became of it. What is added to the number makes
+// another notice of it.
+func (s *State) endOfCall(x Escalation, more uint32) {
 	number := uint32(x.Cause)*1000 + x.Rung //nolint:gosec // Causes are small and positive.
 	call := Notice{Occasion: releasev1.Occasion_OCCASION_ESCALATION, Number: number}
 	if slices.ContainsFunc(s.Told, func(t Told) bool { return t.Notice == call && t.Followed }) {
-		s.want(releasev1.Occasion_OCCASION_TAKEN_ON, number)
+		s.want(releasev1.Occasion_OCCASION_TAKEN_ON, number+more)
 	}
 }

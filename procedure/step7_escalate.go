@@ -34,8 +34,8 @@ func (s *State) applyEscalated(e Entry, d *releasev1.Escalated) error {
 	return nil
 }
 
-// applyAcknowledged is a person who takes a call on. An incident may end with it, so there is
-// a reason, but in releases of before one was demanded (PD-7.2).
+// applyAcknowledged is a person who takes a call on. There is a reason, but in releases of before
+// one was demanded (PD-7.2). In those of before closing was demanded an incident may end with it.
 func (s *State) applyAcknowledged(e Entry, d *releasev1.Acknowledged) error {
 	by, err := s.human(e)
 	if err != nil {
@@ -146,6 +146,7 @@ func (s *State) applyIntervened(e Entry, d *releasev1.Intervened) error {
 			s.takenOn(s.Escalations[i])
 		}
 	}
+	s.settledBy(by, d.GetAction() == releasev1.Intervened_ACTION_ACCEPT)
 	rollback := s.EscalatedRollback
 	s.EscalatedFor, s.EscalatedRollback, s.DecideFrom = releasev1.Cause_CAUSE_UNSPECIFIED, false, time.Time{}
 	switch d.GetAction() {

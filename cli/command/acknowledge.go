@@ -1,6 +1,8 @@
 package command
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +19,7 @@ func newAcknowledge(a *app) *cobra.Command {
 		Use:               "acknowledge RELEASE --comment TEXT",
 		Aliases:           []string{"ack"},
 		Short:             "Take an escalation on",
-		Long:              "Takes the open escalations of a release on, so that nobody else is called. What the comment says is the reason\nthat stands in the incident, which may end with it.",
+		Long:              "Takes the open escalations of a release on, so that nobody else is called. What the comment says is the reason\nthat stands in the incident. It goes on until somebody ends it: see close-incident.",
 		Example:           "  shipwarden acknowledge shop-k7q2m3xw5d8ta4bc --comment 'looking at it'",
 		Args:              wholeRelease,
 		ValidArgsFunction: a.complete(true),
@@ -64,7 +66,7 @@ func parseCause(word string) (releasev1.Cause, error) {
 
 func causeWords() []string {
 	var out []string
-	for i := int32(1); releasev1.Cause_name[i] != ""; i++ {
+	for _, i := range slices.Sorted(maps.Keys(releasev1.Cause_name))[1:] { // without that of none
 		out = append(out, terminal.Word(releasev1.Cause(i), "CAUSE_"))
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/blackdice/shipwarden/cli/exit"
+	"github.com/blackdice/shipwarden/cli/terminal"
 	"github.com/blackdice/shipwarden/internal/shape"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 )
@@ -115,6 +116,23 @@ func newWithdrawApproval(a *app) *cobra.Command {
 		long: "Takes the caller's own approval back, as long as nothing was executed.",
 		call: func(ctx context.Context, client approvalv1.ApprovalServiceClient, release, reason string) error {
 			_, err := client.WithdrawApproval(ctx, &approvalv1.WithdrawApprovalRequest{Release: release, Reason: reason})
+			return err
+		},
+	})
+}
+
+func newCloseIncident(a *app) *cobra.Command {
+	return newDecision(a, decision{
+		verb: "close-incident", short: "End the incident of a release that is over", done: "its incident is closed",
+		long: `Ends what people were called for, by whoever was called, the owner of the release or an operator.
+To take a call on says who looks after it, and ends nothing; what was damaged is over when a
+person says so, with the reason that stands in the incident. Open calls are taken on with it.
+A decision that ends an escalated release, such as accept, closes its incident as well.`,
+		call: func(ctx context.Context, client approvalv1.ApprovalServiceClient, release, reason string) error {
+			answer, err := client.CloseIncident(ctx, &approvalv1.CloseIncidentRequest{Release: release, Reason: reason})
+			for _, c := range answer.GetCauses() {
+				a.say("%s: %s is over", release, terminal.Word(c, "CAUSE_"))
+			}
 			return err
 		},
 	})

@@ -26,7 +26,7 @@ func commands(a *app) map[string][]*cobra.Command {
 		groupLook:    {newGet(a), newDescribe(a), newWatch(a), newRecord(a), newReplay(a), newEvidence(a), newRefusals(a), newPending(a), newExplain(a), newWhatIf(a), newDelegations(a), newWhoCan(a)},
 		groupDecide: {
 			newApprove(a), newReject(a), newWithdrawApproval(a), newWithdraw(a), newAbort(a), newPause(a), newResume(a), newOverride(a),
-			newAcknowledgeNotice(a), newAcknowledge(a), newReportImpact(a), newRetry(a), newRollback(a), newAccept(a), newConfirm(a), newReview(a), newFollowUp(a), newQuarantine(a), newProcedure(a),
+			newAcknowledgeNotice(a), newAcknowledge(a), newCloseIncident(a), newReportImpact(a), newRetry(a), newRollback(a), newAccept(a), newConfirm(a), newReview(a), newFollowUp(a), newQuarantine(a), newProcedure(a),
 			newDelegate(a), newRevokeDelegation(a),
 		},
 		groupTry:   {newDemo(a), newDev(a)},

@@ -167,6 +167,13 @@ func (s *services) Resume(ctx context.Context, r *approvalv1.ResumeRequest) (*ap
 	return &approvalv1.ResumeResponse{}, s.decide(ctx, "resume", r.GetRelease(), r.GetReason())
 }
 
+func (s *services) CloseIncident(ctx context.Context, r *approvalv1.CloseIncidentRequest) (*approvalv1.CloseIncidentResponse, error) {
+	if err := s.decide(ctx, "close-incident", r.GetRelease(), r.GetReason()); err != nil {
+		return nil, err
+	}
+	return &approvalv1.CloseIncidentResponse{Causes: []releasev1.Cause{releasev1.Cause_CAUSE_VALIDATION_FAILED}}, nil
+}
+
 func (s *services) Abort(ctx context.Context, r *approvalv1.AbortRequest) (*approvalv1.AbortResponse, error) {
 	return &approvalv1.AbortResponse{}, s.decide(ctx, "abort", r.GetRelease(), r.GetReason())
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/blackdice/shipwarden/cli/terminal"
 	"github.com/blackdice/shipwarden/cli/watch"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 func newWatch(a *app) *cobra.Command {
@@ -22,8 +23,9 @@ func newWatch(a *app) *cobra.Command {
 		Short: "Follow a release until it is over",
 		Long: "Shows the steps as they go: redrawn in place on a terminal, one line for each\n" +
 			"event elsewhere. Goes on when the recorder restarts. The exit code is that of the\n" +
-			"outcome.",
-		Example:           "  shipwarden watch shop-k7q2m3xw5d8ta4bc --timeout 30m",
+			"outcome. A way back is followed by its id until its record is closed.",
+		Example: "  shipwarden watch shop-k7q2m3xw5d8ta4bc --timeout 30m\n" +
+			"  shipwarden watch shop-k7q2m3xw5d8ta4bc-rb1",
 		Args:              oneRelease,
 		ValidArgsFunction: a.complete(true),
 		RunE: a.run(func(cmd *cobra.Command, args []string) error {
@@ -94,5 +96,8 @@ func (a *app) follow(ctx context.Context, release string, f following) error {
 		return exit.Call("watch "+release, err)
 	}
 	v.End(r)
+	if r.GetWayBackOf() != "" && r.GetOutcome() == releasev1.Outcome_OUTCOME_ROLLED_BACK {
+		return nil // It is what a way back is for.
+	}
 	return exit.Silently(exit.OfOutcome(r.GetOutcome()))
 }

@@ -51,6 +51,10 @@ func (s *story) rolledBack(ctx context.Context, versions []shop.Artifact) error 
 	if err := s.acknowledge(ctx, "erin", id, "it is bad; looking at it"); err != nil {
 		return err
 	}
+	s.line("That ends nothing; dave looks into it, and does.")
+	if err := s.closeIncident(ctx, "dave", id, "version 2.0.0 leaks; it is gone, and 1.0.0 answers everybody"); err != nil {
+		return err
+	}
 	if err := s.record(ctx, id, "2-bad"); err != nil {
 		return err
 	}
@@ -90,6 +94,9 @@ func (s *story) emergency(ctx context.Context, versions []shop.Artifact) error {
 		return err
 	}
 	if err := s.acknowledge(ctx, "dave", id, "the fix is out; the review is done"); err != nil {
+		return err
+	}
+	if err := s.closed(ctx, id); err != nil {
 		return err
 	}
 	return s.record(ctx, id, "3-emergency", "### Deviations")
@@ -141,12 +148,26 @@ func (s *story) review(ctx context.Context, person, id string, code int) error {
 	return nil
 }
 
-// acknowledge takes what people were called for on, which closes the release.
+// acknowledge takes what people were called for on.
 func (s *story) acknowledge(ctx context.Context, person, id, why string) error {
 	if err := s.does(ctx, person, "acknowledge", id, "--comment", why); err != nil {
 		return err
 	}
 	return s.told(ctx, "Taken on by "+person)
+}
+
+// closeIncident ends what people were called for, with the release.
+func (s *story) closeIncident(ctx context.Context, person, id, why string) error {
+	if err := s.does(ctx, person, "close-incident", id, "--reason", why); err != nil {
+		return err
+	}
+	return s.closed(ctx, id)
+}
+
+// closed waits until nothing more will happen to a release.
+func (s *story) closed(ctx context.Context, id string) error {
+	_, err := s.until(ctx, id, func(r *recorderv1.Release) bool { return r.GetClosed() })
+	return err
 }
 
 // newProcedure puts the world's present procedure document into effect, the way people

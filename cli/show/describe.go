@@ -98,7 +98,7 @@ func (p *page) emergency(r *releasev1.Request, a *releasev1.Authorized) {
 
 // required are the flags without which a command is refused.
 var required = map[string]string{
-	"reject": reason, "withdraw": reason, "withdraw-approval": reason, "abort": reason, "pause": reason, "resume": reason,
+	"reject": reason, "withdraw": reason, "withdraw-approval": reason, "abort": reason, "pause": reason, "resume": reason, "close-incident": reason,
 	"retry": reason, "rollback": reason, "accept": reason, "confirm": reason,
 	"acknowledge": " --comment TEXT",
 	"override":    " FREEZE --reason TEXT --ticket ID",

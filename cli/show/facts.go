@@ -103,7 +103,7 @@ func (f *facts) decision(e *recorderv1.RecordedEvent) {
 		f.calls = append(f.calls, call{escalated: d.Escalated, at: e})
 	case *releasev1.Event_Acknowledged:
 		f.take(by, func(c releasev1.Cause) bool { return c == d.Acknowledged.GetCause() })
-	case *releasev1.Event_Intervened: // who decides has taken on whatever was open
+	case *releasev1.Event_Intervened, *releasev1.Event_IncidentClosed: // who decides has taken on whatever was open
 		f.take(by, func(releasev1.Cause) bool { return true })
 	case *releasev1.Event_ReviewCompleted:
 		f.review, f.reviewer = d.ReviewCompleted, by

@@ -19,6 +19,7 @@ const (
 	opWithdraw    = "withdraw"
 	opAbort       = "abort"
 	opAcknowledge = "acknowledge"
+	opClose       = "close"
 	opIntervene   = "intervene"
 	opReview      = "review"
 )

@@ -37,6 +37,8 @@ func (c call) did(e *releasev1.Event) bool {
 		return e.GetAborted() != nil
 	case opAcknowledge:
 		return e.GetAcknowledged() != nil
+	case opClose:
+		return e.GetIncidentClosed() != nil
 	case opIntervene:
 		return e.GetIntervened() != nil && e.GetIntervened().GetAction().String() == c.Action
 	case opReview:

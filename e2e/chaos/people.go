@@ -163,7 +163,7 @@ func (c *crowd) misled(release string) bool {
 	return time.Since(since) < time.Second
 }
 
-// operator aborts, decides, acknowledges and reviews.
+// operator aborts, decides, acknowledges, closes and reviews.
 func (c *crowd) operator(ctx context.Context) {
 	for _, s := range c.run.watcher.open() {
 		if ctx.Err() != nil {
@@ -184,6 +184,11 @@ func (c *crowd) operator(ctx context.Context) {
 		case len(s.OpenEscalations()) > 0 && called(s):
 			_ = c.run.history.do(call{Op: opAcknowledge, Person: "erin", Release: s.Release}, func() error {
 				_, err := c.as("erin").Acknowledge(ctx, &approvalv1.AcknowledgeRequest{Release: s.Release, Comment: "on it"})
+				return err
+			})
+		case procedure.MayClose(s):
+			_ = c.run.history.do(call{Op: opClose, Person: "erin", Release: s.Release}, func() error {
+				_, err := c.as("erin").CloseIncident(ctx, &approvalv1.CloseIncidentRequest{Release: s.Release, Reason: "It is over."})
 				return err
 			})
 		case s.ReviewOwed() && s.Recorded:

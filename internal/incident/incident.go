@@ -6,8 +6,8 @@
 // here. What an incident is and how long it is open is procedure.OpenIncident.
 //
 // The cost is the newest event of each service that the document relates to the release, and
-// the histories of those releases that are not at an end or have an incident that nobody has
-// taken on, however many were recorded before.
+// the histories of those releases that are not at an end or have an open incident, however many
+// were recorded before.
 package incident
 
 import (
@@ -170,6 +170,9 @@ func concerns(index *policy.Index, rule *policyv1.Incidents, s, other procedure.
 	standing := "nobody has taken it on"
 	if by := incident.AcknowledgedBy; by != "" {
 		standing = by + " has taken it on, and the release is not at its end"
+		if procedure.MayClose(other) {
+			standing = by + " has taken it on, and nobody has closed it"
+		}
 	}
 	return fmt.Sprintf("release %s %s has an open incident, %s since %s: %s", other.Release, where,
 		strings.ToLower(strings.TrimPrefix(incident.Cause.String(), "CAUSE_")), incident.Raised.UTC().Format(time.RFC3339), standing)

@@ -141,7 +141,7 @@ type Service struct {
 	Debts []*releasev1.ReviewDebt
 	// Emergencies are the newest that were authorized, oldest first.
 	Emergencies []*releasev1.EmergencyUse
-	// Incidents are releases at an end with an incident that nobody has taken on, oldest first.
+	// Incidents are releases at an end with an open incident, oldest first.
 	Incidents []string
 }
 
@@ -181,11 +181,10 @@ func (s Service) Used(release string, asked time.Time) Service {
 }
 
 // maxIncidents bounds how many releases with an open incident are remembered: one is enough
-// to hold another release, and of those that nobody took on for so long the oldest stay.
+// to hold another release, and of those that nobody closed for so long the oldest stay.
 const maxIncidents = 64
 
-// Incident is the service after a release that is at its end, with or without an incident that
-// nobody has taken on.
+// Incident is the service after a release that is at its end, with or without an open incident.
 func (s Service) Incident(release string, open bool) Service {
 	switch i := slices.Index(s.Incidents, release); {
 	case open && i < 0 && len(s.Incidents) < maxIncidents:

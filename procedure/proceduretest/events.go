@@ -16,7 +16,7 @@ func Requested(r *releasev1.Request, at time.Time) *releasev1.Event {
 	asked.Evidence = nil
 	return &releasev1.Event{Data: &releasev1.Event_Requested{Requested: &releasev1.Requested{
 		Request: asked, RequestDigest: procedure.RequestDigest(r), RequestSequence: 1,
-		StartBy: timestamppb.New(at.Add(72 * time.Hour)), Timeouts: Timeouts(), ReasonsDemanded: true,
+		StartBy: timestamppb.New(at.Add(72 * time.Hour)), Timeouts: Timeouts(), ReasonsDemanded: true, ClosingDemanded: true,
 	}}}
 }
 

@@ -76,6 +76,11 @@ func Acknowledge(cause releasev1.Cause) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_Acknowledged{Acknowledged: &releasev1.Acknowledged{Cause: cause, Comment: "mine"}}}
 }
 
+// CloseIncident ends the incident of a release that is over.
+func CloseIncident(s procedure.State) *releasev1.Event {
+	return procedure.DecideIncidentClosed(s, "the disk was full, and is not any more")
+}
+
 // Intervene decides on an escalated release.
 func Intervene(action releasev1.Intervened_Action) *releasev1.Event {
 	return &releasev1.Event{Data: &releasev1.Event_Intervened{Intervened: &releasev1.Intervened{Action: action, Reason: "looked at it"}}}

@@ -111,6 +111,8 @@ func (h *History) followUp(at time.Time) (string, *releasev1.Event) {
 		return "", Escalate(s, at)
 	case len(s.OpenEscalations()) > 0:
 		return "eve", Acknowledge(s.OpenEscalations()[0])
+	case procedure.MayClose(s):
+		return "eve", CloseIncident(s)
 	default:
 		return "cleo", Review()
 	}

@@ -39,7 +39,7 @@ func (r *Rig) To(t testing.TB, release string, phase procedure.Phase) procedure.
 
 func good(s procedure.State) (person string, event *releasev1.Event) {
 	at := time.Now()
-	switch s.Phase { //nolint:exhaustive // The phases of the good way.
+	switch s.Phase { //nolint:exhaustive // The phases of the good way, and of the way back.
 	case procedure.PhaseGates:
 		return "", proceduretest.Gates(s)
 	case procedure.PhaseScope:
@@ -48,6 +48,12 @@ func good(s procedure.State) (person string, event *releasev1.Event) {
 		return "", proceduretest.Preview(s, releasev1.DriverClass_DRIVER_CLASS_FENCED, nil, nil)
 	case procedure.PhaseRisk:
 		return "", proceduretest.Risk(s, at)
+	case procedure.PhaseRemedy:
+		return "", proceduretest.Remedy(s, "executor-1", at)
+	case procedure.PhaseRollingBack:
+		return "", proceduretest.RolledBack(s, nil)
+	case procedure.PhaseVerifyRollback:
+		return "", proceduretest.Verified(s, releasev1.CheckResult_VERDICT_PASS, false)
 	case procedure.PhaseApprove:
 		if e := proceduretest.Authorize(s, at); e != nil {
 			return "", e

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -50,6 +51,9 @@ func (s *Server) view(ctx context.Context, caller identity.Caller, active *polic
 	}
 	state, _ := procedure.Fold(release, h.Entries)
 	if state.Phase == procedure.PhaseNone {
+		if of, _, ok := procedure.RollbackOf(release); ok {
+			return desk{}, refuse(codes.NotFound, "RELEASE_NOT_FOUND", release+" is a way back, within its release, and is governed by that: ask for "+of)
+		}
 		return desk{}, errNotFound
 	}
 	index, err := s.procedures.ByDigest(ctx, state.ProcedureDigest)

@@ -28,6 +28,7 @@ var (
 	errAmbiguous       = refuse(codes.PermissionDenied, "AMBIGUOUS_PERSON", "the caller's certificate names several people")
 	errFull            = refuse(codes.ResourceExhausted, "HISTORY_FULL", "too much has happened to this release: withdraw it and request it again")
 	errOtherStanding   = refuse(codes.Aborted, "STALE_QUARANTINE", "the artifact does not stand at what the caller saw: look again")
+	errOtherIncident   = refuse(codes.Aborted, "STALE_INCIDENT", "people were called for something else meanwhile: look again")
 	errMachine         = refuse(codes.PermissionDenied, "MACHINE", "machines never decide about releases")
 )
 

@@ -1,10 +1,10 @@
 // Package catalog keeps, for every service in an environment, which releases are
 // not at an end, which retrospective reviews are owed, which emergencies there were, and of
-// which releases at an end nobody has taken on an incident: what supersession, dependencies,
+// which releases at an end an incident is open: what supersession, dependencies,
 // overdue reviews, the quota and incidents are judged by (PD-0.4, PD-3.3, PD-A.5).
 //
-// It wakes on authorized, recorded, review_completed, acknowledged, impact_reported, unrecorded_change
-// and verification_revoked, and appends
+// It wakes on authorized, recorded, review_completed, acknowledged, incident_closed, impact_reported,
+// unrecorded_change and verification_revoked, and appends
 // service_changed where something differs, so that it may be woken as often as it
 // likes. The release is entered by intake, in one batch with its first event.
 package catalog
@@ -66,7 +66,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	}
 	before := service.Incidents
 	if t.State.Recorded {
-		_, incident := procedure.OpenIncident(t.State, nil, true)
+		_, incident := procedure.OpenIncident(t.State, nil, false)
 		service = service.Incident(t.State.Release, incident)
 	}
 	if len(open) == len(service.Open) && sameReleases(debts, service.Debts) && counted && slices.Equal(before, service.Incidents) {

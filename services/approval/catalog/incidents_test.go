@@ -10,9 +10,9 @@ import (
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
 )
 
-// TestAnIncidentOfWhatIsAtItsEndIsKeptUntilItIsTakenOn: an impact of a recorded release is
+// TestAnIncidentOfWhatIsAtItsEndIsKeptUntilItIsClosed: an impact of a recorded release is
 // reported, and others must find it although it is open no longer.
-func TestAnIncidentOfWhatIsAtItsEndIsKeptUntilItIsTakenOn(t *testing.T) {
+func TestAnIncidentOfWhatIsAtItsEndIsKeptUntilItIsClosed(t *testing.T) {
 	r := approvaltest.New(t, approvaltest.Document())
 	release := r.Reach(t, procedure.PhaseFollowUp)
 	tick(t, r, release)
@@ -31,7 +31,11 @@ func TestAnIncidentOfWhatIsAtItsEndIsKeptUntilItIsTakenOn(t *testing.T) {
 		t.Errorf("with the next request: %v, %v", s.Open, s.Incidents)
 	}
 	r.Do(t, release, "eve", &releasev1.Event{Data: &releasev1.Event_Acknowledged{Acknowledged: &releasev1.Acknowledged{Cause: releasev1.Cause_CAUSE_UNEXPECTED_IMPACT, Comment: "on it"}}})
-	if tick(t, r, release); len(shop(t, r).Incidents) != 0 {
+	if tick(t, r, release); !slices.Equal(shop(t, r).Incidents, []string{release}) {
 		t.Errorf("taken on: %v", shop(t, r).Incidents)
+	}
+	r.Do(t, release, "eve", proceduretest.CloseIncident(r.State(t, release)))
+	if tick(t, r, release); len(shop(t, r).Incidents) != 0 {
+		t.Errorf("closed: %v", shop(t, r).Incidents)
 	}
 }

@@ -134,6 +134,14 @@ func summary(s procedure.State, cause releasev1.Cause) string {
 	if cause == releasev1.Cause_CAUSE_REVERIFICATION_UNSEEN {
 		out += "; it was verified, and the newest " + strconv.FormatUint(uint64(s.Later.Unseen), 10) + " looks after that have no verdict"
 	}
+	if cause == releasev1.Cause_CAUSE_INCIDENT_UNCLOSED {
+		var open []string
+		for _, c := range procedure.Unclosed(s) {
+			open = append(open, strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(c.String(), "CAUSE_")), "_", " "))
+		}
+		out += "; it was taken on, and ends when somebody closes it: " + strings.Join(open, ", ") +
+			": shipwarden close-incident " + s.Release + " --reason '…'"
+	}
 	if q := s.Question; !q.Until.IsZero() && cause == s.EscalatedFor {
 		out += "; decide by " + q.Until.UTC().Format(time.RFC3339) + ", or "
 		back, why := procedure.CanRollBack(s, procedure.RollbackTargets(s))

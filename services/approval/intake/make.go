@@ -154,8 +154,8 @@ func Requested(ctx context.Context, blobs Blobs, index *policy.Index, request *r
 		Timeouts: &releasev1.Timeouts{
 			Step: d.GetStep(), Execute: d.GetExecute(), Verify: d.GetVerify(), Decision: d.GetDecision(),
 		},
-		ReasonsDemanded: true,
-		Reverification:  index.Reverification(request),
+		ReasonsDemanded: true, ClosingDemanded: true,
+		Reverification: index.Reverification(request),
 	}}}, nil
 }
 

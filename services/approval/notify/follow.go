@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
@@ -48,7 +49,9 @@ func follows(x raised, h eventstore.History, keepsAlarms func(channel string) bo
 				out = append(out, channelsOf(n)...)
 			}
 		case releasev1.Occasion_OCCASION_END:
-			out = append(out, slices.DeleteFunc(channelsOf(n), func(c string) bool { return !keepsAlarms(c) })...)
+			if raises(n.GetOccasion()) && !goesOn(n, x) {
+				out = append(out, slices.DeleteFunc(channelsOf(n), func(c string) bool { return !keepsAlarms(c) })...)
+			}
 		}
 	}
 	return out
@@ -58,7 +61,7 @@ func follows(x raised, h eventstore.History, keepsAlarms func(channel string) bo
 // receipts under whose keys they were raised.
 func (m *Message) settle(x raised, h eventstore.History, channel string) {
 	for _, n := range toldBefore(x, h) {
-		of := x.notice.Occasion == releasev1.Occasion_OCCASION_END && raises(n.GetOccasion()) ||
+		of := x.notice.Occasion == releasev1.Occasion_OCCASION_END && raises(n.GetOccasion()) && !goesOn(n, x) ||
 			x.notice.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON && sameCause(n, x) ||
 			x.notice.Occasion == releasev1.Occasion_OCCASION_APPROVAL_SETTLED && sameWait(n, x)
 		for _, r := range n.GetReceipts() {
@@ -68,11 +71,22 @@ func (m *Message) settle(x raised, h eventstore.History, channel string) {
 		}
 	}
 	switch {
-	case x.notice.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON && x.state.Outcome == releasev1.Outcome_OUTCOME_UNSPECIFIED:
+	case x.notice.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON && (x.state.Outcome == releasev1.Outcome_OUTCOME_UNSPECIFIED || open(x, x.notice.Number)):
 		m.Action = TakeOn
 	case x.notice.Occasion == releasev1.Occasion_OCCASION_APPROVAL_SETTLED, x.notice.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON, len(m.Alarms) > 0:
-		m.Action = Settle // The wait or the release is over, so that nothing else would.
+		m.Action = Settle // The wait, the release or the incident is over, so that nothing else would.
 	}
+}
+
+// open reports whether the incident of the cause in a number is open: it outlasts that somebody has
+// taken the call on, and the release, until a person closes it.
+func open(x raised, number uint32) bool {
+	return slices.Contains(procedure.Unclosed(x.state), releasev1.Cause(number/1000)) //nolint:gosec // The number was made from a cause.
+}
+
+// goesOn reports whether a notice was a call whose incident outlasts the release.
+func goesOn(n *releasev1.Notified, x raised) bool {
+	return n.GetOccasion() == releasev1.Occasion_OCCASION_ESCALATION && open(x, n.GetNumber())
 }
 
 // raises reports whether a notice of that occasion raised an alarm.
@@ -138,10 +152,16 @@ func (m *Message) correct(x raised, what string) {
 	}
 }
 
-// takenOn says who has taken a call on.
+// takenOn says who has taken a call on, or closed the incident that it was for.
 func (m *Message) takenOn(x raised, what string) {
 	cause := word(releasev1.Cause(x.notice.Number/1000).String(), "CAUSE_") //nolint:gosec // The number was made from a cause.
 	by := x.entry.Event.GetActor().GetId()
+	if closed := x.entry.Event.GetIncidentClosed(); closed != nil {
+		m.Subject = "Closed by " + by + ": " + cause + ", " + what
+		m.Text = "The incident is over: " + closed.GetReason()
+		m.Fields["cause"], m.Fields["closed_by"] = cause, by
+		return
+	}
 	m.Subject = "Taken on by " + by + ": " + cause + ", " + what
 	m.Text = "Nobody else is called for it."
 	if comment := x.entry.Event.GetAcknowledged().GetComment(); comment != "" {

@@ -165,6 +165,53 @@ func TestAnAlarmIsTakenOnAndSettled(t *testing.T) {
 	}
 }
 
+// A pager hears that an incident is settled when a person has closed it, and neither when somebody
+// takes it on after the release was over, nor when the release ends; whoever was called hears why.
+func TestAnAlarmIsSettledWhenTheIncidentIsClosed(t *testing.T) {
+	r := newRig(t, func(d *policyv1.Procedure) {
+		d.Channels[1].Name, d.Channels[1].Occasions = "pager", []releasev1.Occasion{releasev1.Occasion_OCCASION_ESCALATION}
+	})
+	pager := newReceiver(t)
+	c, err := channel.New(channel.Config{Name: "pager", Kind: configv1.ChannelAddress_KIND_PAGERDUTY, URL: pager.URL, Secrets: []string{strings.Repeat("r", 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.channels["pager"] = c
+	release := r.Reach(t, procedure.PhaseVerify)
+	r.Do(t, release, "", proceduretest.Verified(r.State(t, release), releasev1.CheckResult_VERDICT_FAIL, false))
+	r.Do(t, release, "", proceduretest.Escalate(r.State(t, release), time.Now()))
+	r.act(t, release)
+	r.To(t, release, procedure.PhaseFollowUp)
+	r.act(t, release)
+	r.Do(t, release, "gina", proceduretest.Acknowledge(releasev1.Cause_CAUSE_VALIDATION_FAILED))
+	r.act(t, release)
+	key := release + "/escalation/1001/pager"
+	heard := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, body := range pager.bodies {
+			var e struct {
+				Action string `json:"event_action"`
+				Key    string `json:"dedup_key"`
+			}
+			if err := json.Unmarshal(body, &e); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, e.Action+" "+e.Key)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("the pager hears (-want +got):\n%s", diff)
+		}
+	}
+	heard("trigger "+key, "acknowledge "+key)
+	r.Do(t, release, "gina", proceduretest.CloseIncident(r.State(t, release)))
+	r.act(t, release)
+	heard("trigger "+key, "acknowledge "+key, "resolve "+key)
+	if said, _ := r.ops.last(t); said.Subject != "Closed by gina: validation failed, shop 1.4.2 to production" || !strings.Contains(said.Text, "the disk was full") {
+		t.Errorf("the others hear %+v", said)
+	}
+}
+
 // Who hears of emergencies hears of who tried to authorize one and may not.
 func TestPeopleHearOfWhoTriedToAuthorizeAnEmergency(t *testing.T) {
 	r := newRig(t)

@@ -37,7 +37,7 @@ func (c *counting) Beginning(ctx context.Context, aggregate string) (eventstore.
 }
 
 // TestAnOpenIncidentHoldsOthers of the same service: an impact of a release that was at its
-// end long since is reported. What it holds goes on when somebody has taken it on; neither an
+// end long since is reported. What it holds goes on when somebody has closed it; neither an
 // emergency nor the way back from that release waits, and the record says so.
 func TestAnOpenIncidentHoldsOthers(t *testing.T) {
 	r := newRig(t, func(d *policyv1.Procedure) { d.Incidents = &policyv1.Incidents{} })
@@ -102,10 +102,15 @@ func TestAnOpenIncidentHoldsOthers(t *testing.T) {
 		t.Errorf("it reads %d histories, of one with an incident and four that are open, %v", store.loads, err)
 	}
 	r.Do(t, hurt, "eve", &releasev1.Event{Data: &releasev1.Event_Acknowledged{Acknowledged: &releasev1.Acknowledged{Cause: releasev1.Cause_CAUSE_UNEXPECTED_IMPACT, Comment: "on it"}}})
+	if s := look("taken-on", func(*releasev1.Request) {}); s.Phase != procedure.PhaseHeld || !slices.Equal(holds(s), []string{"incident.open"}) ||
+		!strings.HasSuffix(s.Holds[0].GetMessage(), "eve has taken it on, and nobody has closed it") {
+		t.Errorf("when it was taken on: phase %s, %v", s.Phase, s.Holds)
+	}
+	r.Do(t, hurt, "eve", proceduretest.CloseIncident(r.State(t, hurt)))
 	// The list of the service is behind; what is judged is the release itself.
 	if s := look("after", func(*releasev1.Request) {}); s.Phase != procedure.PhaseApprove || !slices.ContainsFunc(s.Findings, func(f *releasev1.Finding) bool {
 		return f.GetRule() == incident.Rule && f.GetSeverity() == releasev1.Finding_SEVERITY_OK
 	}) {
-		t.Errorf("when it was taken on: phase %s, %v, %v", s.Phase, s.Holds, s.Findings)
+		t.Errorf("when it was closed: phase %s, %v, %v", s.Phase, s.Holds, s.Findings)
 	}
 }

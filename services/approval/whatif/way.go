@@ -209,7 +209,7 @@ func (w way) over(s procedure.State, h *releasev1.HoldReason, now time.Time) []s
 			return procedure.MayOverride(s, &releasev1.Actor{Id: person, Kind: releasev1.Actor_KIND_HUMAN}) != nil
 		})
 	case incident.Rule, inflight.RuleDependency, inflight.RuleDependent:
-		// Somebody has to bring the other release to its end.
+		// Somebody has to bring the other release to its end, or close its incident.
 		return w.index.PeopleAt(doc.GetOperatorsGroup(), now)
 	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown, procedure.HoldPreviewUnknown:
 		// Somebody has to put it right on the target, or at the registry.

@@ -212,6 +212,8 @@ func (b *builder) late(r view.Recorded) {
 		d.Escalations = append(d.Escalations, b.entry(r, x.Acknowledged))
 	case *releasev1.Event_DeadlinePassed:
 		d.Escalations = append(d.Escalations, b.entry(r, x.DeadlinePassed))
+	case *releasev1.Event_IncidentClosed:
+		d.Decisions = append(d.Decisions, b.entry(r, x.IncidentClosed))
 	case *releasev1.Event_Intervened:
 		d.Decisions = append(d.Decisions, b.entry(r, x.Intervened))
 	case *releasev1.Event_Aborted:

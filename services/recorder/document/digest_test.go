@@ -127,7 +127,7 @@ func TestTheFormOfTheDigestedRecordStaysAsItIs(t *testing.T) {
 	h := proceduretest.New(proceduretest.Request(proceduretest.Emergency))
 	// As it was asked for when the digest was pinned.
 	first := proceduretest.Requested(h.Asked, h.Now.Add(h.Pace))
-	first.GetRequested().ReasonsDemanded = false
+	first.GetRequested().ReasonsDemanded, first.GetRequested().ClosingDemanded = false, false
 	h.Do(t, "", first)
 	h.To(t, procedure.PhaseClosed)
 	sum := sha256.Sum256(encode(t, document.Build(h.Release, messages(h))))

@@ -156,6 +156,11 @@ func TestEveryItemOfTheRecord(t *testing.T) {
 			[]string{"- exception of freeze freeze-1 by ben, INC-7: customers cannot pay"},
 		},
 		{"holds", "holds", []string{`"type": "gates_held"`, `"rule": "evidence.missing"`, `"subject": "tests"`}, []string{"tests"}},
+		{
+			"who closed the incident", "incident",
+			[]string{`"decision": "closed"`, `"by": "eve"`, `"reason": "the disk was full, and is not any more"`},
+			[]string{"eve decided: closed", "the disk was full, and is not any more"},
+		},
 		{"escalations", "escalations", []string{`"type": "escalated"`, `"type": "acknowledged"`, `"by": "eve"`}, []string{"validation failed taken on by eve: mine"}},
 		{
 			"follow-ups", "follow_up_actions",
@@ -169,8 +174,8 @@ func TestEveryItemOfTheRecord(t *testing.T) {
 		},
 		{
 			"closer", "closer",
-			[]string{`"by": "eve"`, `"type": "acknowledged"`, `"sequence": 26`, `"service": "approval"`},
-			[]string{"Nothing was owed any more from 2026-03-02 10:00:25.000 UTC on, closed by eve (event 26)."},
+			[]string{`"by": "eve"`, `"type": "incident_closed"`, `"sequence": 27`, `"service": "approval"`},
+			[]string{"Nothing was owed any more from 2026-03-02 10:00:26.000 UTC on, closed by eve (event 27)."},
 		},
 		{"people", "people", []string{`"person": "rita"`, `"part": "requester"`, `"part": "approver"`}, []string{"| rita | requester |"}},
 	} {

@@ -100,6 +100,8 @@ func (w *writer) remedies(r *Record) (claims, results, calls, decisions, deadlin
 			calls = append(calls, []string{
 				number, when, causeWords(d.Acknowledged.GetCause()), "taken on", none, by, none, none, escape(d.Acknowledged.GetComment()),
 			})
+		case *releasev1.Event_IncidentClosed:
+			decisions = append(decisions, []string{number, when, by, "close the incident", escape(d.IncidentClosed.GetReason())})
 		case *releasev1.Event_Intervened:
 			decisions = append(decisions, []string{number, when, by, word(d.Intervened.GetAction(), "ACTION_"), escape(d.Intervened.GetReason())})
 		case *releasev1.Event_Aborted:

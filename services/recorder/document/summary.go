@@ -176,6 +176,9 @@ func open(r *Record) []string {
 	for _, c := range s.OpenEscalations() {
 		all = append(all, fmt.Sprintf("the escalation for %s, which nobody has taken on", causeWords(c)))
 	}
+	for _, c := range procedure.Unclosed(s) {
+		all = append(all, fmt.Sprintf("the incident of %s, which nobody has closed", causeWords(c)))
+	}
 	for _, n := range s.Wanted {
 		all = append(all, fmt.Sprintf("the notice of the %s", word(n.Occasion, "OCCASION_")))
 	}

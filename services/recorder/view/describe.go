@@ -121,6 +121,12 @@ func describeDecision(e *releasev1.Event) string {
 		return joined(by+" knows of the "+Word(d.NoticeAcknowledged.GetOccasion(), "OCCASION_"), d.NoticeAcknowledged.GetComment())
 	case *releasev1.Event_Acknowledged:
 		return joined(CauseWord(d.Acknowledged.GetCause())+" taken on by "+by, d.Acknowledged.GetComment())
+	case *releasev1.Event_IncidentClosed:
+		var ended []string
+		for _, c := range d.IncidentClosed.GetCauses() {
+			ended = append(ended, CauseWord(c))
+		}
+		return joined("incident of "+strings.Join(ended, ", ")+" closed by "+by, d.IncidentClosed.GetReason())
 	case *releasev1.Event_Intervened:
 		anew := map[bool]string{true: " of the start, nothing had begun"}[d.Intervened.GetAnew()]
 		return joined(Word(d.Intervened.GetAction(), "ACTION_")+anew+" ordered by "+by, d.Intervened.GetReason())

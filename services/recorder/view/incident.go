@@ -10,8 +10,9 @@ import (
 
 // IncidentOf is the incident of a release, from its messages on record alone: from the
 // moment on when people had to be called (PD-7.2). It is nil where they never had to.
-// Whether it is closed is not decided here: it is when the release has an outcome and
-// the fold waits for nobody any more.
+// Whether it is closed is not decided here: it is when the release has an outcome and the fold has
+// nothing that a person would have to close; where nothing was damaged, and in releases of before
+// closing was demanded, when it waits for nobody any more.
 func IncidentOf(release string, all []Recorded) *recorderv1.Incident {
 	i := &incident{seen: map[string]bool{}}
 	s := procedure.State{Release: release}
@@ -90,6 +91,8 @@ func (i *incident) decide(before, after procedure.State, e *releasev1.Event, by 
 		decision, reason = "acknowledged", d.Acknowledged.GetComment()
 	case *releasev1.Event_Intervened:
 		decision, reason = Word(d.Intervened.GetAction(), "ACTION_"), d.Intervened.GetReason()
+	case *releasev1.Event_IncidentClosed:
+		decision, reason = "closed", d.IncidentClosed.GetReason()
 	case *releasev1.Event_Aborted:
 		decision, reason = "aborted", d.Aborted.GetReason()
 	case *releasev1.Event_Paused:
@@ -147,7 +150,11 @@ func (i *incident) newest(cause releasev1.Cause) *recorderv1.Escalation {
 }
 
 func (i *incident) close(after procedure.State, r Recorded) {
-	switch over := after.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED && len(after.OpenEscalations()) == 0; {
+	over := len(after.OpenEscalations()) == 0
+	if procedure.ClosingDecides(after) {
+		over = len(procedure.Unclosed(after)) == 0
+	}
+	switch over = over && after.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED; {
 	case !over:
 		i.out.Closing = nil
 	case i.out.GetClosing() == nil:

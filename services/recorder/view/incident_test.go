@@ -20,10 +20,19 @@ func recorded(h *proceduretest.History) []view.Recorded {
 	return all
 }
 
-// TestAnIncidentIsOpenUntilSomebodyTookItOnAndTheReleaseIsOver goes through the
-// prefixes of one release that is rolled back.
-func TestAnIncidentIsOpenUntilSomebodyTookItOnAndTheReleaseIsOver(t *testing.T) {
+// TestAnIncidentIsOnRecordUntilAPersonClosesIt goes through the prefixes of one release that is
+// rolled back; and of one of before closing was demanded, which ended when it was taken on and over.
+func TestAnIncidentIsOnRecordUntilAPersonClosesIt(t *testing.T) {
+	for name, demanded := range map[string]bool{"closing is demanded": true, "of before": false} {
+		t.Run(name, func(t *testing.T) { onRecordUntilClosed(t, demanded) })
+	}
+}
+
+func onRecordUntilClosed(t *testing.T, demanded bool) {
 	h := proceduretest.New(proceduretest.Request())
+	asked := proceduretest.Requested(h.Asked, h.Now)
+	asked.GetRequested().ClosingDemanded = demanded
+	h.Do(t, "", asked)
 	h.To(t, procedure.PhaseVerify)
 	if i := view.IncidentOf(h.Release, recorded(h)); i != nil {
 		t.Errorf("before anything happened: %v", i)
@@ -37,25 +46,34 @@ func TestAnIncidentIsOpenUntilSomebodyTookItOnAndTheReleaseIsOver(t *testing.T) 
 	if i := view.IncidentOf(h.Release, recorded(h)); i.GetClosing() != nil || i.GetEscalations()[0].GetTakenOnBy() != "eve" {
 		t.Errorf("when it was taken on: %v", i)
 	}
+	h.To(t, procedure.PhaseFollowUp)
+	want := [3]string{"eve", "acknowledged", "mine"}
+	if demanded {
+		if i := view.IncidentOf(h.Release, recorded(h)); i.GetClosing() != nil {
+			t.Errorf("when it was over: %v", i.GetClosing())
+		}
+		h.Do(t, "anna", proceduretest.CloseIncident(h.State()))
+		want = [3]string{"anna", "closed", "the disk was full, and is not any more"}
+	}
 	h.To(t, procedure.PhaseClosed)
 	c := view.IncidentOf(h.Release, recorded(h)).GetClosing()
-	if c.GetOutcome() != releasev1.Outcome_OUTCOME_ROLLED_BACK || c.GetBy() != "eve" || c.GetDecision() != "acknowledged" || c.GetReason() != "mine" {
+	if got := [3]string{c.GetBy(), c.GetDecision(), c.GetReason()}; c.GetOutcome() != releasev1.Outcome_OUTCOME_ROLLED_BACK || got != want {
 		t.Errorf("at the end: %v", c)
 	}
 }
 
 // TestAnIncidentEndsByAPersonWithAReason whichever way it ends: nothing that a service appends
-// closes one that nobody has taken on.
+// closes one, nor that somebody has taken it on.
 func TestAnIncidentEndsByAPersonWithAReason(t *testing.T) {
 	for name, test := range map[string]struct {
 		changes  func(*releasev1.Request)
 		to       func(t *testing.T, h *proceduretest.History)
 		decision string
 	}{
-		"taken on": {func(*releasev1.Request) {}, func(t *testing.T, h *proceduretest.History) {
+		"closed": {func(*releasev1.Request) {}, func(t *testing.T, h *proceduretest.History) {
 			h.To(t, procedure.PhaseVerify)
 			h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_FAIL, false))
-		}, "acknowledged"},
+		}, "closed"},
 		"decided": {proceduretest.Irreversible, func(t *testing.T, h *proceduretest.History) {
 			h.To(t, procedure.PhaseVerify)
 			h.Do(t, "", proceduretest.Verified(h.State(), releasev1.CheckResult_VERDICT_FAIL, false))
@@ -67,9 +85,9 @@ func TestAnIncidentEndsByAPersonWithAReason(t *testing.T) {
 		test.to(t, h)
 		for h.State().Phase != procedure.PhaseClosed {
 			person, e := h.Good()
-			if e.GetAcknowledged() != nil {
+			if e.GetIncidentClosed() != nil {
 				if i := view.IncidentOf(h.Release, recorded(h)); i == nil || i.GetClosing() != nil {
-					t.Errorf("%s: before it is taken on: %v", name, i.GetClosing())
+					t.Errorf("%s: before it is closed: %v", name, i.GetClosing())
 				}
 			}
 			h.Do(t, person, e)

@@ -199,6 +199,8 @@ func ending(s procedure.State) string {
 		out += " A retrospective review is owed."
 	case len(s.OpenEscalations()) > 0:
 		out += " An escalation is open."
+	case procedure.MayClose(s):
+		out += " Its incident is open until somebody closes it."
 	}
 	return out
 }

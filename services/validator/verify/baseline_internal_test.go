@@ -117,7 +117,9 @@ func TestAnIncidentInTheTimeOfABaseline(t *testing.T) {
 	letGo, left := h.Now, h.Clone()
 	h.Advance(at(40).Sub(h.Now))
 	h.Do(t, "anna", proceduretest.Acknowledge(cause))
-	taken := h.Now
+	onlyTaken := h.Clone()
+	h.Do(t, "anna", proceduretest.CloseIncident(h.State()))
+	closed := h.Now
 	again := h.Clone()
 	again.Advance(time.Hour)
 	again.Do(t, "rita", &releasev1.Event{Data: &releasev1.Event_ImpactReported{ImpactReported: &releasev1.ImpactReported{Description: "Orders are lost."}}})
@@ -131,14 +133,15 @@ func TestAnIncidentInTheTimeOfABaseline(t *testing.T) {
 		"raised afterwards":                        {h, noon, failed, false},
 		"raised then":                              {h, noon, letGo, true},
 		"raised as it began":                       {h, failed, at(10), true},
-		"open all the time, and taken on since":    {h, at(15), at(35), true},
-		"open at first, and taken on then":         {h, at(15), at(45), true},
-		"taken on as it began":                     {h, taken, at(60), false},
-		"taken on before":                          {h, at(45), at(60), false},
+		"open all the time, and closed since":      {h, at(15), at(35), true},
+		"open at first, and closed then":           {h, at(15), at(45), true},
+		"closed as it began":                       {h, closed, at(60), false},
+		"closed before":                            {h, at(45), at(60), false},
 		"taken on by nobody":                       {left, at(45), at(60), true},
-		"taken on before, and another one since":   {again, at(45), at(60), false},
+		"taken on, and closed by nobody":           {onlyTaken, at(45), at(60), true},
+		"closed before, and another one since":     {again, at(45), at(60), false},
 		"open all the time, and another one since": {again, at(15), at(35), true},
-		"taken on before, and another one then":    {again, at(45), at(120), true},
+		"closed before, and another one then":      {again, at(45), at(120), true},
 	} {
 		if _, got := incidentIn(test.h.Release, test.h.Entries, test.from, test.to); got != test.want {
 			t.Errorf("%s: %v", name, got)

@@ -94,7 +94,7 @@ func (x OutlookStep_Standing) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutlookStep_Standing.Descriptor instead.
 func (OutlookStep_Standing) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{52, 0}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54, 0}
 }
 
 // Pending is a release that waits for approvals, with what approvers must see.
@@ -1559,7 +1559,7 @@ type AcknowledgeRequest struct {
 	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
 	// The cause; absent: every open escalation of the release.
 	Cause v1.Cause `protobuf:"varint,2,opt,name=cause,proto3,enum=shipwarden.release.v1.Cause" json:"cause,omitempty"`
-	// The reason: it stands in the incident, which may end with it.
+	// The reason: it stands in the incident.
 	Comment       string `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1661,6 +1661,104 @@ func (x *AcknowledgeResponse) GetAcknowledged() int32 {
 	return 0
 }
 
+type CloseIncidentRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// Why it is over: it stands in the incident, which ends with it.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseIncidentRequest) Reset() {
+	*x = CloseIncidentRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseIncidentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseIncidentRequest) ProtoMessage() {}
+
+func (x *CloseIncidentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseIncidentRequest.ProtoReflect.Descriptor instead.
+func (*CloseIncidentRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *CloseIncidentRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *CloseIncidentRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type CloseIncidentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What people were called for that it ended.
+	Causes        []v1.Cause `protobuf:"varint,1,rep,packed,name=causes,proto3,enum=shipwarden.release.v1.Cause" json:"causes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseIncidentResponse) Reset() {
+	*x = CloseIncidentResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseIncidentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseIncidentResponse) ProtoMessage() {}
+
+func (x *CloseIncidentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseIncidentResponse.ProtoReflect.Descriptor instead.
+func (*CloseIncidentResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *CloseIncidentResponse) GetCauses() []v1.Cause {
+	if x != nil {
+		return x.Causes
+	}
+	return nil
+}
+
 type AcknowledgeNoticeRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
@@ -1673,7 +1771,7 @@ type AcknowledgeNoticeRequest struct {
 
 func (x *AcknowledgeNoticeRequest) Reset() {
 	*x = AcknowledgeNoticeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1783,7 @@ func (x *AcknowledgeNoticeRequest) String() string {
 func (*AcknowledgeNoticeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeNoticeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1796,7 @@ func (x *AcknowledgeNoticeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeNoticeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeNoticeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AcknowledgeNoticeRequest) GetRelease() string {
@@ -1732,7 +1830,7 @@ type AcknowledgeNoticeResponse struct {
 
 func (x *AcknowledgeNoticeResponse) Reset() {
 	*x = AcknowledgeNoticeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +1842,7 @@ func (x *AcknowledgeNoticeResponse) String() string {
 func (*AcknowledgeNoticeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeNoticeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +1855,7 @@ func (x *AcknowledgeNoticeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeNoticeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeNoticeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *AcknowledgeNoticeResponse) GetMissing() []*v1.Party {
@@ -1779,7 +1877,7 @@ type ReportImpactRequest struct {
 
 func (x *ReportImpactRequest) Reset() {
 	*x = ReportImpactRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +1889,7 @@ func (x *ReportImpactRequest) String() string {
 func (*ReportImpactRequest) ProtoMessage() {}
 
 func (x *ReportImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +1902,7 @@ func (x *ReportImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportImpactRequest.ProtoReflect.Descriptor instead.
 func (*ReportImpactRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReportImpactRequest) GetRelease() string {
@@ -1836,7 +1934,7 @@ type ReportImpactResponse struct {
 
 func (x *ReportImpactResponse) Reset() {
 	*x = ReportImpactResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1946,7 @@ func (x *ReportImpactResponse) String() string {
 func (*ReportImpactResponse) ProtoMessage() {}
 
 func (x *ReportImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1959,7 @@ func (x *ReportImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportImpactResponse.ProtoReflect.Descriptor instead.
 func (*ReportImpactResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
 }
 
 type InterveneRequest struct {
@@ -1875,7 +1973,7 @@ type InterveneRequest struct {
 
 func (x *InterveneRequest) Reset() {
 	*x = InterveneRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +1985,7 @@ func (x *InterveneRequest) String() string {
 func (*InterveneRequest) ProtoMessage() {}
 
 func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +1998,7 @@ func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneRequest.ProtoReflect.Descriptor instead.
 func (*InterveneRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *InterveneRequest) GetRelease() string {
@@ -1932,7 +2030,7 @@ type InterveneResponse struct {
 
 func (x *InterveneResponse) Reset() {
 	*x = InterveneResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2042,7 @@ func (x *InterveneResponse) String() string {
 func (*InterveneResponse) ProtoMessage() {}
 
 func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2055,7 @@ func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneResponse.ProtoReflect.Descriptor instead.
 func (*InterveneResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
 }
 
 type CompleteReviewRequest struct {
@@ -1972,7 +2070,7 @@ type CompleteReviewRequest struct {
 
 func (x *CompleteReviewRequest) Reset() {
 	*x = CompleteReviewRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1984,7 +2082,7 @@ func (x *CompleteReviewRequest) String() string {
 func (*CompleteReviewRequest) ProtoMessage() {}
 
 func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1997,7 +2095,7 @@ func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewRequest.ProtoReflect.Descriptor instead.
 func (*CompleteReviewRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CompleteReviewRequest) GetRelease() string {
@@ -2036,7 +2134,7 @@ type CompleteReviewResponse struct {
 
 func (x *CompleteReviewResponse) Reset() {
 	*x = CompleteReviewResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2048,7 +2146,7 @@ func (x *CompleteReviewResponse) String() string {
 func (*CompleteReviewResponse) ProtoMessage() {}
 
 func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2061,7 +2159,7 @@ func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewResponse.ProtoReflect.Descriptor instead.
 func (*CompleteReviewResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
 }
 
 type AddFollowUpRequest struct {
@@ -2074,7 +2172,7 @@ type AddFollowUpRequest struct {
 
 func (x *AddFollowUpRequest) Reset() {
 	*x = AddFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2086,7 +2184,7 @@ func (x *AddFollowUpRequest) String() string {
 func (*AddFollowUpRequest) ProtoMessage() {}
 
 func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2099,7 +2197,7 @@ func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*AddFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AddFollowUpRequest) GetRelease() string {
@@ -2126,7 +2224,7 @@ type AddFollowUpResponse struct {
 
 func (x *AddFollowUpResponse) Reset() {
 	*x = AddFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2236,7 @@ func (x *AddFollowUpResponse) String() string {
 func (*AddFollowUpResponse) ProtoMessage() {}
 
 func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2249,7 @@ func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*AddFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AddFollowUpResponse) GetNumber() uint32 {
@@ -2173,7 +2271,7 @@ type CloseFollowUpRequest struct {
 
 func (x *CloseFollowUpRequest) Reset() {
 	*x = CloseFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2185,7 +2283,7 @@ func (x *CloseFollowUpRequest) String() string {
 func (*CloseFollowUpRequest) ProtoMessage() {}
 
 func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2198,7 +2296,7 @@ func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CloseFollowUpRequest) GetRelease() string {
@@ -2230,7 +2328,7 @@ type CloseFollowUpResponse struct {
 
 func (x *CloseFollowUpResponse) Reset() {
 	*x = CloseFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2242,7 +2340,7 @@ func (x *CloseFollowUpResponse) String() string {
 func (*CloseFollowUpResponse) ProtoMessage() {}
 
 func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2255,7 +2353,7 @@ func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{38}
 }
 
 type DelegateRequest struct {
@@ -2276,7 +2374,7 @@ type DelegateRequest struct {
 
 func (x *DelegateRequest) Reset() {
 	*x = DelegateRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2288,7 +2386,7 @@ func (x *DelegateRequest) String() string {
 func (*DelegateRequest) ProtoMessage() {}
 
 func (x *DelegateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2301,7 +2399,7 @@ func (x *DelegateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegateRequest.ProtoReflect.Descriptor instead.
 func (*DelegateRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DelegateRequest) GetStandIn() string {
@@ -2348,7 +2446,7 @@ type DelegateResponse struct {
 
 func (x *DelegateResponse) Reset() {
 	*x = DelegateResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2360,7 +2458,7 @@ func (x *DelegateResponse) String() string {
 func (*DelegateResponse) ProtoMessage() {}
 
 func (x *DelegateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2373,7 +2471,7 @@ func (x *DelegateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegateResponse.ProtoReflect.Descriptor instead.
 func (*DelegateResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DelegateResponse) GetDelegation() *v1.Delegation {
@@ -2394,7 +2492,7 @@ type RevokeDelegationRequest struct {
 
 func (x *RevokeDelegationRequest) Reset() {
 	*x = RevokeDelegationRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2406,7 +2504,7 @@ func (x *RevokeDelegationRequest) String() string {
 func (*RevokeDelegationRequest) ProtoMessage() {}
 
 func (x *RevokeDelegationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2419,7 +2517,7 @@ func (x *RevokeDelegationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDelegationRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDelegationRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RevokeDelegationRequest) GetNumber() uint32 {
@@ -2444,7 +2542,7 @@ type RevokeDelegationResponse struct {
 
 func (x *RevokeDelegationResponse) Reset() {
 	*x = RevokeDelegationResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2456,7 +2554,7 @@ func (x *RevokeDelegationResponse) String() string {
 func (*RevokeDelegationResponse) ProtoMessage() {}
 
 func (x *RevokeDelegationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2469,7 +2567,7 @@ func (x *RevokeDelegationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDelegationResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDelegationResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{42}
 }
 
 type ListDelegationsRequest struct {
@@ -2480,7 +2578,7 @@ type ListDelegationsRequest struct {
 
 func (x *ListDelegationsRequest) Reset() {
 	*x = ListDelegationsRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2492,7 +2590,7 @@ func (x *ListDelegationsRequest) String() string {
 func (*ListDelegationsRequest) ProtoMessage() {}
 
 func (x *ListDelegationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2505,7 +2603,7 @@ func (x *ListDelegationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDelegationsRequest.ProtoReflect.Descriptor instead.
 func (*ListDelegationsRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{43}
 }
 
 type ListDelegationsResponse struct {
@@ -2517,7 +2615,7 @@ type ListDelegationsResponse struct {
 
 func (x *ListDelegationsResponse) Reset() {
 	*x = ListDelegationsResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2529,7 +2627,7 @@ func (x *ListDelegationsResponse) String() string {
 func (*ListDelegationsResponse) ProtoMessage() {}
 
 func (x *ListDelegationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2542,7 +2640,7 @@ func (x *ListDelegationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDelegationsResponse.ProtoReflect.Descriptor instead.
 func (*ListDelegationsResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListDelegationsResponse) GetDelegations() []*v1.Delegation {
@@ -2564,7 +2662,7 @@ type WhoCanRequest struct {
 
 func (x *WhoCanRequest) Reset() {
 	*x = WhoCanRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2576,7 +2674,7 @@ func (x *WhoCanRequest) String() string {
 func (*WhoCanRequest) ProtoMessage() {}
 
 func (x *WhoCanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2589,7 +2687,7 @@ func (x *WhoCanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoCanRequest.ProtoReflect.Descriptor instead.
 func (*WhoCanRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *WhoCanRequest) GetEnvironment() string {
@@ -2627,7 +2725,7 @@ type WhoCanResponse struct {
 
 func (x *WhoCanResponse) Reset() {
 	*x = WhoCanResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2639,7 +2737,7 @@ func (x *WhoCanResponse) String() string {
 func (*WhoCanResponse) ProtoMessage() {}
 
 func (x *WhoCanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2652,7 +2750,7 @@ func (x *WhoCanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoCanResponse.ProtoReflect.Descriptor instead.
 func (*WhoCanResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *WhoCanResponse) GetProcedureDigest() string {
@@ -2709,7 +2807,7 @@ type Right struct {
 
 func (x *Right) Reset() {
 	*x = Right{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2721,7 +2819,7 @@ func (x *Right) String() string {
 func (*Right) ProtoMessage() {}
 
 func (x *Right) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2734,7 +2832,7 @@ func (x *Right) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Right.ProtoReflect.Descriptor instead.
 func (*Right) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Right) GetEnvironment() string {
@@ -2816,7 +2914,7 @@ type Holder struct {
 
 func (x *Holder) Reset() {
 	*x = Holder{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2828,7 +2926,7 @@ func (x *Holder) String() string {
 func (*Holder) ProtoMessage() {}
 
 func (x *Holder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2841,7 +2939,7 @@ func (x *Holder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holder.ProtoReflect.Descriptor instead.
 func (*Holder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Holder) GetPerson() string {
@@ -2886,7 +2984,7 @@ type OverrideFreezeRequest struct {
 
 func (x *OverrideFreezeRequest) Reset() {
 	*x = OverrideFreezeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2898,7 +2996,7 @@ func (x *OverrideFreezeRequest) String() string {
 func (*OverrideFreezeRequest) ProtoMessage() {}
 
 func (x *OverrideFreezeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2911,7 +3009,7 @@ func (x *OverrideFreezeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverrideFreezeRequest.ProtoReflect.Descriptor instead.
 func (*OverrideFreezeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *OverrideFreezeRequest) GetRelease() string {
@@ -2954,7 +3052,7 @@ type OverrideFreezeResponse struct {
 
 func (x *OverrideFreezeResponse) Reset() {
 	*x = OverrideFreezeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2966,7 +3064,7 @@ func (x *OverrideFreezeResponse) String() string {
 func (*OverrideFreezeResponse) ProtoMessage() {}
 
 func (x *OverrideFreezeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2979,7 +3077,7 @@ func (x *OverrideFreezeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverrideFreezeResponse.ProtoReflect.Descriptor instead.
 func (*OverrideFreezeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *OverrideFreezeResponse) GetHolds() []*v1.HoldReason {
@@ -3005,7 +3103,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3017,7 +3115,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3030,7 +3128,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ExplainRequest) GetRelease() string {
@@ -3058,7 +3156,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3070,7 +3168,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3083,7 +3181,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ExplainResponse) GetRelease() string {
@@ -3156,7 +3254,7 @@ type Outlook struct {
 
 func (x *Outlook) Reset() {
 	*x = Outlook{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3168,7 +3266,7 @@ func (x *Outlook) String() string {
 func (*Outlook) ProtoMessage() {}
 
 func (x *Outlook) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3181,7 +3279,7 @@ func (x *Outlook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outlook.ProtoReflect.Descriptor instead.
 func (*Outlook) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Outlook) GetSteps() []*OutlookStep {
@@ -3238,7 +3336,7 @@ type OutlookStep struct {
 
 func (x *OutlookStep) Reset() {
 	*x = OutlookStep{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3250,7 +3348,7 @@ func (x *OutlookStep) String() string {
 func (*OutlookStep) ProtoMessage() {}
 
 func (x *OutlookStep) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3263,7 +3361,7 @@ func (x *OutlookStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutlookStep.ProtoReflect.Descriptor instead.
 func (*OutlookStep) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *OutlookStep) GetNumber() string {
@@ -3318,7 +3416,7 @@ type WhatIfRequest struct {
 
 func (x *WhatIfRequest) Reset() {
 	*x = WhatIfRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3330,7 +3428,7 @@ func (x *WhatIfRequest) String() string {
 func (*WhatIfRequest) ProtoMessage() {}
 
 func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3343,7 +3441,7 @@ func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhatIfRequest.ProtoReflect.Descriptor instead.
 func (*WhatIfRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *WhatIfRequest) GetRequest() []byte {
@@ -3373,7 +3471,7 @@ type WhatIfResponse struct {
 
 func (x *WhatIfResponse) Reset() {
 	*x = WhatIfResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3385,7 +3483,7 @@ func (x *WhatIfResponse) String() string {
 func (*WhatIfResponse) ProtoMessage() {}
 
 func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3398,7 +3496,7 @@ func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhatIfResponse.ProtoReflect.Descriptor instead.
 func (*WhatIfResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *WhatIfResponse) GetRelease() string {
@@ -3476,7 +3574,7 @@ type CompareProcedureRequest struct {
 
 func (x *CompareProcedureRequest) Reset() {
 	*x = CompareProcedureRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3488,7 +3586,7 @@ func (x *CompareProcedureRequest) String() string {
 func (*CompareProcedureRequest) ProtoMessage() {}
 
 func (x *CompareProcedureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3501,7 +3599,7 @@ func (x *CompareProcedureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareProcedureRequest.ProtoReflect.Descriptor instead.
 func (*CompareProcedureRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CompareProcedureRequest) GetDocument() []byte {
@@ -3528,7 +3626,7 @@ type CompareProcedureResponse struct {
 
 func (x *CompareProcedureResponse) Reset() {
 	*x = CompareProcedureResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3540,7 +3638,7 @@ func (x *CompareProcedureResponse) String() string {
 func (*CompareProcedureResponse) ProtoMessage() {}
 
 func (x *CompareProcedureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3553,7 +3651,7 @@ func (x *CompareProcedureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareProcedureResponse.ProtoReflect.Descriptor instead.
 func (*CompareProcedureResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CompareProcedureResponse) GetDifferences() []*Difference {
@@ -3575,7 +3673,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3587,7 +3685,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3600,7 +3698,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Difference) GetRelease() string {
@@ -3634,7 +3732,7 @@ type ChangedAnswer struct {
 
 func (x *ChangedAnswer) Reset() {
 	*x = ChangedAnswer{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3646,7 +3744,7 @@ func (x *ChangedAnswer) String() string {
 func (*ChangedAnswer) ProtoMessage() {}
 
 func (x *ChangedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3659,7 +3757,7 @@ func (x *ChangedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangedAnswer.ProtoReflect.Descriptor instead.
 func (*ChangedAnswer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{58}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ChangedAnswer) GetStep() string {
@@ -3709,7 +3807,7 @@ type ProposeClearanceRequest struct {
 
 func (x *ProposeClearanceRequest) Reset() {
 	*x = ProposeClearanceRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3721,7 +3819,7 @@ func (x *ProposeClearanceRequest) String() string {
 func (*ProposeClearanceRequest) ProtoMessage() {}
 
 func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3734,7 +3832,7 @@ func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeClearanceRequest.ProtoReflect.Descriptor instead.
 func (*ProposeClearanceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{59}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ProposeClearanceRequest) GetDigest() string {
@@ -3763,7 +3861,7 @@ type ProposeClearanceResponse struct {
 
 func (x *ProposeClearanceResponse) Reset() {
 	*x = ProposeClearanceResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3775,7 +3873,7 @@ func (x *ProposeClearanceResponse) String() string {
 func (*ProposeClearanceResponse) ProtoMessage() {}
 
 func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3788,7 +3886,7 @@ func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeClearanceResponse.ProtoReflect.Descriptor instead.
 func (*ProposeClearanceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{60}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ProposeClearanceResponse) GetState() *v1.Quarantine {
@@ -3819,7 +3917,7 @@ type ConfirmClearanceRequest struct {
 
 func (x *ConfirmClearanceRequest) Reset() {
 	*x = ConfirmClearanceRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3831,7 +3929,7 @@ func (x *ConfirmClearanceRequest) String() string {
 func (*ConfirmClearanceRequest) ProtoMessage() {}
 
 func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3844,7 +3942,7 @@ func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClearanceRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmClearanceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{61}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ConfirmClearanceRequest) GetDigest() string {
@@ -3880,7 +3978,7 @@ type ConfirmClearanceResponse struct {
 
 func (x *ConfirmClearanceResponse) Reset() {
 	*x = ConfirmClearanceResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3892,7 +3990,7 @@ func (x *ConfirmClearanceResponse) String() string {
 func (*ConfirmClearanceResponse) ProtoMessage() {}
 
 func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3905,7 +4003,7 @@ func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClearanceResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmClearanceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{62}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ConfirmClearanceResponse) GetState() *v1.Quarantine {
@@ -4055,7 +4153,14 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\n" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\acomment\"9\n" +
 	"\x13AcknowledgeResponse\x12\"\n" +
-	"\facknowledged\x18\x01 \x01(\x05R\facknowledged\"\xbe\x01\n" +
+	"\facknowledged\x18\x01 \x01(\x05R\facknowledged\"\xf9\x01\n" +
+	"\x14CloseIncidentRequest\x127\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
+	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"M\n" +
+	"\x15CloseIncidentResponse\x124\n" +
+	"\x06causes\x18\x01 \x03(\x0e2\x1c.shipwarden.release.v1.CauseR\x06causes\"\xbe\x01\n" +
 	"\x18AcknowledgeNoticeRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12E\n" +
 	"\boccasion\x18\x02 \x01(\x0e2\x1f.shipwarden.release.v1.OccasionB\b\xbaH\x05\x82\x01\x02\x10\x01R\boccasion\x12\"\n" +
@@ -4231,7 +4336,7 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\acomment\"o\n" +
 	"\x18ConfirmClearanceResponse\x127\n" +
 	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\x12\x1a\n" +
-	"\bsequence\x18\x02 \x01(\x04R\bsequence2\x92\x15\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence2\x80\x16\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +
 	"\n" +
@@ -4245,7 +4350,8 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x06Resume\x12%.shipwarden.approval.v1.ResumeRequest\x1a&.shipwarden.approval.v1.ResumeResponse\x12x\n" +
 	"\x11AcknowledgeNotice\x120.shipwarden.approval.v1.AcknowledgeNoticeRequest\x1a1.shipwarden.approval.v1.AcknowledgeNoticeResponse\x12i\n" +
 	"\fReportImpact\x12+.shipwarden.approval.v1.ReportImpactRequest\x1a,.shipwarden.approval.v1.ReportImpactResponse\x12f\n" +
-	"\vAcknowledge\x12*.shipwarden.approval.v1.AcknowledgeRequest\x1a+.shipwarden.approval.v1.AcknowledgeResponse\x12`\n" +
+	"\vAcknowledge\x12*.shipwarden.approval.v1.AcknowledgeRequest\x1a+.shipwarden.approval.v1.AcknowledgeResponse\x12l\n" +
+	"\rCloseIncident\x12,.shipwarden.approval.v1.CloseIncidentRequest\x1a-.shipwarden.approval.v1.CloseIncidentResponse\x12`\n" +
 	"\tIntervene\x12(.shipwarden.approval.v1.InterveneRequest\x1a).shipwarden.approval.v1.InterveneResponse\x12o\n" +
 	"\x0eCompleteReview\x12-.shipwarden.approval.v1.CompleteReviewRequest\x1a..shipwarden.approval.v1.CompleteReviewResponse\x12o\n" +
 	"\x0eOverrideFreeze\x12-.shipwarden.approval.v1.OverrideFreezeRequest\x1a..shipwarden.approval.v1.OverrideFreezeResponse\x12Z\n" +
@@ -4274,7 +4380,7 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_approval_v1_approval_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(OutlookStep_Standing)(0),         // 0: shipwarden.approval.v1.OutlookStep.Standing
 	(*Pending)(nil),                   // 1: shipwarden.approval.v1.Pending
@@ -4302,192 +4408,197 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*ResumeResponse)(nil),            // 23: shipwarden.approval.v1.ResumeResponse
 	(*AcknowledgeRequest)(nil),        // 24: shipwarden.approval.v1.AcknowledgeRequest
 	(*AcknowledgeResponse)(nil),       // 25: shipwarden.approval.v1.AcknowledgeResponse
-	(*AcknowledgeNoticeRequest)(nil),  // 26: shipwarden.approval.v1.AcknowledgeNoticeRequest
-	(*AcknowledgeNoticeResponse)(nil), // 27: shipwarden.approval.v1.AcknowledgeNoticeResponse
-	(*ReportImpactRequest)(nil),       // 28: shipwarden.approval.v1.ReportImpactRequest
-	(*ReportImpactResponse)(nil),      // 29: shipwarden.approval.v1.ReportImpactResponse
-	(*InterveneRequest)(nil),          // 30: shipwarden.approval.v1.InterveneRequest
-	(*InterveneResponse)(nil),         // 31: shipwarden.approval.v1.InterveneResponse
-	(*CompleteReviewRequest)(nil),     // 32: shipwarden.approval.v1.CompleteReviewRequest
-	(*CompleteReviewResponse)(nil),    // 33: shipwarden.approval.v1.CompleteReviewResponse
-	(*AddFollowUpRequest)(nil),        // 34: shipwarden.approval.v1.AddFollowUpRequest
-	(*AddFollowUpResponse)(nil),       // 35: shipwarden.approval.v1.AddFollowUpResponse
-	(*CloseFollowUpRequest)(nil),      // 36: shipwarden.approval.v1.CloseFollowUpRequest
-	(*CloseFollowUpResponse)(nil),     // 37: shipwarden.approval.v1.CloseFollowUpResponse
-	(*DelegateRequest)(nil),           // 38: shipwarden.approval.v1.DelegateRequest
-	(*DelegateResponse)(nil),          // 39: shipwarden.approval.v1.DelegateResponse
-	(*RevokeDelegationRequest)(nil),   // 40: shipwarden.approval.v1.RevokeDelegationRequest
-	(*RevokeDelegationResponse)(nil),  // 41: shipwarden.approval.v1.RevokeDelegationResponse
-	(*ListDelegationsRequest)(nil),    // 42: shipwarden.approval.v1.ListDelegationsRequest
-	(*ListDelegationsResponse)(nil),   // 43: shipwarden.approval.v1.ListDelegationsResponse
-	(*WhoCanRequest)(nil),             // 44: shipwarden.approval.v1.WhoCanRequest
-	(*WhoCanResponse)(nil),            // 45: shipwarden.approval.v1.WhoCanResponse
-	(*Right)(nil),                     // 46: shipwarden.approval.v1.Right
-	(*Holder)(nil),                    // 47: shipwarden.approval.v1.Holder
-	(*OverrideFreezeRequest)(nil),     // 48: shipwarden.approval.v1.OverrideFreezeRequest
-	(*OverrideFreezeResponse)(nil),    // 49: shipwarden.approval.v1.OverrideFreezeResponse
-	(*ExplainRequest)(nil),            // 50: shipwarden.approval.v1.ExplainRequest
-	(*ExplainResponse)(nil),           // 51: shipwarden.approval.v1.ExplainResponse
-	(*Outlook)(nil),                   // 52: shipwarden.approval.v1.Outlook
-	(*OutlookStep)(nil),               // 53: shipwarden.approval.v1.OutlookStep
-	(*WhatIfRequest)(nil),             // 54: shipwarden.approval.v1.WhatIfRequest
-	(*WhatIfResponse)(nil),            // 55: shipwarden.approval.v1.WhatIfResponse
-	(*CompareProcedureRequest)(nil),   // 56: shipwarden.approval.v1.CompareProcedureRequest
-	(*CompareProcedureResponse)(nil),  // 57: shipwarden.approval.v1.CompareProcedureResponse
-	(*Difference)(nil),                // 58: shipwarden.approval.v1.Difference
-	(*ChangedAnswer)(nil),             // 59: shipwarden.approval.v1.ChangedAnswer
-	(*ProposeClearanceRequest)(nil),   // 60: shipwarden.approval.v1.ProposeClearanceRequest
-	(*ProposeClearanceResponse)(nil),  // 61: shipwarden.approval.v1.ProposeClearanceResponse
-	(*ConfirmClearanceRequest)(nil),   // 62: shipwarden.approval.v1.ConfirmClearanceRequest
-	(*ConfirmClearanceResponse)(nil),  // 63: shipwarden.approval.v1.ConfirmClearanceResponse
-	(*v1.Request)(nil),                // 64: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),         // 65: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),           // 66: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),          // 67: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),            // 68: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),                // 69: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),             // 70: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),     // 71: google.protobuf.Timestamp
-	(*v1.Check)(nil),                  // 72: shipwarden.release.v1.Check
-	(*v1.HoldReason)(nil),             // 73: shipwarden.release.v1.HoldReason
-	(*v1.Chosen)(nil),                 // 74: shipwarden.release.v1.Chosen
-	(*v1.Shift)(nil),                  // 75: shipwarden.release.v1.Shift
-	(*v1.SignerIdentity)(nil),         // 76: shipwarden.release.v1.SignerIdentity
-	(*v1.ApprovalSignature)(nil),      // 77: shipwarden.release.v1.ApprovalSignature
-	(v1.Cause)(0),                     // 78: shipwarden.release.v1.Cause
-	(v1.Occasion)(0),                  // 79: shipwarden.release.v1.Occasion
-	(*v1.Party)(nil),                  // 80: shipwarden.release.v1.Party
-	(v1.Intervened_Action)(0),         // 81: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),    // 82: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),               // 83: shipwarden.release.v1.FollowUp
-	(*v1.Delegation)(nil),             // 84: shipwarden.release.v1.Delegation
-	(v1.Outcome)(0),                   // 85: shipwarden.release.v1.Outcome
-	(*v1.RiskScore)(nil),              // 86: shipwarden.release.v1.RiskScore
-	(*v1.Violation)(nil),              // 87: shipwarden.release.v1.Violation
-	(*v1.Quarantine)(nil),             // 88: shipwarden.release.v1.Quarantine
+	(*CloseIncidentRequest)(nil),      // 26: shipwarden.approval.v1.CloseIncidentRequest
+	(*CloseIncidentResponse)(nil),     // 27: shipwarden.approval.v1.CloseIncidentResponse
+	(*AcknowledgeNoticeRequest)(nil),  // 28: shipwarden.approval.v1.AcknowledgeNoticeRequest
+	(*AcknowledgeNoticeResponse)(nil), // 29: shipwarden.approval.v1.AcknowledgeNoticeResponse
+	(*ReportImpactRequest)(nil),       // 30: shipwarden.approval.v1.ReportImpactRequest
+	(*ReportImpactResponse)(nil),      // 31: shipwarden.approval.v1.ReportImpactResponse
+	(*InterveneRequest)(nil),          // 32: shipwarden.approval.v1.InterveneRequest
+	(*InterveneResponse)(nil),         // 33: shipwarden.approval.v1.InterveneResponse
+	(*CompleteReviewRequest)(nil),     // 34: shipwarden.approval.v1.CompleteReviewRequest
+	(*CompleteReviewResponse)(nil),    // 35: shipwarden.approval.v1.CompleteReviewResponse
+	(*AddFollowUpRequest)(nil),        // 36: shipwarden.approval.v1.AddFollowUpRequest
+	(*AddFollowUpResponse)(nil),       // 37: shipwarden.approval.v1.AddFollowUpResponse
+	(*CloseFollowUpRequest)(nil),      // 38: shipwarden.approval.v1.CloseFollowUpRequest
+	(*CloseFollowUpResponse)(nil),     // 39: shipwarden.approval.v1.CloseFollowUpResponse
+	(*DelegateRequest)(nil),           // 40: shipwarden.approval.v1.DelegateRequest
+	(*DelegateResponse)(nil),          // 41: shipwarden.approval.v1.DelegateResponse
+	(*RevokeDelegationRequest)(nil),   // 42: shipwarden.approval.v1.RevokeDelegationRequest
+	(*RevokeDelegationResponse)(nil),  // 43: shipwarden.approval.v1.RevokeDelegationResponse
+	(*ListDelegationsRequest)(nil),    // 44: shipwarden.approval.v1.ListDelegationsRequest
+	(*ListDelegationsResponse)(nil),   // 45: shipwarden.approval.v1.ListDelegationsResponse
+	(*WhoCanRequest)(nil),             // 46: shipwarden.approval.v1.WhoCanRequest
+	(*WhoCanResponse)(nil),            // 47: shipwarden.approval.v1.WhoCanResponse
+	(*Right)(nil),                     // 48: shipwarden.approval.v1.Right
+	(*Holder)(nil),                    // 49: shipwarden.approval.v1.Holder
+	(*OverrideFreezeRequest)(nil),     // 50: shipwarden.approval.v1.OverrideFreezeRequest
+	(*OverrideFreezeResponse)(nil),    // 51: shipwarden.approval.v1.OverrideFreezeResponse
+	(*ExplainRequest)(nil),            // 52: shipwarden.approval.v1.ExplainRequest
+	(*ExplainResponse)(nil),           // 53: shipwarden.approval.v1.ExplainResponse
+	(*Outlook)(nil),                   // 54: shipwarden.approval.v1.Outlook
+	(*OutlookStep)(nil),               // 55: shipwarden.approval.v1.OutlookStep
+	(*WhatIfRequest)(nil),             // 56: shipwarden.approval.v1.WhatIfRequest
+	(*WhatIfResponse)(nil),            // 57: shipwarden.approval.v1.WhatIfResponse
+	(*CompareProcedureRequest)(nil),   // 58: shipwarden.approval.v1.CompareProcedureRequest
+	(*CompareProcedureResponse)(nil),  // 59: shipwarden.approval.v1.CompareProcedureResponse
+	(*Difference)(nil),                // 60: shipwarden.approval.v1.Difference
+	(*ChangedAnswer)(nil),             // 61: shipwarden.approval.v1.ChangedAnswer
+	(*ProposeClearanceRequest)(nil),   // 62: shipwarden.approval.v1.ProposeClearanceRequest
+	(*ProposeClearanceResponse)(nil),  // 63: shipwarden.approval.v1.ProposeClearanceResponse
+	(*ConfirmClearanceRequest)(nil),   // 64: shipwarden.approval.v1.ConfirmClearanceRequest
+	(*ConfirmClearanceResponse)(nil),  // 65: shipwarden.approval.v1.ConfirmClearanceResponse
+	(*v1.Request)(nil),                // 66: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),         // 67: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),           // 68: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),          // 69: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),            // 70: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),                // 71: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),             // 72: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),     // 73: google.protobuf.Timestamp
+	(*v1.Check)(nil),                  // 74: shipwarden.release.v1.Check
+	(*v1.HoldReason)(nil),             // 75: shipwarden.release.v1.HoldReason
+	(*v1.Chosen)(nil),                 // 76: shipwarden.release.v1.Chosen
+	(*v1.Shift)(nil),                  // 77: shipwarden.release.v1.Shift
+	(*v1.SignerIdentity)(nil),         // 78: shipwarden.release.v1.SignerIdentity
+	(*v1.ApprovalSignature)(nil),      // 79: shipwarden.release.v1.ApprovalSignature
+	(v1.Cause)(0),                     // 80: shipwarden.release.v1.Cause
+	(v1.Occasion)(0),                  // 81: shipwarden.release.v1.Occasion
+	(*v1.Party)(nil),                  // 82: shipwarden.release.v1.Party
+	(v1.Intervened_Action)(0),         // 83: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),    // 84: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),               // 85: shipwarden.release.v1.FollowUp
+	(*v1.Delegation)(nil),             // 86: shipwarden.release.v1.Delegation
+	(v1.Outcome)(0),                   // 87: shipwarden.release.v1.Outcome
+	(*v1.RiskScore)(nil),              // 88: shipwarden.release.v1.RiskScore
+	(*v1.Violation)(nil),              // 89: shipwarden.release.v1.Violation
+	(*v1.Quarantine)(nil),             // 90: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	64, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	65, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	66, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	67, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	68, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	69, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	70, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	70, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	66, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	67, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	68, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	69, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	70, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	71, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	72, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	72, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
 	4,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	71, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	71, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	72, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	73, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	73, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	74, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
 	3,  // 12: shipwarden.approval.v1.Pending.exceptions:type_name -> shipwarden.approval.v1.FreezeException
-	73, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
-	71, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
-	74, // 15: shipwarden.approval.v1.Pending.chosen:type_name -> shipwarden.release.v1.Chosen
+	75, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
+	73, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
+	76, // 15: shipwarden.approval.v1.Pending.chosen:type_name -> shipwarden.release.v1.Chosen
 	2,  // 16: shipwarden.approval.v1.Pending.on_call:type_name -> shipwarden.approval.v1.OnDuty
-	75, // 17: shipwarden.approval.v1.OnDuty.shift:type_name -> shipwarden.release.v1.Shift
-	71, // 18: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
-	71, // 19: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	71, // 20: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	77, // 17: shipwarden.approval.v1.OnDuty.shift:type_name -> shipwarden.release.v1.Shift
+	73, // 18: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
+	73, // 19: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	73, // 20: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
 	1,  // 21: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	1,  // 22: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	9,  // 23: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
-	71, // 24: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
-	76, // 25: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
-	77, // 26: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	70, // 27: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	78, // 28: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	79, // 29: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
-	80, // 30: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
-	81, // 31: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	82, // 32: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	83, // 33: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	83, // 34: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	71, // 35: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
-	71, // 36: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
-	84, // 37: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
-	84, // 38: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
-	46, // 39: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
-	2,  // 40: shipwarden.approval.v1.WhoCanResponse.on_call:type_name -> shipwarden.approval.v1.OnDuty
-	47, // 41: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
-	75, // 42: shipwarden.approval.v1.Holder.on_call:type_name -> shipwarden.release.v1.Shift
-	73, // 43: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	71, // 44: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
-	52, // 45: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	71, // 46: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
-	85, // 47: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
-	53, // 48: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
-	73, // 49: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
-	71, // 50: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
-	86, // 51: shipwarden.approval.v1.Outlook.score:type_name -> shipwarden.release.v1.RiskScore
-	0,  // 52: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
-	71, // 53: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
-	87, // 54: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
-	52, // 55: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	68, // 56: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
-	69, // 57: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
-	73, // 58: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	70, // 59: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	58, // 60: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
-	59, // 61: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
-	88, // 62: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	88, // 63: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	5,  // 64: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	7,  // 65: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	10, // 66: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	12, // 67: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	14, // 68: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	16, // 69: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	18, // 70: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	20, // 71: shipwarden.approval.v1.ApprovalService.Pause:input_type -> shipwarden.approval.v1.PauseRequest
-	22, // 72: shipwarden.approval.v1.ApprovalService.Resume:input_type -> shipwarden.approval.v1.ResumeRequest
-	26, // 73: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
-	28, // 74: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
-	24, // 75: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	30, // 76: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	32, // 77: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	48, // 78: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
-	50, // 79: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
-	54, // 80: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
-	56, // 81: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
-	34, // 82: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	36, // 83: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	38, // 84: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
-	40, // 85: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
-	42, // 86: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
-	44, // 87: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
-	60, // 88: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
-	62, // 89: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
-	6,  // 90: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	8,  // 91: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	11, // 92: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	13, // 93: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	15, // 94: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	17, // 95: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	19, // 96: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	21, // 97: shipwarden.approval.v1.ApprovalService.Pause:output_type -> shipwarden.approval.v1.PauseResponse
-	23, // 98: shipwarden.approval.v1.ApprovalService.Resume:output_type -> shipwarden.approval.v1.ResumeResponse
-	27, // 99: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
-	29, // 100: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
-	25, // 101: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	31, // 102: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	33, // 103: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	49, // 104: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
-	51, // 105: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
-	55, // 106: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
-	57, // 107: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
-	35, // 108: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	37, // 109: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	39, // 110: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
-	41, // 111: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
-	43, // 112: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
-	45, // 113: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
-	61, // 114: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
-	63, // 115: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
-	90, // [90:116] is the sub-list for method output_type
-	64, // [64:90] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	73, // 24: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
+	78, // 25: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
+	79, // 26: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	72, // 27: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	80, // 28: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	80, // 29: shipwarden.approval.v1.CloseIncidentResponse.causes:type_name -> shipwarden.release.v1.Cause
+	81, // 30: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
+	82, // 31: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
+	83, // 32: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	84, // 33: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	85, // 34: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	85, // 35: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	73, // 36: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
+	73, // 37: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
+	86, // 38: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
+	86, // 39: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
+	48, // 40: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
+	2,  // 41: shipwarden.approval.v1.WhoCanResponse.on_call:type_name -> shipwarden.approval.v1.OnDuty
+	49, // 42: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
+	77, // 43: shipwarden.approval.v1.Holder.on_call:type_name -> shipwarden.release.v1.Shift
+	75, // 44: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	73, // 45: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	54, // 46: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	73, // 47: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
+	87, // 48: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
+	55, // 49: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
+	75, // 50: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
+	73, // 51: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
+	88, // 52: shipwarden.approval.v1.Outlook.score:type_name -> shipwarden.release.v1.RiskScore
+	0,  // 53: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
+	73, // 54: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
+	89, // 55: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
+	54, // 56: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	70, // 57: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
+	71, // 58: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
+	75, // 59: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	72, // 60: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	60, // 61: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
+	61, // 62: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
+	90, // 63: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	90, // 64: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	5,  // 65: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	7,  // 66: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	10, // 67: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	12, // 68: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	14, // 69: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	16, // 70: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	18, // 71: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	20, // 72: shipwarden.approval.v1.ApprovalService.Pause:input_type -> shipwarden.approval.v1.PauseRequest
+	22, // 73: shipwarden.approval.v1.ApprovalService.Resume:input_type -> shipwarden.approval.v1.ResumeRequest
+	28, // 74: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
+	30, // 75: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
+	24, // 76: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	26, // 77: shipwarden.approval.v1.ApprovalService.CloseIncident:input_type -> shipwarden.approval.v1.CloseIncidentRequest
+	32, // 78: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	34, // 79: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	50, // 80: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
+	52, // 81: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
+	56, // 82: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
+	58, // 83: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
+	36, // 84: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	38, // 85: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	40, // 86: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
+	42, // 87: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
+	44, // 88: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
+	46, // 89: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
+	62, // 90: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
+	64, // 91: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
+	6,  // 92: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	8,  // 93: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	11, // 94: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	13, // 95: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	15, // 96: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	17, // 97: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	19, // 98: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	21, // 99: shipwarden.approval.v1.ApprovalService.Pause:output_type -> shipwarden.approval.v1.PauseResponse
+	23, // 100: shipwarden.approval.v1.ApprovalService.Resume:output_type -> shipwarden.approval.v1.ResumeResponse
+	29, // 101: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
+	31, // 102: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
+	25, // 103: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	27, // 104: shipwarden.approval.v1.ApprovalService.CloseIncident:output_type -> shipwarden.approval.v1.CloseIncidentResponse
+	33, // 105: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	35, // 106: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	51, // 107: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
+	53, // 108: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
+	57, // 109: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
+	59, // 110: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
+	37, // 111: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	39, // 112: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	41, // 113: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
+	43, // 114: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
+	45, // 115: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
+	47, // 116: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
+	63, // 117: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
+	65, // 118: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
+	92, // [92:119] is the sub-list for method output_type
+	65, // [65:92] is the sub-list for method input_type
+	65, // [65:65] is the sub-list for extension type_name
+	65, // [65:65] is the sub-list for extension extendee
+	0,  // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }
@@ -4501,7 +4612,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   63,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,6 +36,7 @@ const (
 	ApprovalService_AcknowledgeNotice_FullMethodName = "/shipwarden.approval.v1.ApprovalService/AcknowledgeNotice"
 	ApprovalService_ReportImpact_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/ReportImpact"
 	ApprovalService_Acknowledge_FullMethodName       = "/shipwarden.approval.v1.ApprovalService/Acknowledge"
+	ApprovalService_CloseIncident_FullMethodName     = "/shipwarden.approval.v1.ApprovalService/CloseIncident"
 	ApprovalService_Intervene_FullMethodName         = "/shipwarden.approval.v1.ApprovalService/Intervene"
 	ApprovalService_CompleteReview_FullMethodName    = "/shipwarden.approval.v1.ApprovalService/CompleteReview"
 	ApprovalService_OverrideFreeze_FullMethodName    = "/shipwarden.approval.v1.ApprovalService/OverrideFreeze"
@@ -91,6 +92,9 @@ type ApprovalServiceClient interface {
 	ReportImpact(ctx context.Context, in *ReportImpactRequest, opts ...grpc.CallOption) (*ReportImpactResponse, error)
 	// Acknowledge takes an escalation on.
 	Acknowledge(ctx context.Context, in *AcknowledgeRequest, opts ...grpc.CallOption) (*AcknowledgeResponse, error)
+	// CloseIncident ends the incident of a release that is over, by whoever was called, its owner or
+	// an operator. To take it on does not end it.
+	CloseIncident(ctx context.Context, in *CloseIncidentRequest, opts ...grpc.CallOption) (*CloseIncidentResponse, error)
 	// Intervene decides how an escalated release goes on.
 	Intervene(ctx context.Context, in *InterveneRequest, opts ...grpc.CallOption) (*InterveneResponse, error)
 	// CompleteReview pays the review debt of an emergency.
@@ -248,6 +252,16 @@ func (c *approvalServiceClient) Acknowledge(ctx context.Context, in *Acknowledge
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AcknowledgeResponse)
 	err := c.cc.Invoke(ctx, ApprovalService_Acknowledge_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) CloseIncident(ctx context.Context, in *CloseIncidentRequest, opts ...grpc.CallOption) (*CloseIncidentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CloseIncidentResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_CloseIncident_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -433,6 +447,9 @@ type ApprovalServiceServer interface {
 	ReportImpact(context.Context, *ReportImpactRequest) (*ReportImpactResponse, error)
 	// Acknowledge takes an escalation on.
 	Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error)
+	// CloseIncident ends the incident of a release that is over, by whoever was called, its owner or
+	// an operator. To take it on does not end it.
+	CloseIncident(context.Context, *CloseIncidentRequest) (*CloseIncidentResponse, error)
 	// Intervene decides how an escalated release goes on.
 	Intervene(context.Context, *InterveneRequest) (*InterveneResponse, error)
 	// CompleteReview pays the review debt of an emergency.
@@ -511,6 +528,9 @@ func (UnimplementedApprovalServiceServer) ReportImpact(context.Context, *ReportI
 }
 func (UnimplementedApprovalServiceServer) Acknowledge(context.Context, *AcknowledgeRequest) (*AcknowledgeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Acknowledge not implemented")
+}
+func (UnimplementedApprovalServiceServer) CloseIncident(context.Context, *CloseIncidentRequest) (*CloseIncidentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CloseIncident not implemented")
 }
 func (UnimplementedApprovalServiceServer) Intervene(context.Context, *InterveneRequest) (*InterveneResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Intervene not implemented")
@@ -787,6 +807,24 @@ func _ApprovalService_Acknowledge_Handler(srv interface{}, ctx context.Context, 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ApprovalServiceServer).Acknowledge(ctx, req.(*AcknowledgeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_CloseIncident_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CloseIncidentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).CloseIncident(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_CloseIncident_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).CloseIncident(ctx, req.(*CloseIncidentRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1097,6 +1135,10 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Acknowledge",
 			Handler:    _ApprovalService_Acknowledge_Handler,
+		},
+		{
+			MethodName: "CloseIncident",
+			Handler:    _ApprovalService_CloseIncident_Handler,
 		},
 		{
 			MethodName: "Intervene",

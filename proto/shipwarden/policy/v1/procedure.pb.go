@@ -89,7 +89,8 @@ func (Incidents_Scope) EnumDescriptor() ([]byte, []int) {
 type Incidents_Until int32
 
 const (
-	// Somebody has taken it on, and the release is at its end and recorded.
+	// A person has closed it. Of releases that were asked for before closing was demanded:
+	// somebody has taken it on, and the release is at its end.
 	Incidents_UNTIL_UNSPECIFIED Incidents_Until = 0
 	// Somebody has taken it on.
 	Incidents_UNTIL_TAKEN_ON Incidents_Until = 1

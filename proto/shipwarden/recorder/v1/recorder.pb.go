@@ -1498,15 +1498,16 @@ func (x *Told) GetReceipt() *v1.Receipt {
 	return nil
 }
 
-// Closing is how an incident was closed: when the release had an outcome and nobody
-// was waited for any more.
+// Closing is how an incident was closed: by a person who closed it, or whose decision ended the
+// release. Where nothing is damaged, and in releases of before closing was demanded, it is when the
+// release had an outcome and nobody was waited for any more.
 type Closing struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Sequence uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Time     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
 	// The person who decided last.
 	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
-	// What they decided, such as "accept", "roll_back" or "acknowledged", and why. The reason may
+	// What they decided, such as "closed", "accept" or "acknowledged", and why. The reason may
 	// be empty only in releases of before one was demanded.
 	Decision string `protobuf:"bytes,4,opt,name=decision,proto3" json:"decision,omitempty"`
 	Reason   string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`

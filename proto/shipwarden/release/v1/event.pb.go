@@ -182,7 +182,7 @@ func (x ReviewCompleted_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReviewCompleted_Result.Descriptor instead.
 func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51, 0}
 }
 
 // How it came into effect without a proposal.
@@ -234,7 +234,7 @@ func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
 func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{62, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -304,6 +304,7 @@ type Event struct {
 	//	*Event_Escalated
 	//	*Event_Acknowledged
 	//	*Event_Intervened
+	//	*Event_IncidentClosed
 	//	*Event_Aborted
 	//	*Event_Paused
 	//	*Event_Resumed
@@ -768,6 +769,15 @@ func (x *Event) GetIntervened() *Intervened {
 	if x != nil {
 		if x, ok := x.Data.(*Event_Intervened); ok {
 			return x.Intervened
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetIncidentClosed() *IncidentClosed {
+	if x != nil {
+		if x, ok := x.Data.(*Event_IncidentClosed); ok {
+			return x.IncidentClosed
 		}
 	}
 	return nil
@@ -1254,6 +1264,11 @@ type Event_Intervened struct {
 	Intervened *Intervened `protobuf:"bytes,86,opt,name=intervened,proto3,oneof"`
 }
 
+type Event_IncidentClosed struct {
+	// Recorded when a person closed the incident of a release that is over.
+	IncidentClosed *IncidentClosed `protobuf:"bytes,184,opt,name=incident_closed,json=incidentClosed,proto3,oneof"`
+}
+
 type Event_Aborted struct {
 	// Recorded when a person stopped the release while it was being executed.
 	Aborted *Aborted `protobuf:"bytes,87,opt,name=aborted,proto3,oneof"`
@@ -1491,6 +1506,8 @@ func (*Event_Acknowledged) isEvent_Data() {}
 
 func (*Event_Intervened) isEvent_Data() {}
 
+func (*Event_IncidentClosed) isEvent_Data() {}
+
 func (*Event_Aborted) isEvent_Data() {}
 
 func (*Event_Paused) isEvent_Data() {}
@@ -1717,8 +1734,12 @@ type Requested struct {
 	ReasonsDemanded bool `protobuf:"varint,8,opt,name=reasons_demanded,json=reasonsDemanded,proto3" json:"reasons_demanded,omitempty"`
 	// How it is looked at again once it was verified. Absent: it is not.
 	Reverification *Reverification `protobuf:"bytes,9,opt,name=reverification,proto3" json:"reverification,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Whether an incident ends only by a person who closes it, or whose decision ends the release.
+	// Unset in events of before that was asked for: there it ended when it was taken on and the
+	// release was over.
+	ClosingDemanded bool `protobuf:"varint,20,opt,name=closing_demanded,json=closingDemanded,proto3" json:"closing_demanded,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Requested) Reset() {
@@ -1812,6 +1833,13 @@ func (x *Requested) GetReverification() *Reverification {
 		return x.Reverification
 	}
 	return nil
+}
+
+func (x *Requested) GetClosingDemanded() bool {
+	if x != nil {
+		return x.ClosingDemanded
+	}
+	return false
 }
 
 // GatesConfirmed ends step 1 well.
@@ -4610,6 +4638,63 @@ func (x *Intervened) GetAnew() bool {
 	return false
 }
 
+// IncidentClosed ends the incident of a release that is over. It takes every open call on:
+// whoever ends it has taken it on.
+type IncidentClosed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why it is over.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What it ends: every cause of damage that nobody had closed, in the order in which people were
+	// called for them. It counts only if these are all.
+	Causes        []Cause `protobuf:"varint,2,rep,packed,name=causes,proto3,enum=shipwarden.release.v1.Cause" json:"causes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IncidentClosed) Reset() {
+	*x = IncidentClosed{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IncidentClosed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IncidentClosed) ProtoMessage() {}
+
+func (x *IncidentClosed) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IncidentClosed.ProtoReflect.Descriptor instead.
+func (*IncidentClosed) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *IncidentClosed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *IncidentClosed) GetCauses() []Cause {
+	if x != nil {
+		return x.Causes
+	}
+	return nil
+}
+
 // Aborted stops the release at the next safe point.
 type Aborted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4621,7 +4706,7 @@ type Aborted struct {
 
 func (x *Aborted) Reset() {
 	*x = Aborted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4633,7 +4718,7 @@ func (x *Aborted) String() string {
 func (*Aborted) ProtoMessage() {}
 
 func (x *Aborted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[44]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4646,7 +4731,7 @@ func (x *Aborted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Aborted.ProtoReflect.Descriptor instead.
 func (*Aborted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Aborted) GetReason() string {
@@ -4669,7 +4754,7 @@ type Paused struct {
 
 func (x *Paused) Reset() {
 	*x = Paused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4681,7 +4766,7 @@ func (x *Paused) String() string {
 func (*Paused) ProtoMessage() {}
 
 func (x *Paused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[45]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4694,7 +4779,7 @@ func (x *Paused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Paused.ProtoReflect.Descriptor instead.
 func (*Paused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Paused) GetReason() string {
@@ -4715,7 +4800,7 @@ type Resumed struct {
 
 func (x *Resumed) Reset() {
 	*x = Resumed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4727,7 +4812,7 @@ func (x *Resumed) String() string {
 func (*Resumed) ProtoMessage() {}
 
 func (x *Resumed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[46]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4740,7 +4825,7 @@ func (x *Resumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resumed.ProtoReflect.Descriptor instead.
 func (*Resumed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Resumed) GetReason() string {
@@ -4765,7 +4850,7 @@ type DeadlinePassed struct {
 
 func (x *DeadlinePassed) Reset() {
 	*x = DeadlinePassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4777,7 +4862,7 @@ func (x *DeadlinePassed) String() string {
 func (*DeadlinePassed) ProtoMessage() {}
 
 func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[47]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4790,7 +4875,7 @@ func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadlinePassed.ProtoReflect.Descriptor instead.
 func (*DeadlinePassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DeadlinePassed) GetDeadline() Deadline {
@@ -4833,7 +4918,7 @@ type Recorded struct {
 
 func (x *Recorded) Reset() {
 	*x = Recorded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4845,7 +4930,7 @@ func (x *Recorded) String() string {
 func (*Recorded) ProtoMessage() {}
 
 func (x *Recorded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4858,7 +4943,7 @@ func (x *Recorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorded.ProtoReflect.Descriptor instead.
 func (*Recorded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Recorded) GetOutcome() Outcome {
@@ -4906,7 +4991,7 @@ type RecordedRollback struct {
 
 func (x *RecordedRollback) Reset() {
 	*x = RecordedRollback{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4918,7 +5003,7 @@ func (x *RecordedRollback) String() string {
 func (*RecordedRollback) ProtoMessage() {}
 
 func (x *RecordedRollback) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4931,7 +5016,7 @@ func (x *RecordedRollback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedRollback.ProtoReflect.Descriptor instead.
 func (*RecordedRollback) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RecordedRollback) GetRollback() string {
@@ -4977,7 +5062,7 @@ type ReviewCompleted struct {
 
 func (x *ReviewCompleted) Reset() {
 	*x = ReviewCompleted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4989,7 +5074,7 @@ func (x *ReviewCompleted) String() string {
 func (*ReviewCompleted) ProtoMessage() {}
 
 func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5002,7 +5087,7 @@ func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewCompleted.ProtoReflect.Descriptor instead.
 func (*ReviewCompleted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ReviewCompleted) GetResult() ReviewCompleted_Result {
@@ -5039,7 +5124,7 @@ type FollowUpAdded struct {
 
 func (x *FollowUpAdded) Reset() {
 	*x = FollowUpAdded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5051,7 +5136,7 @@ func (x *FollowUpAdded) String() string {
 func (*FollowUpAdded) ProtoMessage() {}
 
 func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5064,7 +5149,7 @@ func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAdded.ProtoReflect.Descriptor instead.
 func (*FollowUpAdded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *FollowUpAdded) GetNumber() uint32 {
@@ -5094,7 +5179,7 @@ type FollowUpClosed struct {
 
 func (x *FollowUpClosed) Reset() {
 	*x = FollowUpClosed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5106,7 +5191,7 @@ func (x *FollowUpClosed) String() string {
 func (*FollowUpClosed) ProtoMessage() {}
 
 func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5119,7 +5204,7 @@ func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpClosed.ProtoReflect.Descriptor instead.
 func (*FollowUpClosed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *FollowUpClosed) GetNumber() uint32 {
@@ -5155,7 +5240,7 @@ type TargetLocked struct {
 
 func (x *TargetLocked) Reset() {
 	*x = TargetLocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5167,7 +5252,7 @@ func (x *TargetLocked) String() string {
 func (*TargetLocked) ProtoMessage() {}
 
 func (x *TargetLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5180,7 +5265,7 @@ func (x *TargetLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetLocked.ProtoReflect.Descriptor instead.
 func (*TargetLocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *TargetLocked) GetRelease() string {
@@ -5231,7 +5316,7 @@ type TargetUnlocked struct {
 
 func (x *TargetUnlocked) Reset() {
 	*x = TargetUnlocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5243,7 +5328,7 @@ func (x *TargetUnlocked) String() string {
 func (*TargetUnlocked) ProtoMessage() {}
 
 func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5256,7 +5341,7 @@ func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetUnlocked.ProtoReflect.Descriptor instead.
 func (*TargetUnlocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *TargetUnlocked) GetRelease() string {
@@ -5289,7 +5374,7 @@ type TargetFreed struct {
 
 func (x *TargetFreed) Reset() {
 	*x = TargetFreed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5301,7 +5386,7 @@ func (x *TargetFreed) String() string {
 func (*TargetFreed) ProtoMessage() {}
 
 func (x *TargetFreed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5314,7 +5399,7 @@ func (x *TargetFreed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetFreed.ProtoReflect.Descriptor instead.
 func (*TargetFreed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *TargetFreed) GetRelease() string {
@@ -5349,7 +5434,7 @@ type ServiceChanged struct {
 	Debts []*ReviewDebt `protobuf:"bytes,3,rep,name=debts,proto3" json:"debts,omitempty"`
 	// The newest emergencies that were authorized, at most 32, oldest first.
 	Emergencies []*EmergencyUse `protobuf:"bytes,4,rep,name=emergencies,proto3" json:"emergencies,omitempty"`
-	// Releases at an end with an incident that nobody has taken on, at most 64, oldest first.
+	// Releases at an end with an open incident, at most 64, oldest first.
 	Incidents     []string `protobuf:"bytes,5,rep,name=incidents,proto3" json:"incidents,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5357,7 +5442,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5369,7 +5454,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5382,7 +5467,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -5440,7 +5525,7 @@ type RequestRefused struct {
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5452,7 +5537,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5465,7 +5550,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -5522,7 +5607,7 @@ type RefusedDecision struct {
 
 func (x *RefusedDecision) Reset() {
 	*x = RefusedDecision{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5534,7 +5619,7 @@ func (x *RefusedDecision) String() string {
 func (*RefusedDecision) ProtoMessage() {}
 
 func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5547,7 +5632,7 @@ func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedDecision.ProtoReflect.Descriptor instead.
 func (*RefusedDecision) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RefusedDecision) GetRelease() string {
@@ -5606,7 +5691,7 @@ type DelegationsChanged struct {
 
 func (x *DelegationsChanged) Reset() {
 	*x = DelegationsChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5618,7 +5703,7 @@ func (x *DelegationsChanged) String() string {
 func (*DelegationsChanged) ProtoMessage() {}
 
 func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5631,7 +5716,7 @@ func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegationsChanged.ProtoReflect.Descriptor instead.
 func (*DelegationsChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *DelegationsChanged) GetDelegations() []*Delegation {
@@ -5691,7 +5776,7 @@ type ProcedureBegun struct {
 
 func (x *ProcedureBegun) Reset() {
 	*x = ProcedureBegun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5703,7 +5788,7 @@ func (x *ProcedureBegun) String() string {
 func (*ProcedureBegun) ProtoMessage() {}
 
 func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5716,7 +5801,7 @@ func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureBegun.ProtoReflect.Descriptor instead.
 func (*ProcedureBegun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ProcedureBegun) GetId() string {
@@ -5775,7 +5860,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5787,7 +5872,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5800,7 +5885,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -5916,7 +6001,7 @@ type FreezeOverridden struct {
 
 func (x *FreezeOverridden) Reset() {
 	*x = FreezeOverridden{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5928,7 +6013,7 @@ func (x *FreezeOverridden) String() string {
 func (*FreezeOverridden) ProtoMessage() {}
 
 func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5941,7 +6026,7 @@ func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
 func (*FreezeOverridden) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{62}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *FreezeOverridden) GetFreeze() string {
@@ -5999,7 +6084,7 @@ type ExecutionOverrun struct {
 
 func (x *ExecutionOverrun) Reset() {
 	*x = ExecutionOverrun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6011,7 +6096,7 @@ func (x *ExecutionOverrun) String() string {
 func (*ExecutionOverrun) ProtoMessage() {}
 
 func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6024,7 +6109,7 @@ func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
 func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{63}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ExecutionOverrun) GetWave() uint32 {
@@ -6054,7 +6139,7 @@ type ArtifactQuarantined struct {
 
 func (x *ArtifactQuarantined) Reset() {
 	*x = ArtifactQuarantined{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6066,7 +6151,7 @@ func (x *ArtifactQuarantined) String() string {
 func (*ArtifactQuarantined) ProtoMessage() {}
 
 func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6079,7 +6164,7 @@ func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactQuarantined.ProtoReflect.Descriptor instead.
 func (*ArtifactQuarantined) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{64}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ArtifactQuarantined) GetRelease() string {
@@ -6107,7 +6192,7 @@ type ClearanceProposed struct {
 
 func (x *ClearanceProposed) Reset() {
 	*x = ClearanceProposed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[65]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6119,7 +6204,7 @@ func (x *ClearanceProposed) String() string {
 func (*ClearanceProposed) ProtoMessage() {}
 
 func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[65]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6132,7 +6217,7 @@ func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearanceProposed.ProtoReflect.Descriptor instead.
 func (*ClearanceProposed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{65}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ClearanceProposed) GetState() *Quarantine {
@@ -6153,7 +6238,7 @@ type QuarantineCleared struct {
 
 func (x *QuarantineCleared) Reset() {
 	*x = QuarantineCleared{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[66]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6165,7 +6250,7 @@ func (x *QuarantineCleared) String() string {
 func (*QuarantineCleared) ProtoMessage() {}
 
 func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[66]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6178,7 +6263,7 @@ func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineCleared.ProtoReflect.Descriptor instead.
 func (*QuarantineCleared) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{66}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *QuarantineCleared) GetState() *Quarantine {
@@ -6192,7 +6277,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xce/\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xa10\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -6247,7 +6332,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\facknowledged\x18U \x01(\v2#.shipwarden.release.v1.AcknowledgedH\x00R\facknowledged\x12C\n" +
 	"\n" +
 	"intervened\x18V \x01(\v2!.shipwarden.release.v1.IntervenedH\x00R\n" +
-	"intervened\x12:\n" +
+	"intervened\x12Q\n" +
+	"\x0fincident_closed\x18\xb8\x01 \x01(\v2%.shipwarden.release.v1.IncidentClosedH\x00R\x0eincidentClosed\x12:\n" +
 	"\aaborted\x18W \x01(\v2\x1e.shipwarden.release.v1.AbortedH\x00R\aaborted\x128\n" +
 	"\x06paused\x18\xb2\x01 \x01(\v2\x1d.shipwarden.release.v1.PausedH\x00R\x06paused\x12;\n" +
 	"\aresumed\x18\xb3\x01 \x01(\v2\x1e.shipwarden.release.v1.ResumedH\x00R\aresumed\x12P\n" +
@@ -6298,7 +6384,7 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"KIND_HUMAN\x10\x01\x12\x10\n" +
-	"\fKIND_SERVICE\x10\x02\"\xe2\x03\n" +
+	"\fKIND_SERVICE\x10\x02\"\x8d\x04\n" +
 	"\tRequested\x128\n" +
 	"\arequest\x18\x01 \x01(\v2\x1e.shipwarden.release.v1.RequestR\arequest\x12%\n" +
 	"\x0erequest_digest\x18\x02 \x01(\tR\rrequestDigest\x12>\n" +
@@ -6308,7 +6394,8 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\bstart_by\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\astartBy\x12;\n" +
 	"\btimeouts\x18\a \x01(\v2\x1f.shipwarden.release.v1.TimeoutsR\btimeouts\x12)\n" +
 	"\x10reasons_demanded\x18\b \x01(\bR\x0freasonsDemanded\x12M\n" +
-	"\x0ereverification\x18\t \x01(\v2%.shipwarden.release.v1.ReverificationR\x0ereverification\"\xc9\x01\n" +
+	"\x0ereverification\x18\t \x01(\v2%.shipwarden.release.v1.ReverificationR\x0ereverification\x12)\n" +
+	"\x10closing_demanded\x18\x14 \x01(\bR\x0fclosingDemanded\"\xc9\x01\n" +
 	"\x0eGatesConfirmed\x12>\n" +
 	"\bverdicts\x18\x01 \x03(\v2\".shipwarden.release.v1.GateVerdictR\bverdicts\x128\n" +
 	"\x05found\x18\x02 \x03(\v2\".shipwarden.release.v1.EvidenceRefR\x05found\x12=\n" +
@@ -6515,7 +6602,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\fACTION_RETRY\x10\x01\x12\x14\n" +
 	"\x10ACTION_ROLL_BACK\x10\x02\x12\x11\n" +
 	"\rACTION_ACCEPT\x10\x03\x12\x17\n" +
-	"\x13ACTION_CONFIRM_DONE\x10\x04\"!\n" +
+	"\x13ACTION_CONFIRM_DONE\x10\x04\"^\n" +
+	"\x0eIncidentClosed\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x124\n" +
+	"\x06causes\x18\x02 \x03(\x0e2\x1c.shipwarden.release.v1.CauseR\x06causes\"!\n" +
 	"\aAborted\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\" \n" +
 	"\x06Paused\x12\x16\n" +
@@ -6648,7 +6738,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
@@ -6698,86 +6788,87 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Escalated)(nil),                      // 45: shipwarden.release.v1.Escalated
 	(*Acknowledged)(nil),                   // 46: shipwarden.release.v1.Acknowledged
 	(*Intervened)(nil),                     // 47: shipwarden.release.v1.Intervened
-	(*Aborted)(nil),                        // 48: shipwarden.release.v1.Aborted
-	(*Paused)(nil),                         // 49: shipwarden.release.v1.Paused
-	(*Resumed)(nil),                        // 50: shipwarden.release.v1.Resumed
-	(*DeadlinePassed)(nil),                 // 51: shipwarden.release.v1.DeadlinePassed
-	(*Recorded)(nil),                       // 52: shipwarden.release.v1.Recorded
-	(*RecordedRollback)(nil),               // 53: shipwarden.release.v1.RecordedRollback
-	(*ReviewCompleted)(nil),                // 54: shipwarden.release.v1.ReviewCompleted
-	(*FollowUpAdded)(nil),                  // 55: shipwarden.release.v1.FollowUpAdded
-	(*FollowUpClosed)(nil),                 // 56: shipwarden.release.v1.FollowUpClosed
-	(*TargetLocked)(nil),                   // 57: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),                 // 58: shipwarden.release.v1.TargetUnlocked
-	(*TargetFreed)(nil),                    // 59: shipwarden.release.v1.TargetFreed
-	(*ServiceChanged)(nil),                 // 60: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),                 // 61: shipwarden.release.v1.RequestRefused
-	(*RefusedDecision)(nil),                // 62: shipwarden.release.v1.RefusedDecision
-	(*DelegationsChanged)(nil),             // 63: shipwarden.release.v1.DelegationsChanged
-	(*ProcedureBegun)(nil),                 // 64: shipwarden.release.v1.ProcedureBegun
-	(*ProcedureActivated)(nil),             // 65: shipwarden.release.v1.ProcedureActivated
-	(*FreezeOverridden)(nil),               // 66: shipwarden.release.v1.FreezeOverridden
-	(*ExecutionOverrun)(nil),               // 67: shipwarden.release.v1.ExecutionOverrun
-	(*ArtifactQuarantined)(nil),            // 68: shipwarden.release.v1.ArtifactQuarantined
-	(*ClearanceProposed)(nil),              // 69: shipwarden.release.v1.ClearanceProposed
-	(*QuarantineCleared)(nil),              // 70: shipwarden.release.v1.QuarantineCleared
-	(*timestamppb.Timestamp)(nil),          // 71: google.protobuf.Timestamp
-	(*UnkeptEvidence)(nil),                 // 72: shipwarden.release.v1.UnkeptEvidence
-	(*ProcedureProposed)(nil),              // 73: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 74: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 75: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 76: shipwarden.release.v1.ProcedureProposalClosed
-	(*ProcedureReviewed)(nil),              // 77: shipwarden.release.v1.ProcedureReviewed
-	(*Shift)(nil),                          // 78: shipwarden.release.v1.Shift
-	(*Request)(nil),                        // 79: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 80: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 81: shipwarden.release.v1.Timeouts
-	(*Reverification)(nil),                 // 82: shipwarden.release.v1.Reverification
-	(*GateVerdict)(nil),                    // 83: shipwarden.release.v1.GateVerdict
-	(*UnseenEvidence)(nil),                 // 84: shipwarden.release.v1.UnseenEvidence
-	(*PinnedArtifact)(nil),                 // 85: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 86: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 87: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 88: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 89: shipwarden.release.v1.QuorumRule
-	(*RiskScore)(nil),                      // 90: shipwarden.release.v1.RiskScore
-	(*AlertAnswer)(nil),                    // 91: shipwarden.release.v1.AlertAnswer
-	(*Chosen)(nil),                         // 92: shipwarden.release.v1.Chosen
-	(*HoldReason)(nil),                     // 93: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 94: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 95: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 96: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 97: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 98: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 99: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 100: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 101: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 102: shipwarden.release.v1.Deferral
-	(*LaterLook)(nil),                      // 103: shipwarden.release.v1.LaterLook
-	(*RecordReading)(nil),                  // 104: shipwarden.release.v1.RecordReading
-	(*RollbackProof)(nil),                  // 105: shipwarden.release.v1.RollbackProof
-	(*TargetResult)(nil),                   // 106: shipwarden.release.v1.TargetResult
-	(*Remedy)(nil),                         // 107: shipwarden.release.v1.Remedy
-	(*Verification)(nil),                   // 108: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 109: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 110: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 111: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 112: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 113: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 114: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 115: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 116: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 117: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 118: shipwarden.release.v1.ProcedureStanding
-	(*ProcedureDebt)(nil),                  // 119: shipwarden.release.v1.ProcedureDebt
-	(*Quarantine)(nil),                     // 120: shipwarden.release.v1.Quarantine
+	(*IncidentClosed)(nil),                 // 48: shipwarden.release.v1.IncidentClosed
+	(*Aborted)(nil),                        // 49: shipwarden.release.v1.Aborted
+	(*Paused)(nil),                         // 50: shipwarden.release.v1.Paused
+	(*Resumed)(nil),                        // 51: shipwarden.release.v1.Resumed
+	(*DeadlinePassed)(nil),                 // 52: shipwarden.release.v1.DeadlinePassed
+	(*Recorded)(nil),                       // 53: shipwarden.release.v1.Recorded
+	(*RecordedRollback)(nil),               // 54: shipwarden.release.v1.RecordedRollback
+	(*ReviewCompleted)(nil),                // 55: shipwarden.release.v1.ReviewCompleted
+	(*FollowUpAdded)(nil),                  // 56: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),                 // 57: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),                   // 58: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),                 // 59: shipwarden.release.v1.TargetUnlocked
+	(*TargetFreed)(nil),                    // 60: shipwarden.release.v1.TargetFreed
+	(*ServiceChanged)(nil),                 // 61: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),                 // 62: shipwarden.release.v1.RequestRefused
+	(*RefusedDecision)(nil),                // 63: shipwarden.release.v1.RefusedDecision
+	(*DelegationsChanged)(nil),             // 64: shipwarden.release.v1.DelegationsChanged
+	(*ProcedureBegun)(nil),                 // 65: shipwarden.release.v1.ProcedureBegun
+	(*ProcedureActivated)(nil),             // 66: shipwarden.release.v1.ProcedureActivated
+	(*FreezeOverridden)(nil),               // 67: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),               // 68: shipwarden.release.v1.ExecutionOverrun
+	(*ArtifactQuarantined)(nil),            // 69: shipwarden.release.v1.ArtifactQuarantined
+	(*ClearanceProposed)(nil),              // 70: shipwarden.release.v1.ClearanceProposed
+	(*QuarantineCleared)(nil),              // 71: shipwarden.release.v1.QuarantineCleared
+	(*timestamppb.Timestamp)(nil),          // 72: google.protobuf.Timestamp
+	(*UnkeptEvidence)(nil),                 // 73: shipwarden.release.v1.UnkeptEvidence
+	(*ProcedureProposed)(nil),              // 74: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 75: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 76: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 77: shipwarden.release.v1.ProcedureProposalClosed
+	(*ProcedureReviewed)(nil),              // 78: shipwarden.release.v1.ProcedureReviewed
+	(*Shift)(nil),                          // 79: shipwarden.release.v1.Shift
+	(*Request)(nil),                        // 80: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 81: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 82: shipwarden.release.v1.Timeouts
+	(*Reverification)(nil),                 // 83: shipwarden.release.v1.Reverification
+	(*GateVerdict)(nil),                    // 84: shipwarden.release.v1.GateVerdict
+	(*UnseenEvidence)(nil),                 // 85: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),                 // 86: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 87: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 88: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 89: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 90: shipwarden.release.v1.QuorumRule
+	(*RiskScore)(nil),                      // 91: shipwarden.release.v1.RiskScore
+	(*AlertAnswer)(nil),                    // 92: shipwarden.release.v1.AlertAnswer
+	(*Chosen)(nil),                         // 93: shipwarden.release.v1.Chosen
+	(*HoldReason)(nil),                     // 94: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 95: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 96: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 97: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 98: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 99: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 100: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 101: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 102: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 103: shipwarden.release.v1.Deferral
+	(*LaterLook)(nil),                      // 104: shipwarden.release.v1.LaterLook
+	(*RecordReading)(nil),                  // 105: shipwarden.release.v1.RecordReading
+	(*RollbackProof)(nil),                  // 106: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 107: shipwarden.release.v1.TargetResult
+	(*Remedy)(nil),                         // 108: shipwarden.release.v1.Remedy
+	(*Verification)(nil),                   // 109: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 110: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 111: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 112: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 113: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 114: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 115: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 116: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 117: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 118: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 119: shipwarden.release.v1.ProcedureStanding
+	(*ProcedureDebt)(nil),                  // 120: shipwarden.release.v1.ProcedureDebt
+	(*Quarantine)(nil),                     // 121: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	71,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	72,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	71,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
-	72,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
+	72,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
+	73,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
 	7,   // 5: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
 	8,   // 6: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
 	9,   // 7: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
@@ -6803,7 +6894,7 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	36,  // 27: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
 	37,  // 28: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
 	16,  // 29: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	59,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
+	60,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
 	38,  // 31: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
 	39,  // 32: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
 	40,  // 33: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
@@ -6814,145 +6905,147 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	45,  // 38: shipwarden.release.v1.Event.escalated:type_name -> shipwarden.release.v1.Escalated
 	46,  // 39: shipwarden.release.v1.Event.acknowledged:type_name -> shipwarden.release.v1.Acknowledged
 	47,  // 40: shipwarden.release.v1.Event.intervened:type_name -> shipwarden.release.v1.Intervened
-	48,  // 41: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
-	49,  // 42: shipwarden.release.v1.Event.paused:type_name -> shipwarden.release.v1.Paused
-	50,  // 43: shipwarden.release.v1.Event.resumed:type_name -> shipwarden.release.v1.Resumed
-	51,  // 44: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	52,  // 45: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	54,  // 46: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	55,  // 47: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	56,  // 48: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	31,  // 49: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
-	26,  // 50: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
-	30,  // 51: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
-	27,  // 52: shipwarden.release.v1.Event.unrecorded_change:type_name -> shipwarden.release.v1.UnrecordedChange
-	28,  // 53: shipwarden.release.v1.Event.verification_revoked:type_name -> shipwarden.release.v1.VerificationRevoked
-	29,  // 54: shipwarden.release.v1.Event.reverified:type_name -> shipwarden.release.v1.Reverified
-	57,  // 55: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	58,  // 56: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	60,  // 57: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	61,  // 58: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	65,  // 59: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	64,  // 60: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
-	63,  // 61: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
-	68,  // 62: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
-	69,  // 63: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
-	70,  // 64: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
-	73,  // 65: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	74,  // 66: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	75,  // 67: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	76,  // 68: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	77,  // 69: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
-	66,  // 70: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
-	67,  // 71: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
-	10,  // 72: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
-	16,  // 73: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
-	0,   // 74: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	78,  // 75: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
-	79,  // 76: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	80,  // 77: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	71,  // 78: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	81,  // 79: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	82,  // 80: shipwarden.release.v1.Requested.reverification:type_name -> shipwarden.release.v1.Reverification
-	83,  // 81: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	80,  // 82: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
-	84,  // 83: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	83,  // 84: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	80,  // 85: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
-	84,  // 86: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	80,  // 87: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	85,  // 88: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	86,  // 89: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	87,  // 90: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	87,  // 91: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	88,  // 92: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	87,  // 93: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	87,  // 94: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	89,  // 95: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	71,  // 96: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	87,  // 97: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	90,  // 98: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	71,  // 99: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
-	91,  // 100: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	92,  // 101: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
-	93,  // 102: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	71,  // 103: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	91,  // 104: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	87,  // 105: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	90,  // 106: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	91,  // 107: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	71,  // 108: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	94,  // 109: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	95,  // 110: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	96,  // 111: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	71,  // 112: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	71,  // 113: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	97,  // 114: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	98,  // 115: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	99,  // 116: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	100, // 117: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	101, // 118: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	93,  // 119: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	102, // 120: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	103, // 121: shipwarden.release.v1.VerificationRevoked.look:type_name -> shipwarden.release.v1.LaterLook
-	103, // 122: shipwarden.release.v1.Reverified.look:type_name -> shipwarden.release.v1.LaterLook
-	98,  // 123: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	71,  // 124: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	71,  // 125: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	104, // 126: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	105, // 127: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
-	91,  // 128: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	87,  // 129: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
-	106, // 130: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	106, // 131: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	107, // 132: shipwarden.release.v1.ExecutionFailed.remedy:type_name -> shipwarden.release.v1.Remedy
-	106, // 133: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	87,  // 134: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	106, // 135: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	108, // 136: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	108, // 137: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	107, // 138: shipwarden.release.v1.VerificationFailed.remedy:type_name -> shipwarden.release.v1.Remedy
-	108, // 139: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	107, // 140: shipwarden.release.v1.VerificationInconclusive.remedy:type_name -> shipwarden.release.v1.Remedy
-	71,  // 141: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	71,  // 142: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	106, // 143: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	106, // 144: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	109, // 145: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	71,  // 146: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	109, // 147: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 148: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	97,  // 149: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	71,  // 150: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	109, // 151: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	110, // 152: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	53,  // 153: shipwarden.release.v1.Recorded.rollbacks:type_name -> shipwarden.release.v1.RecordedRollback
-	110, // 154: shipwarden.release.v1.RecordedRollback.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 155: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	111, // 156: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	111, // 157: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	71,  // 158: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	112, // 159: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	112, // 160: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	113, // 161: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	114, // 162: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	115, // 163: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	62,  // 164: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	116, // 165: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	116, // 166: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	117, // 167: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 168: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	118, // 169: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	119, // 170: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
-	93,  // 171: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	120, // 172: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	120, // 173: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	120, // 174: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	175, // [175:175] is the sub-list for method output_type
-	175, // [175:175] is the sub-list for method input_type
-	175, // [175:175] is the sub-list for extension type_name
-	175, // [175:175] is the sub-list for extension extendee
-	0,   // [0:175] is the sub-list for field type_name
+	48,  // 41: shipwarden.release.v1.Event.incident_closed:type_name -> shipwarden.release.v1.IncidentClosed
+	49,  // 42: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
+	50,  // 43: shipwarden.release.v1.Event.paused:type_name -> shipwarden.release.v1.Paused
+	51,  // 44: shipwarden.release.v1.Event.resumed:type_name -> shipwarden.release.v1.Resumed
+	52,  // 45: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	53,  // 46: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	55,  // 47: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	56,  // 48: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	57,  // 49: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	31,  // 50: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
+	26,  // 51: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
+	30,  // 52: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
+	27,  // 53: shipwarden.release.v1.Event.unrecorded_change:type_name -> shipwarden.release.v1.UnrecordedChange
+	28,  // 54: shipwarden.release.v1.Event.verification_revoked:type_name -> shipwarden.release.v1.VerificationRevoked
+	29,  // 55: shipwarden.release.v1.Event.reverified:type_name -> shipwarden.release.v1.Reverified
+	58,  // 56: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	59,  // 57: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	61,  // 58: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	62,  // 59: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	66,  // 60: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	65,  // 61: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
+	64,  // 62: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
+	69,  // 63: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	70,  // 64: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	71,  // 65: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	74,  // 66: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	75,  // 67: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	76,  // 68: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	77,  // 69: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	78,  // 70: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
+	67,  // 71: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	68,  // 72: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	10,  // 73: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
+	16,  // 74: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
+	0,   // 75: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	79,  // 76: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
+	80,  // 77: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	81,  // 78: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	72,  // 79: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	82,  // 80: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	83,  // 81: shipwarden.release.v1.Requested.reverification:type_name -> shipwarden.release.v1.Reverification
+	84,  // 82: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	81,  // 83: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	85,  // 84: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	84,  // 85: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	81,  // 86: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	85,  // 87: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	81,  // 88: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	86,  // 89: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	87,  // 90: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	88,  // 91: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	88,  // 92: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	89,  // 93: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	88,  // 94: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	88,  // 95: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	90,  // 96: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	72,  // 97: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	88,  // 98: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	91,  // 99: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	72,  // 100: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
+	92,  // 101: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	93,  // 102: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
+	94,  // 103: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	72,  // 104: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	92,  // 105: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	88,  // 106: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	91,  // 107: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	92,  // 108: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	72,  // 109: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	95,  // 110: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	96,  // 111: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	97,  // 112: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	72,  // 113: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	72,  // 114: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	98,  // 115: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	99,  // 116: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	100, // 117: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	101, // 118: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	102, // 119: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	94,  // 120: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	103, // 121: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	104, // 122: shipwarden.release.v1.VerificationRevoked.look:type_name -> shipwarden.release.v1.LaterLook
+	104, // 123: shipwarden.release.v1.Reverified.look:type_name -> shipwarden.release.v1.LaterLook
+	99,  // 124: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	72,  // 125: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	72,  // 126: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	105, // 127: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	106, // 128: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	92,  // 129: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	88,  // 130: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
+	107, // 131: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	107, // 132: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	108, // 133: shipwarden.release.v1.ExecutionFailed.remedy:type_name -> shipwarden.release.v1.Remedy
+	107, // 134: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	88,  // 135: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	107, // 136: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	109, // 137: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	109, // 138: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	108, // 139: shipwarden.release.v1.VerificationFailed.remedy:type_name -> shipwarden.release.v1.Remedy
+	109, // 140: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	108, // 141: shipwarden.release.v1.VerificationInconclusive.remedy:type_name -> shipwarden.release.v1.Remedy
+	72,  // 142: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	72,  // 143: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	107, // 144: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	107, // 145: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	110, // 146: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	72,  // 147: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	110, // 148: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 149: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	110, // 150: shipwarden.release.v1.IncidentClosed.causes:type_name -> shipwarden.release.v1.Cause
+	98,  // 151: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	72,  // 152: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	110, // 153: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	111, // 154: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	54,  // 155: shipwarden.release.v1.Recorded.rollbacks:type_name -> shipwarden.release.v1.RecordedRollback
+	111, // 156: shipwarden.release.v1.RecordedRollback.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 157: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	112, // 158: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	112, // 159: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	72,  // 160: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	113, // 161: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	113, // 162: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	114, // 163: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	115, // 164: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	116, // 165: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	63,  // 166: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	117, // 167: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	117, // 168: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	118, // 169: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 170: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	119, // 171: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	120, // 172: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
+	94,  // 173: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	121, // 174: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	121, // 175: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	121, // 176: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	177, // [177:177] is the sub-list for method output_type
+	177, // [177:177] is the sub-list for method input_type
+	177, // [177:177] is the sub-list for extension type_name
+	177, // [177:177] is the sub-list for extension extendee
+	0,   // [0:177] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -7000,6 +7093,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_Escalated)(nil),
 		(*Event_Acknowledged)(nil),
 		(*Event_Intervened)(nil),
+		(*Event_IncidentClosed)(nil),
 		(*Event_Aborted)(nil),
 		(*Event_Paused)(nil),
 		(*Event_Resumed)(nil),
@@ -7040,7 +7134,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   67,
+			NumMessages:   68,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -239,6 +239,8 @@ const (
 	Cause_CAUSE_VERIFICATION_REVOKED Cause = 17
 	// Looks at a release that was verified had no verdict, several times in a row.
 	Cause_CAUSE_REVERIFICATION_UNSEEN Cause = 18
+	// An incident was taken on, and nobody has closed it for as long as people have to decide.
+	Cause_CAUSE_INCIDENT_UNCLOSED Cause = 20
 )
 
 // Enum value maps for Cause.
@@ -262,6 +264,7 @@ var (
 		16: "CAUSE_UNRECORDED_CHANGE",
 		17: "CAUSE_VERIFICATION_REVOKED",
 		18: "CAUSE_REVERIFICATION_UNSEEN",
+		20: "CAUSE_INCIDENT_UNCLOSED",
 	}
 	Cause_value = map[string]int32{
 		"CAUSE_UNSPECIFIED":             0,
@@ -282,6 +285,7 @@ var (
 		"CAUSE_UNRECORDED_CHANGE":       16,
 		"CAUSE_VERIFICATION_REVOKED":    17,
 		"CAUSE_REVERIFICATION_UNSEEN":   18,
+		"CAUSE_INCIDENT_UNCLOSED":       20,
 	}
 )
 
@@ -5652,7 +5656,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x1aOCCASION_FREEZE_OVERRIDDEN\x10\t\x12\x1c\n" +
 	"\x18OCCASION_APPROVAL_WANTED\x10\n" +
 	"\x12\x1d\n" +
-	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\x8a\x04\n" +
+	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\xa7\x04\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +
@@ -5672,7 +5676,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x13CAUSE_MANUAL_CHANGE\x10\x0e\x12\x1b\n" +
 	"\x17CAUSE_UNRECORDED_CHANGE\x10\x10\x12\x1e\n" +
 	"\x1aCAUSE_VERIFICATION_REVOKED\x10\x11\x12\x1f\n" +
-	"\x1bCAUSE_REVERIFICATION_UNSEEN\x10\x12*\x92\x02\n" +
+	"\x1bCAUSE_REVERIFICATION_UNSEEN\x10\x12\x12\x1b\n" +
+	"\x17CAUSE_INCIDENT_UNCLOSED\x10\x14*\x92\x02\n" +
 	"\bDeadline\x12\x18\n" +
 	"\x14DEADLINE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rDEADLINE_STEP\x10\x01\x12\x11\n" +
