@@ -55,6 +55,31 @@ func LookDue(s State, now time.Time) (number uint32, due time.Time, is bool) {
 	return uint32(n), s.Verified.Add(since), true //nolint:gosec // Between 1 and MaxLaterLooks.
 }
 
+// LooksMissed reports whether nobody has looked at a release for two intervals, as far as what was
+// seen would be on record by then: the look that was due was not told, and neither is the next one
+// in its time. It ends when one is told, and two intervals after the last look that there could have
+// been, when nobody can mend it any more (PD-6.1).
+func LooksMissed(s State, now time.Time) bool {
+	p := s.Requested.GetReverification()
+	every, during := p.GetEvery().AsDuration(), p.GetDuring().AsDuration()
+	if s.Verified.IsZero() || !s.Recorded || s.Later.Revoked != nil || every <= 0 {
+		return false
+	}
+	next, last := time.Duration(s.Later.Number)+1, min(during/every, MaxLaterLooks)
+	from := s.Verified.Add((next+1)*every + LookLasts(s))
+	return next <= last && !now.Before(from) && now.Before(s.Verified.Add((last+3)*every))
+}
+
+// LooksOver reports whether nothing of a release is looked at any more that was never to be, or no
+// longer at that time.
+func LooksOver(s State, now time.Time) bool {
+	p := s.Requested.GetReverification()
+	if p == nil || s.Later.Revoked != nil || s.Recorded && s.Verified.IsZero() {
+		return true
+	}
+	return s.Recorded && !now.Before(s.Verified.Add(p.GetDuring().AsDuration()+3*p.GetEvery().AsDuration()))
+}
+
 // LookLasts is how long a later look at a release lasts, at most half of the interval where the
 // procedure document does not say it.
 func LookLasts(s State) time.Duration {

@@ -1,13 +1,38 @@
 package policy
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/procedure"
+	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
+
+// LaterChecks are the checks of a verified release that are looked at later: those that the procedure
+// document names, or all where it names none that the release has. A check of controls of security is
+// named as a whole. What is compared with values of before the release is not looked at: of a
+// difference of today's it is not the reason.
+func (x *Index) LaterChecks(s procedure.State) []*releasev1.Check {
+	var all, named []*releasev1.Check
+	for _, c := range criterion.Looked(s.Request, x.Service(s.Request.GetService()).GetChecks(), false) {
+		if c.GetPrometheus().GetBaseline() != nil {
+			continue
+		}
+		all = append(all, c)
+		if slices.Contains(s.Requested.GetReverification().GetChecks(), c.GetName()) {
+			named = append(named, c)
+		}
+	}
+	if len(named) == 0 {
+		named = all
+	}
+	return criterion.Each(named)
+}
 
 // defaultUnseen is after how many looks in a row without a verdict people are called, where the
 // document does not say it.
@@ -42,6 +67,11 @@ func (c *checker) reverify() {
 	}
 	c.known("reverify.environments", "environment", rule.GetEnvironments(), c.hasEnvironment)
 	c.known("reverify.services", "service", rule.GetServices(), c.hasService)
+	for i, name := range rule.GetChecks() {
+		if !c.catalogued(rule, name) {
+			c.report(fmt.Sprintf("reverify.checks[%d]", i), "reverify.check", "no service that is looked at again has a check %q in its checks: everything would be looked at", name)
+		}
+	}
 	every, during := rule.GetEvery().AsDuration(), rule.GetDuring().AsDuration()
 	switch {
 	case every <= 0:
@@ -56,4 +86,12 @@ func (c *checker) reverify() {
 	if look := rule.GetLook().AsDuration(); look > every {
 		c.report("reverify.look", "reverify.look", "a look of %s is not over when the next one begins, after %s (every)", look, every)
 	}
+}
+
+// catalogued reports whether a service that is looked at again has a check of that name in the
+// catalogue. What requests bring is not known here: it is looked at where the document names none.
+func (c *checker) catalogued(rule *policyv1.Reverify, name string) bool {
+	return slices.ContainsFunc(c.document.GetServices(), func(s *policyv1.Service) bool {
+		return emptyOrHas(rule.GetServices(), s.GetName()) && slices.ContainsFunc(s.GetChecks(), func(x *releasev1.Check) bool { return x.GetName() == name })
+	})
 }

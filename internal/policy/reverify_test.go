@@ -41,6 +41,9 @@ func TestReverificationOfADocument(t *testing.T) {
 		"nobody is ever called":              {"every: 1h, during: 2h, unseen: 3", "reverify.unseen"},
 		"no environment":                     {"every: 1h, during: 24h, environments: [moon]", "reverify.environments[0]"},
 		"no service":                         {"every: 1h, during: 24h, services: [moon]", "reverify.services[0]"},
+		"a check of the catalogue":           {"every: 1h, during: 24h, checks: [healthy]", ""},
+		"no check of that name":              {"every: 1h, during: 24h, checks: [healthy, healhty]", "reverify.checks[1]"},
+		"a check of another service":         {"every: 1h, during: 24h, services: [billing], checks: [healthy]", "reverify.checks[0]"},
 		"a check that can have no such name": {"every: 1h, during: 24h, checks: [target.digest]", "reverify.checks[0]"},
 	} {
 		_, err := policy.Parse([]byte(text+"\nreverify: {"+test.rule+"}\n"), "procedure.yaml")

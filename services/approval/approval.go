@@ -171,6 +171,7 @@ func Run(ctx context.Context, cfg *configv1.Approval, options ...nats.Option) er
 	watch(s, clock)
 	s.Group.Add("freezes", newFreezes(s, doc.GetId()).run)
 	s.Group.Add("unreviewed", newUnreviewed(s, doc.GetId()).run)
+	s.Group.Add("unlooked", newUnlooked(s, doc.GetId()).run)
 	changes := amendConfig(s, doc.GetId())
 	changes.Channels, changes.Connectors = slices.Sorted(maps.Keys(told)), slices.Sorted(maps.Keys(connectors))
 	if err := desk(ctx, s, cfg, clock, changes, whatif.World{Outside: gates.Outside{Connectors: connectors, Finder: beside}, Sources: sources}); err != nil {
@@ -229,8 +230,8 @@ type catalogs interface {
 	Catalogs(ctx context.Context) ([]string, error)
 }
 
-// open returns every release that is open, for which a review is owed, or of which nobody has
-// taken an incident on, by the record: also of services that the document in effect has no more.
+// open returns every release that is open, for which a review is owed, or of which an incident is
+// open, by the record: also of services that the document in effect has no more.
 // One that was closed long ago is among them where somebody has changed by hand what it left.
 func open(ctx context.Context, r catalogs) ([]string, error) {
 	names, err := r.Catalogs(ctx)

@@ -14,7 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/failpoint"
@@ -286,7 +285,7 @@ func (l *Later) look(ctx context.Context, release string, at time.Time) (Seen, e
 	if err != nil {
 		return SeenError, err
 	}
-	checks := laterChecks(state, index)
+	checks := index.LaterChecks(state)
 	on, held, err := l.carried(ctx, state)
 	switch {
 	case err != nil:
@@ -408,31 +407,10 @@ func (s shell) laterPlan(state procedure.State, checks []*releasev1.Check, targe
 	return plan, unseen
 }
 
-// laterChecks are the checks of the release that are looked at later: those that the procedure
-// document names, or all where it names none that the release has. A check of controls of security is
-// named as a whole. What is compared with values of before the release is not looked at: of a
-// difference of today's it is not the reason.
-func laterChecks(state procedure.State, index *policy.Index) []*releasev1.Check {
-	var all, named []*releasev1.Check
-	for _, c := range looked(state, index) {
-		if c.GetPrometheus().GetBaseline() != nil {
-			continue
-		}
-		all = append(all, c)
-		if slices.Contains(state.Requested.GetReverification().GetChecks(), c.GetName()) {
-			named = append(named, c)
-		}
-	}
-	if len(named) == 0 {
-		named = all
-	}
-	return criterion.Each(named)
-}
-
 // RejudgeLater derives a later look again from the samples that were kept of it (N-01). It is pure.
 // Which targets carried the release then, and which had no address, is taken as it is recorded.
 func RejudgeLater(index *policy.Index, state procedure.State, samples []byte, recorded *releasev1.LaterLook) (*releasev1.Event, error) {
-	all := laterChecks(state, index)
+	all := index.LaterChecks(state)
 	var looked []check.Approved
 	var unseen []*releasev1.CheckResult
 	for _, id := range recorded.GetTargets() {
