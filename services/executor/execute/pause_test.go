@@ -109,3 +109,41 @@ func TestAClaimThatRacesWithAPauseDoesNotCount(t *testing.T) {
 		t.Errorf("in phase %s", s.Phase)
 	}
 }
+
+// TestAKilledExecutorOfAPausedRelease: one dies between the effect and the outcome of the first wave,
+// and somebody pauses the release; the next one brings that wave to its end, holds the release and
+// dies while it waits. Whoever is there when it is resumed begins the second wave, and each target
+// sees one effect.
+func TestAKilledExecutorOfAPausedRelease(t *testing.T) {
+	t.Parallel()
+	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
+	w.Carries(t, "eu1", 1)
+	w.Carries(t, "eu2", 1)
+	r := w.Release(t, proceduretest.Waves([]string{"eu1"}, []string{"eu2"}))
+	r.To(t, procedure.PhaseExecute)
+	w.Die(t, sitetest.After)
+	r.Do(t, "eve", proceduretest.Pause())
+	kill := w.Process(t)
+	r.Reaches(t, procedure.PhaseVerify)
+	r.Do(t, "", proceduretest.Verified(r.State(t), releasev1.CheckResult_VERDICT_PASS, false))
+	if h := r.Reaches(t, procedure.PhaseHeld).Holds; len(h) != 1 || h[0].GetRule() != procedure.HoldPaused {
+		t.Errorf("held by %v", h)
+	}
+	kill()
+	r.Do(t, "dan", proceduretest.Resume())
+	if s := r.State(t); s.Phase != procedure.PhaseExecute || len(w.Effects(t, "eu2", r.ID)) != 0 {
+		t.Fatalf("nobody is there, and it is in phase %s", s.Phase)
+	}
+	w.Run(t, "heir", execute.New)
+	if s := r.Reaches(t, procedure.PhaseVerify); s.Wave != 1 {
+		t.Errorf("in wave %d", s.Wave)
+	}
+	for _, target := range []string{"eu1", "eu2"} {
+		if n := len(w.Effects(t, target, r.ID)); n != 1 || w.Running(t, target) != 2 {
+			t.Errorf("%s saw %d effects, and carries version %d", target, n, w.Running(t, target))
+		}
+	}
+	if story := r.Story(t); story != "execution_claimed paused execution_claimed execution_finished verification_passed start_held resumed execution_claimed execution_finished" {
+		t.Errorf("story %q", story)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -47,6 +48,33 @@ func Main(m *testing.M, steps ...Step) {
 // Die runs an executor in a process of its own until it is killed at the point.
 func (w *World) Die(t *testing.T, point string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	output, err := w.command(ctx, t, point).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Exited() || ctx.Err() != nil {
+		t.Fatalf("the executor was not killed at %s: %v\n%s", point, err, output)
+	}
+}
+
+// Process runs an executor in a process of its own until kill kills it, at whatever it is.
+func (w *World) Process(t *testing.T) (kill func()) {
+	t.Helper()
+	cmd := w.command(context.WithoutCancel(t.Context()), t, "")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	t.Cleanup(kill)
+	return kill
+}
+
+// command is the test binary as an executor that dies at the point; at none where that is empty.
+func (w *World) command(ctx context.Context, t *testing.T, point string) *exec.Cmd {
+	t.Helper()
 	o := order{URL: w.URL(), Folder: w.Folder, Point: point}
 	for _, target := range w.Targets {
 		text, err := protojson.Marshal(target)
@@ -59,15 +87,9 @@ func (w *World) Die(t *testing.T, point string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	cmd := exec.CommandContext(ctx, executable())
 	cmd.Env = append(os.Environ(), orderEnv+"="+string(text))
-	output, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.Exited() || ctx.Err() != nil {
-		t.Fatalf("the executor was not killed at %s: %v\n%s", point, err, output)
-	}
+	return cmd
 }
 
 func obey(text string, steps []Step) error {
