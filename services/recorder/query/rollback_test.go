@@ -2,6 +2,8 @@ package query_test
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -97,5 +99,59 @@ func TestAWayBackIsAskedForByItsId(t *testing.T) {
 	now, err := s.GetStatus(asReader(t), &recorderv1.GetStatusRequest{})
 	if err != nil || now.GetReleases() != 2 {
 		t.Errorf("%d releases, %v", now.GetReleases(), err)
+	}
+}
+
+// TestAWayBackIsWatchedByItsId: what is its own of the events of its release, until its record is
+// closed; one that there is not is not found.
+func TestAWayBackIsWatchedByItsId(t *testing.T) {
+	s := serve(t)
+	h := s.stream.New(proceduretest.Request())
+	h.To(t, procedure.PhaseVerify)
+	s.write(t, h, 0)
+	id := procedure.RollbackID(h.Release, 1)
+	follow := func(release string) func() (*recorderv1.WatchReleaseResponse, error) {
+		t.Helper()
+		stream, err := s.WatchRelease(asReader(t), &recorderv1.WatchReleaseRequest{Release: release})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream.Recv
+	}
+	for _, none := range []string{id, "nothing-rb1"} {
+		if _, err := follow(none)(); status.Code(err) != codes.NotFound {
+			t.Errorf("%s: %v", none, err)
+		}
+	}
+	have := len(h.Entries)
+	h.To(t, procedure.PhaseRollingBack)
+	s.write(t, h, have)
+	next := follow(id)
+	first, err := next()
+	if r := first.GetRelease(); err != nil || first.GetEvent() != nil || r.GetRelease() != id || r.GetWayBackOf() != h.Release || r.GetPhase() != "rolling_back" {
+		t.Fatalf("first answer %v (%v)", first, err)
+	}
+	have = len(h.Entries)
+	h.To(t, procedure.PhaseRelease)
+	h.Do(t, "eve", proceduretest.Acknowledge(releasev1.Cause_CAUSE_VALIDATION_FAILED)) // of the release alone
+	h.To(t, procedure.PhaseClosed)
+	go s.write(t, h, have)
+	var types []string
+	var last *recorderv1.Release
+	for {
+		answer, err := next()
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				t.Error(err)
+			}
+			break
+		}
+		types, last = append(types, procedure.TypeOf(answer.GetEvent().GetEvent())), answer.GetRelease()
+	}
+	if want := []string{"rolled_back", "verification_passed", "recorded"}; !slices.Equal(types, want) {
+		t.Errorf("%v, want %v", types, want)
+	}
+	if last.GetRelease() != id || last.GetOutcome() != releasev1.Outcome_OUTCOME_ROLLED_BACK || !last.GetClosed() {
+		t.Errorf("at the end %v", last)
 	}
 }

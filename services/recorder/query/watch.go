@@ -11,11 +11,13 @@ import (
 	"github.com/blackdice/shipwarden/services/recorder/view"
 )
 
-// watch is one client that follows one release.
+// watch is one client that follows one release, or one way back of it.
 type watch struct {
 	*Server
 
 	timeline *view.Timeline
+	// back is which way back is followed, from 1; 0 where it is the release.
+	back     int
 	rejected uint32
 	last     uint64 // the last event that was seen
 	stream   grpc.ServerStreamingServer[recorderv1.WatchReleaseResponse]
@@ -23,10 +25,14 @@ type watch struct {
 
 // WatchRelease streams the release as it is, and again after every event, until it
 // is closed. A client that is cut off calls again and gets the release as it is
-// then.
+// then. A way back is followed by its id until its record is closed, with those of the release's
+// events that are its own.
 func (s *Server) WatchRelease(q *recorderv1.WatchReleaseRequest, stream grpc.ServerStreamingServer[recorderv1.WatchReleaseResponse]) error {
 	ctx := stream.Context()
 	w := &watch{Server: s, timeline: view.New(q.GetRelease()), stream: stream}
+	if of, number, ok := procedure.RollbackOf(q.GetRelease()); ok {
+		w.timeline, w.back = view.New(of), int(number)
+	}
 	return toStatus(ctx, w.run(ctx))
 }
 
@@ -40,7 +46,7 @@ func (w *watch) run(ctx context.Context) error {
 	for _, r := range all {
 		w.take(r)
 	}
-	if w.timeline.State().Phase == procedure.PhaseNone {
+	if w.shown() == nil {
 		return ledger.ErrNotFound
 	}
 	if err := w.send(ctx, nil, asOf); err != nil {
@@ -59,6 +65,9 @@ func (w *watch) run(ctx context.Context) error {
 		}
 		for _, r := range all {
 			w.take(r)
+			if !w.own(r) {
+				continue
+			}
 			if err := w.send(ctx, r.Proto(), asOf); err != nil {
 				return err
 			}
@@ -69,7 +78,29 @@ func (w *watch) run(ctx context.Context) error {
 
 func (w *watch) release() string { return w.timeline.State().Release }
 
-func (w *watch) over() bool { return w.timeline.State().Phase == procedure.PhaseClosed }
+// shown is what is followed, as it is now; nil where there is none.
+func (w *watch) shown() *recorderv1.Release {
+	switch ways := w.timeline.State().Rollbacks; {
+	case w.timeline.State().Phase == procedure.PhaseNone, w.back > len(ways):
+		return nil
+	case w.back > 0:
+		return w.timeline.WaysBack()[w.back-1]
+	}
+	return w.timeline.Release(w.rejected)
+}
+
+func (w *watch) over() bool { return w.shown().GetClosed() }
+
+// own reports whether a message is one of what is followed. Of a way back that is over, the next one
+// is that which closes its record; and that of which nobody knew may go on.
+func (w *watch) own(r view.Recorded) bool {
+	if w.back == 0 {
+		return true
+	}
+	b := w.timeline.State().Rollbacks[w.back-1]
+	at := r.Entry.Sequence
+	return b.Ended == 0 || at <= b.Ended || at == b.Recorded
+}
 
 func (w *watch) take(r view.Recorded) {
 	w.last = r.Entry.Sequence
@@ -79,7 +110,7 @@ func (w *watch) take(r view.Recorded) {
 }
 
 func (w *watch) send(ctx context.Context, event *recorderv1.RecordedEvent, asOf uint64) error {
-	release := w.timeline.Release(w.rejected)
+	release := w.shown()
 	if err := w.reader.Complete(ctx, release); err != nil {
 		return err
 	}
