@@ -122,11 +122,7 @@ func describeDecision(e *releasev1.Event) string {
 	case *releasev1.Event_Acknowledged:
 		return joined(CauseWord(d.Acknowledged.GetCause())+" taken on by "+by, d.Acknowledged.GetComment())
 	case *releasev1.Event_IncidentClosed:
-		var ended []string
-		for _, c := range d.IncidentClosed.GetCauses() {
-			ended = append(ended, CauseWord(c))
-		}
-		return joined("incident of "+strings.Join(ended, ", ")+" closed by "+by, d.IncidentClosed.GetReason())
+		return joined("incident of "+closedOf(d.IncidentClosed)+" closed by "+by, d.IncidentClosed.GetReason())
 	case *releasev1.Event_Intervened:
 		anew := map[bool]string{true: " of the start, nothing had begun"}[d.Intervened.GetAnew()]
 		return joined(Word(d.Intervened.GetAction(), "ACTION_")+anew+" ordered by "+by, d.Intervened.GetReason())
@@ -142,6 +138,15 @@ func describeDecision(e *releasev1.Event) string {
 		return joined(fmt.Sprintf("follow-up action %d closed by %s", d.FollowUpClosed.GetNumber(), by), d.FollowUpClosed.GetComment())
 	}
 	return ""
+}
+
+// closedOf is what a closed incident was of.
+func closedOf(d *releasev1.IncidentClosed) string {
+	var all []string
+	for _, c := range d.GetCauses() {
+		all = append(all, CauseWord(c))
+	}
+	return strings.Join(all, ", ")
 }
 
 // describeWork covers what the machine does, and its clock.

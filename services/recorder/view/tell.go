@@ -25,6 +25,8 @@ func Tell(e *releasev1.Event) string {
 			strings.Join(d.Escalated.GetTo(), ", "))
 	case *releasev1.Event_Acknowledged:
 		return joined(words(CauseWord(d.Acknowledged.GetCause()))+" taken on by "+by, d.Acknowledged.GetComment())
+	case *releasev1.Event_IncidentClosed:
+		return joined("incident of "+words(closedOf(d.IncidentClosed))+" closed by "+by, d.IncidentClosed.GetReason())
 	case *releasev1.Event_Intervened:
 		return joined(words(Word(d.Intervened.GetAction(), "ACTION_"))+" ordered by "+by, d.Intervened.GetReason())
 	case *releasev1.Event_ReviewCompleted:
