@@ -30,6 +30,9 @@ func (c *change) run(ctx context.Context, g *gate) (number int, err error) {
 		c.repaired = append(c.repaired, fmt.Sprintf("revision %d was through when a run of it was lost", c.history[n-1].number))
 		return c.history[n-1].number, nil
 	}
+	if err := c.leaveOut(helm, g.effect); err != nil {
+		return 0, errors.Join(err, g.failed())
+	}
 	// Helm leaves its own work running when its context ends. The gate ends it instead, so that nothing
 	// is left behind when this returns.
 	whole := context.WithoutCancel(ctx)
