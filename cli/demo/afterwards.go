@@ -202,6 +202,9 @@ func (s *story) revoked(ctx context.Context, versions []shop.Artifact) error {
 	if err := s.runs(ctx, versions[4]); err != nil {
 		return err
 	}
+	if err := s.closeIncident(ctx, "dave", id, "the shop answers again on both targets"); err != nil {
+		return err
+	}
 	return s.record(ctx, id, "6-revoked", "## Incident")
 }
 
