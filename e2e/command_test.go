@@ -84,8 +84,11 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	// What is left can be taken up again, with a request to try.
-	stop := s.dev(filepath.Join(s.dir, "demo"))
+	said, stop := s.devSays(filepath.Join(s.dir, "demo"))
 	defer stop()
+	if strings.Contains(said, "is not the procedure document in effect") {
+		t.Errorf("it warns of a document that the demo left:\n%s", said)
+	}
 	all := strings.Fields(s.types("get", "-o", "name"))
 	if len(all) != 5 {
 		t.Errorf("%d releases are on record, not 5", len(all))

@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -47,8 +48,12 @@ func (r *Rig) ChangeProcedure(ctx context.Context, document []byte) error {
 	if _, err := client.ActivateProposal(ctx, &approvalv1.ActivateProposalRequest{Number: p.GetNumber(), Digest: p.GetDigest()}); err != nil {
 		return fmt.Errorf("activate as %s: %w", proposer, err)
 	}
-	r.document, err = policy.Parse(document, "procedure.yaml")
-	return err
+	if r.document, err = policy.Parse(document, "procedure.yaml"); err != nil {
+		return err
+	}
+	// Where the services look for the first document lies the one in effect, or they would warn of
+	// that when they start again.
+	return os.WriteFile(r.ProcedureFile(), document, 0o600)
 }
 
 // Procedures returns the service that changes the procedure document as a person calls it.
