@@ -19,10 +19,10 @@ import (
 )
 
 // veil stands between the validator and a target, and can keep it from telling what
-// it runs: then nobody knows, and that is no pass.
+// it runs: then nobody knows, and that is no pass. Or it can make the target fail.
 type veil struct {
 	*httptest.Server
-	drawn atomic.Bool
+	drawn, sick atomic.Bool
 }
 
 // over puts a veil over the second target.
@@ -34,7 +34,7 @@ func (v *veil) over(_ *shop.World, cfg *rig.Config) error {
 	}
 	through := httputil.NewSingleHostReverseProxy(behind)
 	v.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if v.drawn.Load() && r.URL.Path == place.GetDigestPath() {
+		if v.sick.Load() && r.URL.Path != place.GetDigestPath() || v.drawn.Load() && r.URL.Path == place.GetDigestPath() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}

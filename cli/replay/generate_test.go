@@ -286,7 +286,7 @@ func (g *generator) next() (person string, event *releasev1.Event) {
 		d := g.index.Document().GetDeadlines()
 		x.Evidence, x.StartBy = g.ref, timestamppb.New(now.Add(d.GetStartWithin().AsDuration()))
 		x.Timeouts = &releasev1.Timeouts{Step: d.GetStep(), Execute: d.GetExecute(), Verify: d.GetVerify(), Decision: d.GetDecision()}
-		x.Reverification, x.ReasonsDemanded = g.index.Reverification(g.Asked), !g.before
+		x.Reverification, x.ReasonsDemanded, x.ClosingDemanded = g.index.Reverification(g.Asked), !g.before, !g.before
 		return person, decided(event)
 	case procedure.PhaseGates:
 		if g.unbound {

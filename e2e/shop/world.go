@@ -65,6 +65,8 @@ type Rules struct {
 	// LookEvery and LookFor are how often, and for how long, what was verified is looked at again;
 	// 0 for not at all.
 	LookEvery, LookFor time.Duration
+	// Incidents says that an open incident holds other releases.
+	Incidents bool
 }
 
 // DefaultRules are those of the first version of the document.
