@@ -57,13 +57,23 @@ var rules = []rule{
 		fine: edge{from: "services/executor/execute", to: "services/executor/driver/host"},
 	},
 	{
-		name: "only the executor starts programs",
-		why:  "whoever approves, looks or records has no business running anything, least of all by accident",
+		name: "services start programs by internal/argv alone",
+		why:  "there it is bounded what a program is given, how long it runs and what it leaves behind",
 		breaks: func(e edge) bool {
-			return e.to == "os/exec" && !e.test && service(e.from) != "" && service(e.from) != "executor"
+			return e.to == "os/exec" && !e.test && service(e.from) != "" && !kit(e.from)
 		},
-		bad:  edge{from: "services/validator/verify", to: "os/exec"},
-		fine: edge{from: "services/executor/driver/command", to: "os/exec"},
+		bad:  edge{from: "services/executor/driver/command", to: "os/exec"},
+		fine: edge{from: "services/executor/driver/drivertest", to: "os/exec"},
+	},
+	{
+		name: "only the executor and the check of the kind command start programs",
+		why:  "whoever approves, looks otherwise or records has no business running anything, least of all by accident",
+		breaks: func(e edge) bool {
+			return under(e.to, "internal/argv") && !e.test &&
+				service(e.from) != "executor" && e.from != "services/validator/check/commandcheck"
+		},
+		bad:  edge{from: "services/validator/verify", to: "internal/argv"},
+		fine: edge{from: "services/validator/check/commandcheck", to: "internal/argv"},
 	},
 	{
 		name: "only the recorder reads and writes the database",

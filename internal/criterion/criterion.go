@@ -68,6 +68,11 @@ var kinds = map[string]kind{
 		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetLogs().GetTimeout() },
 		faults:  logsFaults,
 	},
+	"command": {
+		looks:   commandLooks,
+		expects: commandExpects,
+		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetCommand().GetTimeout() },
+	},
 	"kubernetes_rollout": {
 		looks:   rolloutLooks,
 		expects: rolloutExpects,

@@ -60,6 +60,9 @@ var examples = map[string]struct {
 		Range: &releasev1.NumberRange{Max: proto.Float64(3)}, Over: durationpb.New(10 * time.Minute), MaxSilence: durationpb.New(time.Minute),
 	}}}, `logs of logs are counted in "{app=\"{service}\"}", the lines that have "\"error\"" and do not have "retry" and match "5.." and do not match "4.." are at most 3, ` +
 		`since the change and in the last 10m0s at most, some line is there in the last 1m0s, not before 10s after the change, within 5s`},
+	"command": {&releasev1.Check{Probe: &releasev1.Check_Command{Command: &releasev1.CommandProbe{
+		Command: "stock", Arguments: map[string]string{"warehouse": "north \"1\"", "depth": "3"}, Timeout: durationpb.New(20 * time.Second),
+	}}}, `command stock is run with depth "3" and warehouse "north \"1\"", it ends by itself with status 0, within 20s`},
 	"tcp": {&releasev1.Check{Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{}}}, "tcp connects within 5s"},
 	"kubernetes_rollout": {
 		&releasev1.Check{Probe: &releasev1.Check_KubernetesRollout{KubernetesRollout: &releasev1.KubernetesRolloutProbe{

@@ -13,6 +13,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/service"
 	"github.com/blackdice/shipwarden/internal/standing"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // Check says what is wrong with what every service needs, as far as that can be known
@@ -130,6 +131,31 @@ func (s *Station) WarnOfMetrics(ctx context.Context, metrics, logs []string) {
 				said[field+source] = true
 				slog.WarnContext(ctx, "no address is configured for a source of the procedure document: checks that ask it come to no verdict",
 					slog.String("of", kind), slog.String("field", field), slog.String("source", source), slog.String("service", service.GetName()), slog.String("check", c.GetName()))
+			}
+		}
+	}
+}
+
+// WarnOfCommands logs which checks of the procedure documents in effect have a program run that this
+// service refuses to run: those checks come to no verdict.
+func (s *Station) WarnOfCommands(ctx context.Context, refuses func(*releasev1.CommandProbe) error) {
+	ctx, cancel := context.WithTimeout(ctx, comparing)
+	defer cancel()
+	documents, err := s.documents(ctx)
+	if err != nil {
+		slog.WarnContext(ctx, "the configured commands are not compared with the procedure document", slog.Any("error", err))
+	}
+	for _, d := range documents {
+		for _, service := range d.Document().GetServices() {
+			for _, c := range service.GetChecks() {
+				if c.GetCommand() == nil {
+					continue
+				}
+				if err := refuses(c.GetCommand()); err != nil {
+					slog.WarnContext(ctx, "a check of the procedure document has a program run that is not run here: it comes to no verdict",
+						slog.String("field", "commands"), slog.String("command", c.GetCommand().GetCommand()),
+						slog.String("service", service.GetName()), slog.String("check", c.GetName()), slog.Any("error", err))
+				}
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package station_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -108,6 +109,28 @@ func TestATargetThatNoDocumentKnowsIsWarnedOf(t *testing.T) {
 		if strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "field=metric_sources source="+misses) {
 			t.Errorf("of sources of metrics beside %s it says %q", configured, text)
 		}
+	}
+	// And so does a program that is not run here.
+	data = []byte(strings.Replace(string(data), "    checks:\n      - {name: a, prom", "    checks:\n      - {name: c, command: {command: stock}}\n      - {name: d, command: {command: others}}\n      - {name: a, prom", 1))
+	if _, err := s.Evidence.Put(ctx, "application/yaml", "procedure", data); err != nil {
+		t.Fatal(err)
+	}
+	if active, err = standing.ReadProcedure(ctx, s.Store, "PROC-DEPLOY-001"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Store.Append(ctx, active.Draft(&releasev1.Event{Data: &releasev1.Event_ProcedureActivated{
+		ProcedureActivated: &releasev1.ProcedureActivated{Version: "1.3", Digest: policy.Digest(data)},
+	}})); err != nil {
+		t.Fatal(err)
+	}
+	refuses := func(p *releasev1.CommandProbe) error {
+		if p.GetCommand() == "others" {
+			return errors.New("it is not listed")
+		}
+		return nil
+	}
+	if text := logged(t, func() { s.WarnOfCommands(ctx, refuses) }); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "field=commands command=others") {
+		t.Errorf("of commands it says %q", text)
 	}
 	cancel()
 	if err := s.Run(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/station"
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
+	"github.com/blackdice/shipwarden/services/validator/check/commandcheck"
 )
 
 // Check says what is wrong with a configuration beside what Load reads in it, without
@@ -19,6 +20,9 @@ func Check(cfg *configv1.Validator) error {
 		if t.GetConfig() != nil {
 			wrong = append(wrong, service.Below(fmt.Sprintf("targets[%d].config.nats", i), service.CheckNATS(t.GetConfig().GetNats())))
 		}
+	}
+	if commands, err := commandcheck.Open(cfg.GetCommands()); err == nil {
+		wrong = append(wrong, commands.Missing(cfg.GetCommands()))
 	}
 	return errors.Join(wrong...)
 }

@@ -20,6 +20,9 @@ func TestWhatTheConfigurationNamesIsThere(t *testing.T) {
 		{"the folder and a password", func(c *configv1.Validator) {
 			c.ArtifactFolder, c.Registries = "/none", []*configv1.Registry{{Host: "a", PasswordFile: "/none"}}
 		}, []string{"artifact_folder", "registries[0].password_file"}},
+		{"a program", func(c *configv1.Validator) {
+			c.Commands = []*configv1.CheckCommand{{Name: "a", Run: &configv1.Command{Argv: []string{"/none/look"}}, FailStatus: 2}}
+		}, []string{"commands[0].run.argv[0]"}},
 		{"how the bucket of a document is reached", func(c *configv1.Validator) {
 			c.Targets = []*configv1.TargetAddress{{Target: "eu1", Config: &configv1.ConfigEntry{
 				Nats: &configv1.Nats{Urls: []string{"http://config-0"}, CredentialsFile: "/none"}, Bucket: "limits", Key: "shop",

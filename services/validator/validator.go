@@ -17,6 +17,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/validator/check"
+	"github.com/blackdice/shipwarden/services/validator/check/commandcheck"
 	"github.com/blackdice/shipwarden/services/validator/check/dnscheck"
 	"github.com/blackdice/shipwarden/services/validator/check/grpccheck"
 	"github.com/blackdice/shipwarden/services/validator/check/httpcheck"
@@ -45,8 +46,9 @@ func Load(path string) (*configv1.Validator, error) {
 	_, resolver := resolve.New(resolve.Config{Folder: cfg.GetArtifactFolder(), Registries: cfg.GetRegistries()})
 	_, sources := metrics.Open(cfg.GetMetricSources(), nil, nil)
 	_, logs := metrics.OpenLogs(cfg.GetLogSources(), nil, nil)
+	_, commands := commandcheck.Open(cfg.GetCommands())
 	clusters, wrong := kube.Open(cfg.GetKubernetesClusters())
-	if err := errors.Join(places, resolver, sources, logs, wrong, inClusters(cfg, clusters)); err != nil {
+	if err := errors.Join(places, resolver, sources, logs, commands, wrong, inClusters(cfg, clusters)); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return cfg, nil
@@ -72,6 +74,10 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 	if err != nil {
 		return err
 	}
+	commands, err := commandcheck.Open(cfg.GetCommands())
+	if err != nil {
+		return err
+	}
 	clusters, err := kube.Open(cfg.GetKubernetesClusters())
 	if err != nil {
 		return err
@@ -86,8 +92,11 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 	s.WarnOfTargets(ctx, station.Targets(cfg.GetTargets()))
 	named, inLogs := slices.Sorted(maps.Keys(sources)), slices.Sorted(maps.Keys(logs))
 	s.WarnOfMetrics(ctx, named, inLogs)
-	s.Step(scope.New(s.Procedures, resolver, s.Store, scope.Reach{Sources: named, Logs: inLogs, Namespaces: namespaces(places), Silent: silent(places)}))
-	bake := check.Bake{Probers: probers(sources, logs, clusters)}
+	s.WarnOfCommands(ctx, commands.Refuses)
+	s.Step(scope.New(s.Procedures, resolver, s.Store, scope.Reach{
+		Sources: named, Logs: inLogs, Refuses: commands.Refuses, Namespaces: namespaces(places), Silent: silent(places),
+	}))
+	bake := check.Bake{Probers: probers(sources, logs, commands, clusters)}
 	s.Step(verify.New(s.Procedures, bake, places, s.Evidence, s.Store))
 	s.Group.Add("later-looks", verify.NewLater(s.Procedures, bake, places, s.Evidence, s.Store, s.Registry, s.Now).Run)
 	return s.Run(ctx)
@@ -95,9 +104,10 @@ func Run(ctx context.Context, cfg *configv1.Validator, options ...nats.Option) e
 
 // probers are the kinds of checks that this validator can make, each in a package of its
 // own.
-func probers(sources, logs map[string]*metrics.Source, clusters map[string]*kube.Cluster) map[string]check.Prober {
+func probers(sources, logs map[string]*metrics.Source, commands commandcheck.Commands, clusters map[string]*kube.Cluster) map[string]check.Prober {
 	inKubernetes := kubecheck.Prober{Clusters: clusters}
 	return map[string]check.Prober{
+		"command":    commandcheck.Prober{Commands: commands},
 		"dns":        dnscheck.Prober{},
 		"grpc":       grpccheck.Prober{},
 		"http":       httpcheck.Prober{},

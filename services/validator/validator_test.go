@@ -43,6 +43,13 @@ func TestTheConfigurationIsCheckedWithoutReachingAnybody(t *testing.T) {
 		},
 		{"a source of logs", "log_sources: [{name: logs, url: \"https://loki:3100\", headers: [{name: X-Scope-OrgID, value: shop}]}]\n", nil},
 		{"a source of logs that is none", "log_sources:\n  - {name: a, url: 'http://169.254.169.254'}\n  - {name: b, url: 'http://loki:3100', token_file: /none}\n", []string{"log_sources[0].url", "log_sources[1].token_file: it is not sent over plain HTTP"}},
+		{"a program", "commands: [{name: a, run: {argv: [/opt/look, \"{target}\"]}, fail_status: 2}]\n", nil},
+		{"a program without a status for a failure", "commands: [{name: a, run: {argv: [/opt/look]}}]\n", []string{"commands[0].fail_status"}},
+		{
+			"programs that are none", "commands: [{name: a, run: {argv: [look]}, fail_status: 2}, {name: b, run: {argv: [/opt/look, \"{param.x}\"]}, fail_status: 2}]\n",
+			[]string{"commands[0].run: argv[0]: must be a clean absolute path", "commands[1].arguments: what {param.x} may be is not said"},
+		},
+		{"a value of a program that is all and none", "commands: [{name: a, run: {argv: [/opt/look, \"{param.x}\"]}, fail_status: 2, arguments: [{name: x, values: [a], matches: a}]}]\n", []string{"commands[0].arguments[0]", "not both"}},
 		{"a source of metrics without a name", "metric_sources: [{url: \"https://prometheus\"}]\n", []string{"metric_sources[0].name"}},
 		{"a header of a source that holds nothing", "metric_sources: [{name: a, url: \"https://prometheus\", headers: [{name: X-A}]}]\n", []string{"metric_sources[0].headers[0].from"}},
 		{"a cluster", "kubernetes_clusters: [{name: eu, kubeconfig_file: KUBECONFIG}]\ntargets: [{target: eu1, kubernetes: {cluster: eu, namespace: shop}}]\n", nil},

@@ -92,6 +92,13 @@ func badRequests(at time.Time) []badRequest {
 			q.Validation.Checks[0].Probe = &releasev1.Check_Logs{Logs: p}
 		}
 	}
+	runs := func(f func(*releasev1.CommandProbe)) change {
+		return func(q *releasev1.Request) {
+			p := &releasev1.CommandProbe{Command: "stock", Arguments: map[string]string{"depth": "3"}}
+			f(p)
+			q.Validation.Checks[0].Probe = &releasev1.Check_Command{Command: p}
+		}
+	}
 	line := func(text string) func(*releasev1.LogProbe) {
 		return func(p *releasev1.LogProbe) {
 			p.Lines[0].Filter = &releasev1.LineFilter_Contains{Contains: text}
@@ -210,6 +217,14 @@ func badRequests(at time.Time) []badRequest {
 		{name: "27 the age of what is computed", change: metric(func(p *releasev1.PrometheusProbe) {
 			p.Query, p.MaxAge = "sum(errors)", durationpb.New(time.Minute)
 		}), field: "validation.checks[0].prometheus.max_age_of", rule: "query.selector"},
+		{name: "a program by its path", change: runs(func(p *releasev1.CommandProbe) { p.Command = "/bin/sh" }), field: "validation.checks[0].command.command", rule: "string.pattern"},
+		{name: "a program with options", change: runs(func(p *releasev1.CommandProbe) { p.Command = "stock -c" }), field: "validation.checks[0].command.command", rule: "string.pattern"},
+		{name: "no program", change: runs(func(p *releasev1.CommandProbe) { p.Command = "" }), field: "validation.checks[0].command.command", rule: "required"},
+		{name: "a value of several lines", change: runs(func(p *releasev1.CommandProbe) { p.Arguments["depth"] = "3\nrm" }), field: `validation.checks[0].command.arguments["depth"]`, rule: "string.pattern"},
+		{name: "a value of nothing", change: runs(func(p *releasev1.CommandProbe) { p.Arguments["depth"] = "" }), field: `validation.checks[0].command.arguments["depth"]`, rule: "required"},
+		{name: "a value without an end", change: runs(func(p *releasev1.CommandProbe) { p.Arguments["depth"] = strings.Repeat("3", 257) }), field: `validation.checks[0].command.arguments["depth"]`, rule: "string.max_bytes"},
+		{name: "an argument of no name", change: runs(func(p *releasev1.CommandProbe) { p.Arguments["--x"] = "1" }), field: `validation.checks[0].command.arguments["--x"]`, rule: "string.pattern"},
+		{name: "a program without an end", change: runs(func(p *releasev1.CommandProbe) { p.Timeout = durationpb.New(time.Hour) }), field: "validation.checks[0].command.timeout", rule: "duration.gt_lte"},
 		{name: "27 a log at an address", change: logged(func(p *releasev1.LogProbe) { p.Source = "http://169.254.169.254" }), field: "validation.checks[0].logs.source", rule: "string.pattern"},
 		{name: "27 a log without streams", change: logged(func(p *releasev1.LogProbe) { p.Selector = "" }), field: "validation.checks[0].logs.selector", rule: "required"},
 		{name: "27 streams that are more than that", change: logged(func(p *releasev1.LogProbe) { p.Selector = `{app="shop"} |= "x"` }), field: "validation.checks[0].logs.selector", rule: "logs.selector"},

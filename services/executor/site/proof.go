@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/blackdice/shipwarden/internal/argv"
 	"github.com/blackdice/shipwarden/procedure"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 )
 
 // maxFound bounds, in bytes, what is said of where something was found: there is one for

@@ -173,6 +173,9 @@ func weight(c *releasev1.Check) int {
 	if c.GetLogs() != nil {
 		return 3
 	}
+	if c.GetCommand() != nil {
+		return 2 + 2*MaxSaid/300
+	}
 	p := c.GetPrometheus()
 	if p == nil {
 		return 1

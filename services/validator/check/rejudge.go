@@ -87,6 +87,9 @@ func (p documentTarget) rejudge(release Release, checks []*releasev1.Check, earl
 			if err := recounted(c, release.since(p.Target), s); err != nil {
 				return nil, fmt.Errorf("results[%d].samples[%d]: %w", i+1, j, err)
 			}
+			if err := rerun(c, s); err != nil {
+				return nil, fmt.Errorf("results[%d].samples[%d]: %w", i+1, j, err)
+			}
 			if err := reinspected(c, known, s); err != nil {
 				return nil, fmt.Errorf("results[%d].samples[%d]: %w", i+1, j, err)
 			}

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/validator/target"
 )
@@ -65,6 +66,8 @@ type Observation struct {
 	Inspected *Inspected
 	// Counted is what a source of logs counted; nil otherwise.
 	Counted *Counted
+	// Ran is what became of a program; nil otherwise.
+	Ran *Ran
 }
 
 // Sample is one observation at its place in the window.
@@ -83,6 +86,8 @@ type Sample struct {
 	Inspected *Inspected `json:"inspected,omitempty"`
 	// Counted is what the outcome of a check of logs was derived from.
 	Counted *Counted `json:"counted,omitempty"`
+	// Ran is what the outcome of a check by a program was derived from.
+	Ran *Ran `json:"ran,omitempty"`
 }
 
 // Prober takes one sample of one kind of check. It must be safe for concurrent use,
@@ -96,6 +101,12 @@ type Prober interface {
 // that nobody knows when.
 type Dated interface {
 	ProbeSince(ctx context.Context, t *target.Target, c *releasev1.Check, since time.Time) Observation
+}
+
+// Named is a prober that tells what it asks for which service and environment a check is made, and of
+// which artifact.
+type Named interface {
+	ProbeNamed(ctx context.Context, t *target.Target, c *releasev1.Check, names criterion.Names) Observation
 }
 
 // Placed is a prober that asks sources, or clusters, which have names.

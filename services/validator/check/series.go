@@ -58,9 +58,13 @@ func (r *run) probe(ctx context.Context, s Subject, c *releasev1.Check) Observat
 	if found := criterion.Faults(c); len(found) > 0 {
 		return Observation{Outcome: Error, Detail: found[0].Field + ": " + found[0].Message}
 	}
-	asked, err := criterion.Resolve(c, r.plan.Release.names(s.Target.ID(), s.Digest))
+	names := r.plan.Release.names(s.Target.ID(), s.Digest)
+	asked, err := criterion.Resolve(c, names)
 	if err != nil {
 		return Observation{Outcome: Error, Detail: err.Error()}
+	}
+	if named, ok := prober.(Named); ok {
+		return named.ProbeNamed(ctx, s.Target, asked, names)
 	}
 	if dated, ok := prober.(Dated); ok {
 		return dated.ProbeSince(ctx, s.Target, asked, r.plan.Release.since(s.Target.ID()))
@@ -91,7 +95,7 @@ func (r *run) take(ctx context.Context, number int, look func(context.Context) O
 	return Sample{
 		Number: number, Time: begin.UTC(), Took: r.Clock.Now().Sub(begin),
 		Outcome: seen.Outcome, Detail: clean(seen.Detail), Measured: seen.Measured,
-		Inspected: seen.Inspected, Counted: seen.Counted,
+		Inspected: seen.Inspected, Counted: seen.Counted, Ran: seen.Ran,
 	}, true
 }
 

@@ -42,6 +42,9 @@ type Reach struct {
 	// Sources are the names of the sources of metrics that it has an address of, Logs those of the
 	// sources of logs.
 	Sources, Logs []string
+	// Refuses says why it would not have a program run that a check calls. Nil means that it runs
+	// none.
+	Refuses func(*releasev1.CommandProbe) error
 	// Namespaces are the targets of which it knows which namespace of which cluster they are.
 	Namespaces []string
 	// Silent are the targets that it has an address of at which they have no way of telling what
@@ -97,6 +100,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	l.quarantine(pinned, targets)
 	l.owner()
 	l.sources(s.reach.Sources, s.reach.Logs)
+	l.commands(s.reach.Refuses)
 	l.namespaces(s.reach.Namespaces)
 	l.controls(s.reach.Namespaces)
 	l.silent(s.reach.Silent)

@@ -62,6 +62,8 @@ type world struct {
 	namespaces []string
 	// silent are those that it knows to have no way of telling what they run.
 	silent []string
+	// refuses says which programs it does not run.
+	refuses func(*releasev1.CommandProbe) error
 }
 
 func newWorld(t *testing.T, document string, registries ...*configv1.Registry) *world {
@@ -85,7 +87,7 @@ func newWorld(t *testing.T, document string, registries ...*configv1.Registry) *
 // pins makes the step find artifacts by that pinner.
 func (w *world) pins(p scope.Pinner) {
 	w.step = scope.New(policy.NewSource(evidence.New(w.JetStream()).Get), p, eventstoretest.Store(w, procedure.ServiceValidator), scope.Reach{
-		Sources: []string{"metrics"}, Logs: []string{"loki"}, Namespaces: w.namespaces, Silent: w.silent,
+		Sources: []string{"metrics"}, Logs: []string{"loki"}, Refuses: w.refuses, Namespaces: w.namespaces, Silent: w.silent,
 	})
 }
 

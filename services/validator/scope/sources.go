@@ -1,6 +1,7 @@
 package scope
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -22,6 +23,29 @@ func (l *look) sources(metrics, logs []string) {
 		}
 		l.find(l.severity(releasev1.Finding_SEVERITY_UNSPECIFIED, releasev1.Finding_SEVERITY_BLOCKING), "check.source", source,
 			"the validator has no address of the source of %s %s: check %s, which asks it, would come to no verdict", kind, source, c.GetName())
+	}
+}
+
+// commands looks whether the validator would have every program run that a check calls, with the values
+// that it gives: one that it would not comes to no verdict when the release is in production already
+// (PD-6.1). Each check is one finding. Which programs are listed only the validator knows.
+func (l *look) commands(refuses func(*releasev1.CommandProbe) error) {
+	said := map[string]bool{}
+	for _, c := range l.checks() {
+		probe := c.GetCommand()
+		if probe == nil {
+			continue
+		}
+		err := errors.New("this validator runs none")
+		if refuses != nil {
+			err = refuses(probe)
+		}
+		if err == nil || said[c.GetName()+err.Error()] {
+			continue
+		}
+		said[c.GetName()+err.Error()] = true
+		l.find(l.severity(releasev1.Finding_SEVERITY_UNSPECIFIED, releasev1.Finding_SEVERITY_BLOCKING), "check.command", probe.GetCommand(),
+			"check %s, which has it run, would come to no verdict: %v", c.GetName(), err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package scope_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +70,61 @@ func TestASourceOfMetricsThatNobodyHasIsFoundBeforeTheRelease(t *testing.T) {
 				t.Fatal(err)
 			}
 			found = slices.DeleteFunc(found, func(f string) bool { return !strings.HasPrefix(f, "check.source") })
+			if !slices.Equal(found, test.want) {
+				t.Errorf("found %v, want %v", found, test.want)
+			}
+			if ended := state.Phase > procedure.PhaseRelease; ended != test.ends {
+				t.Errorf("in phase %s", state.Phase)
+			}
+		})
+	}
+}
+
+// TestAProgramThatIsNotRunIsFoundBeforeTheRelease: a check that has it run could only come to no
+// verdict, in production. What is urgent is told of it and goes on.
+func TestAProgramThatIsNotRunIsFoundBeforeTheRelease(t *testing.T) {
+	runs := func(name, command string) *releasev1.Check {
+		return &releasev1.Check{Name: name, Probe: &releasev1.Check_Command{Command: &releasev1.CommandProbe{Command: command}}}
+	}
+	forth := func(c *releasev1.Check) func(*releasev1.Request) {
+		return func(r *releasev1.Request) { r.Validation.Checks = append(r.Validation.Checks, c) }
+	}
+	back := func(c *releasev1.Check) func(*releasev1.Request) {
+		return func(r *releasev1.Request) { r.RollbackPlan.Checks = append(r.RollbackPlan.Checks, c) }
+	}
+	only := func(p *releasev1.CommandProbe) error {
+		if p.GetCommand() != "stock" {
+			return fmt.Errorf("no command %q is listed", p.GetCommand())
+		}
+		return nil
+	}
+	for _, test := range []struct {
+		name    string
+		refuses func(*releasev1.CommandProbe) error
+		change  []func(*releasev1.Request)
+		want    []string
+		ends    bool
+	}{
+		{"listed", only, []func(*releasev1.Request){forth(runs("a", "stock")), back(runs("a", "stock"))}, nil, false},
+		{"no program", nil, nil, nil, false},
+		{"not listed, forth and back", only, []func(*releasev1.Request){forth(runs("a", "others")), back(runs("a", "others"))}, []string{"check.command others BLOCKING"}, true},
+		{"not listed on the way back", only, []func(*releasev1.Request){back(runs("a", "others"))}, []string{"check.command others BLOCKING"}, true},
+		{"a validator that runs none", nil, []func(*releasev1.Request){forth(runs("a", "stock"))}, []string{"check.command stock BLOCKING"}, true},
+		{"not listed, in an emergency", only, []func(*releasev1.Request){proceduretest.Emergency, forth(runs("a", "others"))}, []string{"check.command others WARNING"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, document(""))
+			w.refuses = test.refuses
+			resolver, err := resolve.New(resolve.Config{Folder: w.folder})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.pins(resolver)
+			found, state, err := w.look(t, append(test.change, w.place(t, "1.2.0"))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = slices.DeleteFunc(found, func(f string) bool { return !strings.HasPrefix(f, "check.command") })
 			if !slices.Equal(found, test.want) {
 				t.Errorf("found %v, want %v", found, test.want)
 			}

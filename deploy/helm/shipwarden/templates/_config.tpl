@@ -111,6 +111,7 @@ services refuse what they do not know. Takes {root, service}. */}}
 {{- end -}}
 {{- $_ := set $out "log_sources" $sources -}}
 {{- end -}}
+{{- with $v.commands }}{{ $_ := set $out "commands" . }}{{ end -}}
 {{- with $v.kubernetesClusters -}}
 {{- $clusters := list -}}
 {{- range $i, $c := . -}}

@@ -274,7 +274,7 @@ func (x GitopsResource_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use GitopsResource_Kind.Descriptor instead.
 func (GitopsResource_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{38, 0}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{40, 0}
 }
 
 // Common is what every service needs.
@@ -1320,7 +1320,9 @@ type Validator struct {
 	// Clusters of Kubernetes that targets lie in.
 	KubernetesClusters []*KubernetesCluster `protobuf:"bytes,11,rep,name=kubernetes_clusters,json=kubernetesClusters,proto3" json:"kubernetes_clusters,omitempty"`
 	// Where checks of logs ask: servers with the HTTP API of Loki.
-	LogSources    []*MetricSource `protobuf:"bytes,12,rep,name=log_sources,json=logSources,proto3" json:"log_sources,omitempty"`
+	LogSources []*MetricSource `protobuf:"bytes,12,rep,name=log_sources,json=logSources,proto3" json:"log_sources,omitempty"`
+	// Programs that checks may have run, and nothing else may be run. Absent: none.
+	Commands      []*CheckCommand `protobuf:"bytes,13,rep,name=commands,proto3" json:"commands,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1404,6 +1406,164 @@ func (x *Validator) GetLogSources() []*MetricSource {
 	return nil
 }
 
+func (x *Validator) GetCommands() []*CheckCommand {
+	if x != nil {
+		return x.Commands
+	}
+	return nil
+}
+
+// CheckCommand is a program that looks at a target. It is run without a shell, with this
+// environment alone, and changes nothing: nobody can see to that but who lists it.
+type CheckCommand struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name in checks.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The program, an absolute path, and its arguments, with the placeholders {target}, {service},
+	// {environment}, {digest} and {param.<name>}; its environment, and how long it may run at most.
+	Run *Command `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"`
+	// The status by which it says that the target is not as it should be. 0 says that it is, and
+	// any other says nothing.
+	FailStatus uint32 `protobuf:"varint,3,opt,name=fail_status,json=failStatus,proto3" json:"fail_status,omitempty"`
+	// The SHA-256 of the program's file, in lower case. What differs is not run. Absent: whatever
+	// the file holds is run, and its digest is in the evidence.
+	Sha256 string `protobuf:"bytes,4,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// What a check may say for each {param.<name>}.
+	Arguments     []*CheckArgument `protobuf:"bytes,5,rep,name=arguments,proto3" json:"arguments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckCommand) Reset() {
+	*x = CheckCommand{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckCommand) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckCommand) ProtoMessage() {}
+
+func (x *CheckCommand) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckCommand.ProtoReflect.Descriptor instead.
+func (*CheckCommand) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CheckCommand) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CheckCommand) GetRun() *Command {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+func (x *CheckCommand) GetFailStatus() uint32 {
+	if x != nil {
+		return x.FailStatus
+	}
+	return 0
+}
+
+func (x *CheckCommand) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *CheckCommand) GetArguments() []*CheckArgument {
+	if x != nil {
+		return x.Arguments
+	}
+	return nil
+}
+
+// CheckArgument is what a check may put in place of a placeholder.
+type CheckArgument struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The placeholder is {param.<name>}.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// One of these,
+	Values []string `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`
+	// or what this regular expression (RE2) matches as a whole. One of the two is required, and not
+	// both.
+	Matches       string `protobuf:"bytes,3,opt,name=matches,proto3" json:"matches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckArgument) Reset() {
+	*x = CheckArgument{}
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckArgument) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckArgument) ProtoMessage() {}
+
+func (x *CheckArgument) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckArgument.ProtoReflect.Descriptor instead.
+func (*CheckArgument) Descriptor() ([]byte, []int) {
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CheckArgument) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CheckArgument) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *CheckArgument) GetMatches() string {
+	if x != nil {
+		return x.Matches
+	}
+	return ""
+}
+
 // KubernetesCluster says how the validator reaches a cluster. It reads there, and needs no right
 // to change anything.
 type KubernetesCluster struct {
@@ -1419,7 +1579,7 @@ type KubernetesCluster struct {
 
 func (x *KubernetesCluster) Reset() {
 	*x = KubernetesCluster{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1591,7 @@ func (x *KubernetesCluster) String() string {
 func (*KubernetesCluster) ProtoMessage() {}
 
 func (x *KubernetesCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[14]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1604,7 @@ func (x *KubernetesCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesCluster.ProtoReflect.Descriptor instead.
 func (*KubernetesCluster) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *KubernetesCluster) GetName() string {
@@ -1474,7 +1634,7 @@ type KubernetesPlace struct {
 
 func (x *KubernetesPlace) Reset() {
 	*x = KubernetesPlace{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1646,7 @@ func (x *KubernetesPlace) String() string {
 func (*KubernetesPlace) ProtoMessage() {}
 
 func (x *KubernetesPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[15]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1659,7 @@ func (x *KubernetesPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesPlace.ProtoReflect.Descriptor instead.
 func (*KubernetesPlace) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *KubernetesPlace) GetCluster() string {
@@ -1537,7 +1697,7 @@ type MetricSource struct {
 
 func (x *MetricSource) Reset() {
 	*x = MetricSource{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1709,7 @@ func (x *MetricSource) String() string {
 func (*MetricSource) ProtoMessage() {}
 
 func (x *MetricSource) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[16]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1722,7 @@ func (x *MetricSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricSource.ProtoReflect.Descriptor instead.
 func (*MetricSource) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MetricSource) GetName() string {
@@ -1615,7 +1775,7 @@ type MetricHeader struct {
 
 func (x *MetricHeader) Reset() {
 	*x = MetricHeader{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1787,7 @@ func (x *MetricHeader) String() string {
 func (*MetricHeader) ProtoMessage() {}
 
 func (x *MetricHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[17]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1800,7 @@ func (x *MetricHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricHeader.ProtoReflect.Descriptor instead.
 func (*MetricHeader) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *MetricHeader) GetName() string {
@@ -1729,7 +1889,7 @@ type TargetAddress struct {
 
 func (x *TargetAddress) Reset() {
 	*x = TargetAddress{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +1901,7 @@ func (x *TargetAddress) String() string {
 func (*TargetAddress) ProtoMessage() {}
 
 func (x *TargetAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[18]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +1914,7 @@ func (x *TargetAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetAddress.ProtoReflect.Descriptor instead.
 func (*TargetAddress) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TargetAddress) GetTarget() string {
@@ -1856,7 +2016,7 @@ type Registry struct {
 
 func (x *Registry) Reset() {
 	*x = Registry{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1868,7 +2028,7 @@ func (x *Registry) String() string {
 func (*Registry) ProtoMessage() {}
 
 func (x *Registry) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[19]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1881,7 +2041,7 @@ func (x *Registry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Registry.ProtoReflect.Descriptor instead.
 func (*Registry) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Registry) GetHost() string {
@@ -1946,7 +2106,7 @@ type Executor struct {
 
 func (x *Executor) Reset() {
 	*x = Executor{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1958,7 +2118,7 @@ func (x *Executor) String() string {
 func (*Executor) ProtoMessage() {}
 
 func (x *Executor) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[20]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1971,7 +2131,7 @@ func (x *Executor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Executor.ProtoReflect.Descriptor instead.
 func (*Executor) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Executor) GetCommon() *Common {
@@ -2070,7 +2230,7 @@ type ChangeConnector struct {
 
 func (x *ChangeConnector) Reset() {
 	*x = ChangeConnector{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2082,7 +2242,7 @@ func (x *ChangeConnector) String() string {
 func (*ChangeConnector) ProtoMessage() {}
 
 func (x *ChangeConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[21]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2095,7 +2255,7 @@ func (x *ChangeConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeConnector.ProtoReflect.Descriptor instead.
 func (*ChangeConnector) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ChangeConnector) GetName() string {
@@ -2165,7 +2325,7 @@ type RecordFields struct {
 
 func (x *RecordFields) Reset() {
 	*x = RecordFields{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2337,7 @@ func (x *RecordFields) String() string {
 func (*RecordFields) ProtoMessage() {}
 
 func (x *RecordFields) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[22]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2350,7 @@ func (x *RecordFields) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordFields.ProtoReflect.Descriptor instead.
 func (*RecordFields) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RecordFields) GetId() string {
@@ -2238,7 +2398,7 @@ type Signers struct {
 
 func (x *Signers) Reset() {
 	*x = Signers{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2250,7 +2410,7 @@ func (x *Signers) String() string {
 func (*Signers) ProtoMessage() {}
 
 func (x *Signers) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[23]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2263,7 +2423,7 @@ func (x *Signers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signers.ProtoReflect.Descriptor instead.
 func (*Signers) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Signers) GetSigners() []*Signer {
@@ -2288,7 +2448,7 @@ type Signer struct {
 
 func (x *Signer) Reset() {
 	*x = Signer{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2460,7 @@ func (x *Signer) String() string {
 func (*Signer) ProtoMessage() {}
 
 func (x *Signer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[24]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +2473,7 @@ func (x *Signer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signer.ProtoReflect.Descriptor instead.
 func (*Signer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Signer) GetPerson() string {
@@ -2350,7 +2510,7 @@ type SignerIdentity struct {
 
 func (x *SignerIdentity) Reset() {
 	*x = SignerIdentity{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2362,7 +2522,7 @@ func (x *SignerIdentity) String() string {
 func (*SignerIdentity) ProtoMessage() {}
 
 func (x *SignerIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[25]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2375,7 +2535,7 @@ func (x *SignerIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignerIdentity.ProtoReflect.Descriptor instead.
 func (*SignerIdentity) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SignerIdentity) GetIssuer() string {
@@ -2414,7 +2574,7 @@ type TargetDriver struct {
 
 func (x *TargetDriver) Reset() {
 	*x = TargetDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2426,7 +2586,7 @@ func (x *TargetDriver) String() string {
 func (*TargetDriver) ProtoMessage() {}
 
 func (x *TargetDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[26]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2439,7 +2599,7 @@ func (x *TargetDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetDriver.ProtoReflect.Descriptor instead.
 func (*TargetDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TargetDriver) GetTarget() string {
@@ -2596,7 +2756,7 @@ type HostDriver struct {
 
 func (x *HostDriver) Reset() {
 	*x = HostDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2608,7 +2768,7 @@ func (x *HostDriver) String() string {
 func (*HostDriver) ProtoMessage() {}
 
 func (x *HostDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[27]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2621,7 +2781,7 @@ func (x *HostDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDriver.ProtoReflect.Descriptor instead.
 func (*HostDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HostDriver) GetFolder() string {
@@ -2670,7 +2830,7 @@ type CommandDriver struct {
 
 func (x *CommandDriver) Reset() {
 	*x = CommandDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2682,7 +2842,7 @@ func (x *CommandDriver) String() string {
 func (*CommandDriver) ProtoMessage() {}
 
 func (x *CommandDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[28]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2695,7 +2855,7 @@ func (x *CommandDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandDriver.ProtoReflect.Descriptor instead.
 func (*CommandDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CommandDriver) GetDeploy() *Command {
@@ -2759,7 +2919,7 @@ type ConfigDriver struct {
 
 func (x *ConfigDriver) Reset() {
 	*x = ConfigDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2771,7 +2931,7 @@ func (x *ConfigDriver) String() string {
 func (*ConfigDriver) ProtoMessage() {}
 
 func (x *ConfigDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[29]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2784,7 +2944,7 @@ func (x *ConfigDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigDriver.ProtoReflect.Descriptor instead.
 func (*ConfigDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ConfigDriver) GetEntry() *ConfigEntry {
@@ -2827,7 +2987,7 @@ type ConfigFile struct {
 
 func (x *ConfigFile) Reset() {
 	*x = ConfigFile{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2839,7 +2999,7 @@ func (x *ConfigFile) String() string {
 func (*ConfigFile) ProtoMessage() {}
 
 func (x *ConfigFile) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[30]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2852,7 +3012,7 @@ func (x *ConfigFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigFile.ProtoReflect.Descriptor instead.
 func (*ConfigFile) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ConfigFile) GetRepository() *GitRepository {
@@ -2908,7 +3068,7 @@ type GitRepository struct {
 
 func (x *GitRepository) Reset() {
 	*x = GitRepository{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2920,7 +3080,7 @@ func (x *GitRepository) String() string {
 func (*GitRepository) ProtoMessage() {}
 
 func (x *GitRepository) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[31]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2933,7 +3093,7 @@ func (x *GitRepository) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GitRepository.ProtoReflect.Descriptor instead.
 func (*GitRepository) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GitRepository) GetUrl() string {
@@ -3041,7 +3201,7 @@ type ConfigEntry struct {
 
 func (x *ConfigEntry) Reset() {
 	*x = ConfigEntry{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3213,7 @@ func (x *ConfigEntry) String() string {
 func (*ConfigEntry) ProtoMessage() {}
 
 func (x *ConfigEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[32]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3226,7 @@ func (x *ConfigEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigEntry.ProtoReflect.Descriptor instead.
 func (*ConfigEntry) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ConfigEntry) GetNats() *Nats {
@@ -3119,7 +3279,7 @@ type KubernetesDriver struct {
 
 func (x *KubernetesDriver) Reset() {
 	*x = KubernetesDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3131,7 +3291,7 @@ func (x *KubernetesDriver) String() string {
 func (*KubernetesDriver) ProtoMessage() {}
 
 func (x *KubernetesDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[33]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3144,7 +3304,7 @@ func (x *KubernetesDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesDriver.ProtoReflect.Descriptor instead.
 func (*KubernetesDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *KubernetesDriver) GetKubeconfigFile() string {
@@ -3217,7 +3377,7 @@ type HelmDriver struct {
 
 func (x *HelmDriver) Reset() {
 	*x = HelmDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3229,7 +3389,7 @@ func (x *HelmDriver) String() string {
 func (*HelmDriver) ProtoMessage() {}
 
 func (x *HelmDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[34]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3242,7 +3402,7 @@ func (x *HelmDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmDriver.ProtoReflect.Descriptor instead.
 func (*HelmDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *HelmDriver) GetKubeconfigFile() string {
@@ -3323,7 +3483,7 @@ type HelmParameter struct {
 
 func (x *HelmParameter) Reset() {
 	*x = HelmParameter{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3335,7 +3495,7 @@ func (x *HelmParameter) String() string {
 func (*HelmParameter) ProtoMessage() {}
 
 func (x *HelmParameter) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[35]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3348,7 +3508,7 @@ func (x *HelmParameter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmParameter.ProtoReflect.Descriptor instead.
 func (*HelmParameter) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *HelmParameter) GetParameter() string {
@@ -3386,7 +3546,7 @@ type HelmSecret struct {
 
 func (x *HelmSecret) Reset() {
 	*x = HelmSecret{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3398,7 +3558,7 @@ func (x *HelmSecret) String() string {
 func (*HelmSecret) ProtoMessage() {}
 
 func (x *HelmSecret) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[36]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3411,7 +3571,7 @@ func (x *HelmSecret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmSecret.ProtoReflect.Descriptor instead.
 func (*HelmSecret) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *HelmSecret) GetValue() string {
@@ -3462,7 +3622,7 @@ type GitopsDriver struct {
 
 func (x *GitopsDriver) Reset() {
 	*x = GitopsDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3474,7 +3634,7 @@ func (x *GitopsDriver) String() string {
 func (*GitopsDriver) ProtoMessage() {}
 
 func (x *GitopsDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[37]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3487,7 +3647,7 @@ func (x *GitopsDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GitopsDriver.ProtoReflect.Descriptor instead.
 func (*GitopsDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GitopsDriver) GetRepository() *GitRepository {
@@ -3571,7 +3731,7 @@ type GitopsResource struct {
 
 func (x *GitopsResource) Reset() {
 	*x = GitopsResource{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3583,7 +3743,7 @@ func (x *GitopsResource) String() string {
 func (*GitopsResource) ProtoMessage() {}
 
 func (x *GitopsResource) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[38]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3596,7 +3756,7 @@ func (x *GitopsResource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GitopsResource.ProtoReflect.Descriptor instead.
 func (*GitopsResource) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GitopsResource) GetKind() GitopsResource_Kind {
@@ -3657,7 +3817,7 @@ type TerraformDriver struct {
 
 func (x *TerraformDriver) Reset() {
 	*x = TerraformDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3669,7 +3829,7 @@ func (x *TerraformDriver) String() string {
 func (*TerraformDriver) ProtoMessage() {}
 
 func (x *TerraformDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[39]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3682,7 +3842,7 @@ func (x *TerraformDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformDriver.ProtoReflect.Descriptor instead.
 func (*TerraformDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *TerraformDriver) GetFolder() string {
@@ -3793,7 +3953,7 @@ type TerraformLook struct {
 
 func (x *TerraformLook) Reset() {
 	*x = TerraformLook{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3805,7 +3965,7 @@ func (x *TerraformLook) String() string {
 func (*TerraformLook) ProtoMessage() {}
 
 func (x *TerraformLook) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[40]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3818,7 +3978,7 @@ func (x *TerraformLook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformLook.ProtoReflect.Descriptor instead.
 func (*TerraformLook) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *TerraformLook) GetStateOnly() bool {
@@ -3856,7 +4016,7 @@ type TerraformBackend struct {
 
 func (x *TerraformBackend) Reset() {
 	*x = TerraformBackend{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3868,7 +4028,7 @@ func (x *TerraformBackend) String() string {
 func (*TerraformBackend) ProtoMessage() {}
 
 func (x *TerraformBackend) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[41]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3881,7 +4041,7 @@ func (x *TerraformBackend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformBackend.ProtoReflect.Descriptor instead.
 func (*TerraformBackend) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TerraformBackend) GetType() string {
@@ -3911,7 +4071,7 @@ type TerraformCredential struct {
 
 func (x *TerraformCredential) Reset() {
 	*x = TerraformCredential{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3923,7 +4083,7 @@ func (x *TerraformCredential) String() string {
 func (*TerraformCredential) ProtoMessage() {}
 
 func (x *TerraformCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[42]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3936,7 +4096,7 @@ func (x *TerraformCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerraformCredential.ProtoReflect.Descriptor instead.
 func (*TerraformCredential) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TerraformCredential) GetEnv() string {
@@ -3962,7 +4122,7 @@ type NoopDriver struct {
 
 func (x *NoopDriver) Reset() {
 	*x = NoopDriver{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3974,7 +4134,7 @@ func (x *NoopDriver) String() string {
 func (*NoopDriver) ProtoMessage() {}
 
 func (x *NoopDriver) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[43]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3987,7 +4147,7 @@ func (x *NoopDriver) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoopDriver.ProtoReflect.Descriptor instead.
 func (*NoopDriver) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{45}
 }
 
 // Command is an argument vector.
@@ -4005,7 +4165,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4017,7 +4177,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[44]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4030,7 +4190,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Command) GetArgv() []string {
@@ -4077,7 +4237,7 @@ type Recorder struct {
 
 func (x *Recorder) Reset() {
 	*x = Recorder{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4089,7 +4249,7 @@ func (x *Recorder) String() string {
 func (*Recorder) ProtoMessage() {}
 
 func (x *Recorder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[45]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4102,7 +4262,7 @@ func (x *Recorder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorder.ProtoReflect.Descriptor instead.
 func (*Recorder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Recorder) GetCommon() *Common {
@@ -4186,7 +4346,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[46]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4198,7 +4358,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[46]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4211,7 +4371,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Digest) GetUrlFile() string {
@@ -4273,7 +4433,7 @@ type Tokens struct {
 
 func (x *Tokens) Reset() {
 	*x = Tokens{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[47]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4285,7 +4445,7 @@ func (x *Tokens) String() string {
 func (*Tokens) ProtoMessage() {}
 
 func (x *Tokens) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[47]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4298,7 +4458,7 @@ func (x *Tokens) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tokens.ProtoReflect.Descriptor instead.
 func (*Tokens) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Tokens) GetTokens() []*Token {
@@ -4323,7 +4483,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[48]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4335,7 +4495,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_config_v1_config_proto_msgTypes[48]
+	mi := &file_shipwarden_config_v1_config_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4348,7 +4508,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_config_v1_config_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Token) GetSha256() string {
@@ -4496,7 +4656,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
 	"\x04Grpc\x12\x1f\n" +
 	"\x06listen\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x06listen\x12+\n" +
-	"\x03tls\x18\x02 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\"\xe5\x03\n" +
+	"\x03tls\x18\x02 \x01(\v2\x19.shipwarden.config.v1.TlsR\x03tls\"\xaf\x04\n" +
 	"\tValidator\x12<\n" +
 	"\x06common\x18\x01 \x01(\v2\x1c.shipwarden.config.v1.CommonB\x06\xbaH\x03\xc8\x01\x01R\x06common\x12'\n" +
 	"\x0fartifact_folder\x18\x02 \x01(\tR\x0eartifactFolder\x12=\n" +
@@ -4507,7 +4667,20 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\x0emetric_sources\x18\x05 \x03(\v2\".shipwarden.config.v1.MetricSourceR\rmetricSources\x12b\n" +
 	"\x13kubernetes_clusters\x18\v \x03(\v2'.shipwarden.config.v1.KubernetesClusterB\b\xbaH\x05\x92\x01\x02\x10@R\x12kubernetesClusters\x12C\n" +
 	"\vlog_sources\x18\f \x03(\v2\".shipwarden.config.v1.MetricSourceR\n" +
-	"logSources\"x\n" +
+	"logSources\x12H\n" +
+	"\bcommands\x18\r \x03(\v2\".shipwarden.config.v1.CheckCommandB\b\xbaH\x05\x92\x01\x02\x10@R\bcommands\"\xa5\x02\n" +
+	"\fCheckCommand\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x127\n" +
+	"\x03run\x18\x02 \x01(\v2\x1d.shipwarden.config.v1.CommandB\x06\xbaH\x03\xc8\x01\x01R\x03run\x12*\n" +
+	"\vfail_status\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18}(\x01R\n" +
+	"failStatus\x120\n" +
+	"\x06sha256\x18\x04 \x01(\tB\x18\xbaH\x15r\x132\x11^([0-9a-f]{64})?$R\x06sha256\x12K\n" +
+	"\targuments\x18\x05 \x03(\v2#.shipwarden.config.v1.CheckArgumentB\b\xbaH\x05\x92\x01\x02\x10\x10R\targuments\"\x93\x02\n" +
+	"\rCheckArgument\x121\n" +
+	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9_]{0,39}$R\x04name\x12+\n" +
+	"\x06values\x18\x02 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10@\x18\x01\"\ar\x05\x10\x01(\x80\x02R\x06values\x12\"\n" +
+	"\amatches\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80\x02R\amatches:~\xbaH{\x1ay\n" +
+	"\x10argument.allowed\x123one of values and matches is required, and not both\x1a0(this.values.size() > 0) != (this.matches != '')\"x\n" +
 	"\x11KubernetesCluster\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x120\n" +
 	"\x0fkubeconfig_file\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x10\x01R\x0ekubeconfigFile\"\x7f\n" +
@@ -4812,7 +4985,7 @@ func file_shipwarden_config_v1_config_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_config_v1_config_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 54)
+var file_shipwarden_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(Log_Level)(0),              // 0: shipwarden.config.v1.Log.Level
 	(AlertSource_Kind)(0),       // 1: shipwarden.config.v1.AlertSource.Kind
@@ -4832,143 +5005,148 @@ var file_shipwarden_config_v1_config_proto_goTypes = []any{
 	(*Mail)(nil),                // 15: shipwarden.config.v1.Mail
 	(*Grpc)(nil),                // 16: shipwarden.config.v1.Grpc
 	(*Validator)(nil),           // 17: shipwarden.config.v1.Validator
-	(*KubernetesCluster)(nil),   // 18: shipwarden.config.v1.KubernetesCluster
-	(*KubernetesPlace)(nil),     // 19: shipwarden.config.v1.KubernetesPlace
-	(*MetricSource)(nil),        // 20: shipwarden.config.v1.MetricSource
-	(*MetricHeader)(nil),        // 21: shipwarden.config.v1.MetricHeader
-	(*TargetAddress)(nil),       // 22: shipwarden.config.v1.TargetAddress
-	(*Registry)(nil),            // 23: shipwarden.config.v1.Registry
-	(*Executor)(nil),            // 24: shipwarden.config.v1.Executor
-	(*ChangeConnector)(nil),     // 25: shipwarden.config.v1.ChangeConnector
-	(*RecordFields)(nil),        // 26: shipwarden.config.v1.RecordFields
-	(*Signers)(nil),             // 27: shipwarden.config.v1.Signers
-	(*Signer)(nil),              // 28: shipwarden.config.v1.Signer
-	(*SignerIdentity)(nil),      // 29: shipwarden.config.v1.SignerIdentity
-	(*TargetDriver)(nil),        // 30: shipwarden.config.v1.TargetDriver
-	(*HostDriver)(nil),          // 31: shipwarden.config.v1.HostDriver
-	(*CommandDriver)(nil),       // 32: shipwarden.config.v1.CommandDriver
-	(*ConfigDriver)(nil),        // 33: shipwarden.config.v1.ConfigDriver
-	(*ConfigFile)(nil),          // 34: shipwarden.config.v1.ConfigFile
-	(*GitRepository)(nil),       // 35: shipwarden.config.v1.GitRepository
-	(*ConfigEntry)(nil),         // 36: shipwarden.config.v1.ConfigEntry
-	(*KubernetesDriver)(nil),    // 37: shipwarden.config.v1.KubernetesDriver
-	(*HelmDriver)(nil),          // 38: shipwarden.config.v1.HelmDriver
-	(*HelmParameter)(nil),       // 39: shipwarden.config.v1.HelmParameter
-	(*HelmSecret)(nil),          // 40: shipwarden.config.v1.HelmSecret
-	(*GitopsDriver)(nil),        // 41: shipwarden.config.v1.GitopsDriver
-	(*GitopsResource)(nil),      // 42: shipwarden.config.v1.GitopsResource
-	(*TerraformDriver)(nil),     // 43: shipwarden.config.v1.TerraformDriver
-	(*TerraformLook)(nil),       // 44: shipwarden.config.v1.TerraformLook
-	(*TerraformBackend)(nil),    // 45: shipwarden.config.v1.TerraformBackend
-	(*TerraformCredential)(nil), // 46: shipwarden.config.v1.TerraformCredential
-	(*NoopDriver)(nil),          // 47: shipwarden.config.v1.NoopDriver
-	(*Command)(nil),             // 48: shipwarden.config.v1.Command
-	(*Recorder)(nil),            // 49: shipwarden.config.v1.Recorder
-	(*Digest)(nil),              // 50: shipwarden.config.v1.Digest
-	(*Tokens)(nil),              // 51: shipwarden.config.v1.Tokens
-	(*Token)(nil),               // 52: shipwarden.config.v1.Token
-	nil,                         // 53: shipwarden.config.v1.Mail.PeopleEntry
-	nil,                         // 54: shipwarden.config.v1.TerraformDriver.VariablesEntry
-	nil,                         // 55: shipwarden.config.v1.TerraformDriver.EnvEntry
-	nil,                         // 56: shipwarden.config.v1.TerraformBackend.SettingsEntry
-	nil,                         // 57: shipwarden.config.v1.Command.EnvEntry
-	(*durationpb.Duration)(nil), // 58: google.protobuf.Duration
+	(*CheckCommand)(nil),        // 18: shipwarden.config.v1.CheckCommand
+	(*CheckArgument)(nil),       // 19: shipwarden.config.v1.CheckArgument
+	(*KubernetesCluster)(nil),   // 20: shipwarden.config.v1.KubernetesCluster
+	(*KubernetesPlace)(nil),     // 21: shipwarden.config.v1.KubernetesPlace
+	(*MetricSource)(nil),        // 22: shipwarden.config.v1.MetricSource
+	(*MetricHeader)(nil),        // 23: shipwarden.config.v1.MetricHeader
+	(*TargetAddress)(nil),       // 24: shipwarden.config.v1.TargetAddress
+	(*Registry)(nil),            // 25: shipwarden.config.v1.Registry
+	(*Executor)(nil),            // 26: shipwarden.config.v1.Executor
+	(*ChangeConnector)(nil),     // 27: shipwarden.config.v1.ChangeConnector
+	(*RecordFields)(nil),        // 28: shipwarden.config.v1.RecordFields
+	(*Signers)(nil),             // 29: shipwarden.config.v1.Signers
+	(*Signer)(nil),              // 30: shipwarden.config.v1.Signer
+	(*SignerIdentity)(nil),      // 31: shipwarden.config.v1.SignerIdentity
+	(*TargetDriver)(nil),        // 32: shipwarden.config.v1.TargetDriver
+	(*HostDriver)(nil),          // 33: shipwarden.config.v1.HostDriver
+	(*CommandDriver)(nil),       // 34: shipwarden.config.v1.CommandDriver
+	(*ConfigDriver)(nil),        // 35: shipwarden.config.v1.ConfigDriver
+	(*ConfigFile)(nil),          // 36: shipwarden.config.v1.ConfigFile
+	(*GitRepository)(nil),       // 37: shipwarden.config.v1.GitRepository
+	(*ConfigEntry)(nil),         // 38: shipwarden.config.v1.ConfigEntry
+	(*KubernetesDriver)(nil),    // 39: shipwarden.config.v1.KubernetesDriver
+	(*HelmDriver)(nil),          // 40: shipwarden.config.v1.HelmDriver
+	(*HelmParameter)(nil),       // 41: shipwarden.config.v1.HelmParameter
+	(*HelmSecret)(nil),          // 42: shipwarden.config.v1.HelmSecret
+	(*GitopsDriver)(nil),        // 43: shipwarden.config.v1.GitopsDriver
+	(*GitopsResource)(nil),      // 44: shipwarden.config.v1.GitopsResource
+	(*TerraformDriver)(nil),     // 45: shipwarden.config.v1.TerraformDriver
+	(*TerraformLook)(nil),       // 46: shipwarden.config.v1.TerraformLook
+	(*TerraformBackend)(nil),    // 47: shipwarden.config.v1.TerraformBackend
+	(*TerraformCredential)(nil), // 48: shipwarden.config.v1.TerraformCredential
+	(*NoopDriver)(nil),          // 49: shipwarden.config.v1.NoopDriver
+	(*Command)(nil),             // 50: shipwarden.config.v1.Command
+	(*Recorder)(nil),            // 51: shipwarden.config.v1.Recorder
+	(*Digest)(nil),              // 52: shipwarden.config.v1.Digest
+	(*Tokens)(nil),              // 53: shipwarden.config.v1.Tokens
+	(*Token)(nil),               // 54: shipwarden.config.v1.Token
+	nil,                         // 55: shipwarden.config.v1.Mail.PeopleEntry
+	nil,                         // 56: shipwarden.config.v1.TerraformDriver.VariablesEntry
+	nil,                         // 57: shipwarden.config.v1.TerraformDriver.EnvEntry
+	nil,                         // 58: shipwarden.config.v1.TerraformBackend.SettingsEntry
+	nil,                         // 59: shipwarden.config.v1.Command.EnvEntry
+	(*durationpb.Duration)(nil), // 60: google.protobuf.Duration
 }
 var file_shipwarden_config_v1_config_proto_depIdxs = []int32{
 	5,  // 0: shipwarden.config.v1.Common.nats:type_name -> shipwarden.config.v1.Nats
 	7,  // 1: shipwarden.config.v1.Common.signing_key:type_name -> shipwarden.config.v1.SigningKey
 	8,  // 2: shipwarden.config.v1.Common.log:type_name -> shipwarden.config.v1.Log
-	58, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
+	60, // 3: shipwarden.config.v1.Common.ack_wait:type_name -> google.protobuf.Duration
 	6,  // 4: shipwarden.config.v1.Nats.tls:type_name -> shipwarden.config.v1.Tls
 	0,  // 5: shipwarden.config.v1.Log.level:type_name -> shipwarden.config.v1.Log.Level
 	10, // 6: shipwarden.config.v1.Keyring.keys:type_name -> shipwarden.config.v1.WriterKey
 	4,  // 7: shipwarden.config.v1.Approval.common:type_name -> shipwarden.config.v1.Common
 	16, // 8: shipwarden.config.v1.Approval.grpc:type_name -> shipwarden.config.v1.Grpc
 	14, // 9: shipwarden.config.v1.Approval.channels:type_name -> shipwarden.config.v1.ChannelAddress
-	25, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	27, // 10: shipwarden.config.v1.Approval.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
 	13, // 11: shipwarden.config.v1.Approval.oidc:type_name -> shipwarden.config.v1.Oidc
 	12, // 12: shipwarden.config.v1.Approval.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	23, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
+	25, // 13: shipwarden.config.v1.Approval.registries:type_name -> shipwarden.config.v1.Registry
 	1,  // 14: shipwarden.config.v1.AlertSource.kind:type_name -> shipwarden.config.v1.AlertSource.Kind
 	6,  // 15: shipwarden.config.v1.AlertSource.tls:type_name -> shipwarden.config.v1.Tls
-	58, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
+	60, // 16: shipwarden.config.v1.AlertSource.timeout:type_name -> google.protobuf.Duration
 	2,  // 17: shipwarden.config.v1.ChannelAddress.kind:type_name -> shipwarden.config.v1.ChannelAddress.Kind
-	58, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
+	60, // 18: shipwarden.config.v1.ChannelAddress.timeout:type_name -> google.protobuf.Duration
 	15, // 19: shipwarden.config.v1.ChannelAddress.mail:type_name -> shipwarden.config.v1.Mail
-	53, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
+	55, // 20: shipwarden.config.v1.Mail.people:type_name -> shipwarden.config.v1.Mail.PeopleEntry
 	6,  // 21: shipwarden.config.v1.Grpc.tls:type_name -> shipwarden.config.v1.Tls
 	4,  // 22: shipwarden.config.v1.Validator.common:type_name -> shipwarden.config.v1.Common
-	22, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
-	23, // 24: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
-	20, // 25: shipwarden.config.v1.Validator.metric_sources:type_name -> shipwarden.config.v1.MetricSource
-	18, // 26: shipwarden.config.v1.Validator.kubernetes_clusters:type_name -> shipwarden.config.v1.KubernetesCluster
-	20, // 27: shipwarden.config.v1.Validator.log_sources:type_name -> shipwarden.config.v1.MetricSource
-	6,  // 28: shipwarden.config.v1.MetricSource.tls:type_name -> shipwarden.config.v1.Tls
-	21, // 29: shipwarden.config.v1.MetricSource.headers:type_name -> shipwarden.config.v1.MetricHeader
-	6,  // 30: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
-	36, // 31: shipwarden.config.v1.TargetAddress.config:type_name -> shipwarden.config.v1.ConfigEntry
-	19, // 32: shipwarden.config.v1.TargetAddress.kubernetes:type_name -> shipwarden.config.v1.KubernetesPlace
-	4,  // 33: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
-	30, // 34: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
-	23, // 35: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
-	25, // 36: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
-	12, // 37: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
-	58, // 38: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
-	26, // 39: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
-	58, // 40: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
-	28, // 41: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
-	29, // 42: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
-	31, // 43: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
-	32, // 44: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
-	47, // 45: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
-	37, // 46: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
-	33, // 47: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
-	38, // 48: shipwarden.config.v1.TargetDriver.helm:type_name -> shipwarden.config.v1.HelmDriver
-	43, // 49: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
-	41, // 50: shipwarden.config.v1.TargetDriver.gitops:type_name -> shipwarden.config.v1.GitopsDriver
-	48, // 51: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
-	48, // 52: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
-	48, // 53: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
-	48, // 54: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
-	48, // 55: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
-	36, // 56: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
-	58, // 57: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
-	34, // 58: shipwarden.config.v1.ConfigDriver.file:type_name -> shipwarden.config.v1.ConfigFile
-	35, // 59: shipwarden.config.v1.ConfigFile.repository:type_name -> shipwarden.config.v1.GitRepository
-	6,  // 60: shipwarden.config.v1.GitRepository.tls:type_name -> shipwarden.config.v1.Tls
-	5,  // 61: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
-	58, // 62: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
-	58, // 63: shipwarden.config.v1.HelmDriver.timeout:type_name -> google.protobuf.Duration
-	39, // 64: shipwarden.config.v1.HelmDriver.parameters:type_name -> shipwarden.config.v1.HelmParameter
-	40, // 65: shipwarden.config.v1.HelmDriver.secrets:type_name -> shipwarden.config.v1.HelmSecret
-	35, // 66: shipwarden.config.v1.GitopsDriver.repository:type_name -> shipwarden.config.v1.GitRepository
-	42, // 67: shipwarden.config.v1.GitopsDriver.resource:type_name -> shipwarden.config.v1.GitopsResource
-	58, // 68: shipwarden.config.v1.GitopsDriver.timeout:type_name -> google.protobuf.Duration
-	58, // 69: shipwarden.config.v1.GitopsDriver.failed_for:type_name -> google.protobuf.Duration
-	3,  // 70: shipwarden.config.v1.GitopsResource.kind:type_name -> shipwarden.config.v1.GitopsResource.Kind
-	45, // 71: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
-	54, // 72: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
-	55, // 73: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
-	46, // 74: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	46, // 75: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
-	58, // 76: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
-	58, // 77: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
-	44, // 78: shipwarden.config.v1.TerraformDriver.look:type_name -> shipwarden.config.v1.TerraformLook
-	58, // 79: shipwarden.config.v1.TerraformLook.timeout:type_name -> google.protobuf.Duration
-	56, // 80: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
-	57, // 81: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
-	58, // 82: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
-	4,  // 83: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
-	16, // 84: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
-	13, // 85: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
-	50, // 86: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
-	58, // 87: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
-	52, // 88: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
-	89, // [89:89] is the sub-list for method output_type
-	89, // [89:89] is the sub-list for method input_type
-	89, // [89:89] is the sub-list for extension type_name
-	89, // [89:89] is the sub-list for extension extendee
-	0,  // [0:89] is the sub-list for field type_name
+	24, // 23: shipwarden.config.v1.Validator.targets:type_name -> shipwarden.config.v1.TargetAddress
+	25, // 24: shipwarden.config.v1.Validator.registries:type_name -> shipwarden.config.v1.Registry
+	22, // 25: shipwarden.config.v1.Validator.metric_sources:type_name -> shipwarden.config.v1.MetricSource
+	20, // 26: shipwarden.config.v1.Validator.kubernetes_clusters:type_name -> shipwarden.config.v1.KubernetesCluster
+	22, // 27: shipwarden.config.v1.Validator.log_sources:type_name -> shipwarden.config.v1.MetricSource
+	18, // 28: shipwarden.config.v1.Validator.commands:type_name -> shipwarden.config.v1.CheckCommand
+	50, // 29: shipwarden.config.v1.CheckCommand.run:type_name -> shipwarden.config.v1.Command
+	19, // 30: shipwarden.config.v1.CheckCommand.arguments:type_name -> shipwarden.config.v1.CheckArgument
+	6,  // 31: shipwarden.config.v1.MetricSource.tls:type_name -> shipwarden.config.v1.Tls
+	23, // 32: shipwarden.config.v1.MetricSource.headers:type_name -> shipwarden.config.v1.MetricHeader
+	6,  // 33: shipwarden.config.v1.TargetAddress.tls:type_name -> shipwarden.config.v1.Tls
+	38, // 34: shipwarden.config.v1.TargetAddress.config:type_name -> shipwarden.config.v1.ConfigEntry
+	21, // 35: shipwarden.config.v1.TargetAddress.kubernetes:type_name -> shipwarden.config.v1.KubernetesPlace
+	4,  // 36: shipwarden.config.v1.Executor.common:type_name -> shipwarden.config.v1.Common
+	32, // 37: shipwarden.config.v1.Executor.targets:type_name -> shipwarden.config.v1.TargetDriver
+	25, // 38: shipwarden.config.v1.Executor.registries:type_name -> shipwarden.config.v1.Registry
+	27, // 39: shipwarden.config.v1.Executor.change_connectors:type_name -> shipwarden.config.v1.ChangeConnector
+	12, // 40: shipwarden.config.v1.Executor.alert_sources:type_name -> shipwarden.config.v1.AlertSource
+	60, // 41: shipwarden.config.v1.Executor.reconcile_every:type_name -> google.protobuf.Duration
+	28, // 42: shipwarden.config.v1.ChangeConnector.fields:type_name -> shipwarden.config.v1.RecordFields
+	60, // 43: shipwarden.config.v1.ChangeConnector.timeout:type_name -> google.protobuf.Duration
+	30, // 44: shipwarden.config.v1.Signers.signers:type_name -> shipwarden.config.v1.Signer
+	31, // 45: shipwarden.config.v1.Signer.identities:type_name -> shipwarden.config.v1.SignerIdentity
+	33, // 46: shipwarden.config.v1.TargetDriver.host:type_name -> shipwarden.config.v1.HostDriver
+	34, // 47: shipwarden.config.v1.TargetDriver.command:type_name -> shipwarden.config.v1.CommandDriver
+	49, // 48: shipwarden.config.v1.TargetDriver.noop:type_name -> shipwarden.config.v1.NoopDriver
+	39, // 49: shipwarden.config.v1.TargetDriver.kubernetes:type_name -> shipwarden.config.v1.KubernetesDriver
+	35, // 50: shipwarden.config.v1.TargetDriver.config:type_name -> shipwarden.config.v1.ConfigDriver
+	40, // 51: shipwarden.config.v1.TargetDriver.helm:type_name -> shipwarden.config.v1.HelmDriver
+	45, // 52: shipwarden.config.v1.TargetDriver.terraform:type_name -> shipwarden.config.v1.TerraformDriver
+	43, // 53: shipwarden.config.v1.TargetDriver.gitops:type_name -> shipwarden.config.v1.GitopsDriver
+	50, // 54: shipwarden.config.v1.HostDriver.restart:type_name -> shipwarden.config.v1.Command
+	50, // 55: shipwarden.config.v1.CommandDriver.deploy:type_name -> shipwarden.config.v1.Command
+	50, // 56: shipwarden.config.v1.CommandDriver.rollback:type_name -> shipwarden.config.v1.Command
+	50, // 57: shipwarden.config.v1.CommandDriver.preview:type_name -> shipwarden.config.v1.Command
+	50, // 58: shipwarden.config.v1.CommandDriver.rollback_dry_run:type_name -> shipwarden.config.v1.Command
+	38, // 59: shipwarden.config.v1.ConfigDriver.entry:type_name -> shipwarden.config.v1.ConfigEntry
+	60, // 60: shipwarden.config.v1.ConfigDriver.patience:type_name -> google.protobuf.Duration
+	36, // 61: shipwarden.config.v1.ConfigDriver.file:type_name -> shipwarden.config.v1.ConfigFile
+	37, // 62: shipwarden.config.v1.ConfigFile.repository:type_name -> shipwarden.config.v1.GitRepository
+	6,  // 63: shipwarden.config.v1.GitRepository.tls:type_name -> shipwarden.config.v1.Tls
+	5,  // 64: shipwarden.config.v1.ConfigEntry.nats:type_name -> shipwarden.config.v1.Nats
+	60, // 65: shipwarden.config.v1.KubernetesDriver.timeout:type_name -> google.protobuf.Duration
+	60, // 66: shipwarden.config.v1.HelmDriver.timeout:type_name -> google.protobuf.Duration
+	41, // 67: shipwarden.config.v1.HelmDriver.parameters:type_name -> shipwarden.config.v1.HelmParameter
+	42, // 68: shipwarden.config.v1.HelmDriver.secrets:type_name -> shipwarden.config.v1.HelmSecret
+	37, // 69: shipwarden.config.v1.GitopsDriver.repository:type_name -> shipwarden.config.v1.GitRepository
+	44, // 70: shipwarden.config.v1.GitopsDriver.resource:type_name -> shipwarden.config.v1.GitopsResource
+	60, // 71: shipwarden.config.v1.GitopsDriver.timeout:type_name -> google.protobuf.Duration
+	60, // 72: shipwarden.config.v1.GitopsDriver.failed_for:type_name -> google.protobuf.Duration
+	3,  // 73: shipwarden.config.v1.GitopsResource.kind:type_name -> shipwarden.config.v1.GitopsResource.Kind
+	47, // 74: shipwarden.config.v1.TerraformDriver.backend:type_name -> shipwarden.config.v1.TerraformBackend
+	56, // 75: shipwarden.config.v1.TerraformDriver.variables:type_name -> shipwarden.config.v1.TerraformDriver.VariablesEntry
+	57, // 76: shipwarden.config.v1.TerraformDriver.env:type_name -> shipwarden.config.v1.TerraformDriver.EnvEntry
+	48, // 77: shipwarden.config.v1.TerraformDriver.plan_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	48, // 78: shipwarden.config.v1.TerraformDriver.apply_credentials:type_name -> shipwarden.config.v1.TerraformCredential
+	60, // 79: shipwarden.config.v1.TerraformDriver.timeout:type_name -> google.protobuf.Duration
+	60, // 80: shipwarden.config.v1.TerraformDriver.grace:type_name -> google.protobuf.Duration
+	46, // 81: shipwarden.config.v1.TerraformDriver.look:type_name -> shipwarden.config.v1.TerraformLook
+	60, // 82: shipwarden.config.v1.TerraformLook.timeout:type_name -> google.protobuf.Duration
+	58, // 83: shipwarden.config.v1.TerraformBackend.settings:type_name -> shipwarden.config.v1.TerraformBackend.SettingsEntry
+	59, // 84: shipwarden.config.v1.Command.env:type_name -> shipwarden.config.v1.Command.EnvEntry
+	60, // 85: shipwarden.config.v1.Command.timeout:type_name -> google.protobuf.Duration
+	4,  // 86: shipwarden.config.v1.Recorder.common:type_name -> shipwarden.config.v1.Common
+	16, // 87: shipwarden.config.v1.Recorder.grpc:type_name -> shipwarden.config.v1.Grpc
+	13, // 88: shipwarden.config.v1.Recorder.oidc:type_name -> shipwarden.config.v1.Oidc
+	52, // 89: shipwarden.config.v1.Recorder.digest:type_name -> shipwarden.config.v1.Digest
+	60, // 90: shipwarden.config.v1.Digest.timeout:type_name -> google.protobuf.Duration
+	54, // 91: shipwarden.config.v1.Tokens.tokens:type_name -> shipwarden.config.v1.Token
+	92, // [92:92] is the sub-list for method output_type
+	92, // [92:92] is the sub-list for method input_type
+	92, // [92:92] is the sub-list for extension type_name
+	92, // [92:92] is the sub-list for extension extendee
+	0,  // [0:92] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_config_v1_config_proto_init() }
@@ -4976,11 +5154,11 @@ func file_shipwarden_config_v1_config_proto_init() {
 	if File_shipwarden_config_v1_config_proto != nil {
 		return
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[17].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[19].OneofWrappers = []any{
 		(*MetricHeader_Value)(nil),
 		(*MetricHeader_ValueFile)(nil),
 	}
-	file_shipwarden_config_v1_config_proto_msgTypes[26].OneofWrappers = []any{
+	file_shipwarden_config_v1_config_proto_msgTypes[28].OneofWrappers = []any{
 		(*TargetDriver_Host)(nil),
 		(*TargetDriver_Command)(nil),
 		(*TargetDriver_Noop)(nil),
@@ -4996,7 +5174,7 @@ func file_shipwarden_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_config_v1_config_proto_rawDesc), len(file_shipwarden_config_v1_config_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   54,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -323,7 +323,7 @@ func (x MetricBaseline_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MetricBaseline_Kind.Descriptor instead.
 func (MetricBaseline_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21, 0}
 }
 
 // Which values are worse.
@@ -376,7 +376,7 @@ func (x MetricBaseline_Direction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MetricBaseline_Direction.Descriptor instead.
 func (MetricBaseline_Direction) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20, 1}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21, 1}
 }
 
 // Kind of a workload.
@@ -429,7 +429,7 @@ func (x KubernetesWorkload_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KubernetesWorkload_Kind.Descriptor instead.
 func (KubernetesWorkload_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // Level of the standards.
@@ -482,7 +482,7 @@ func (x KubernetesPodControl_Level) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KubernetesPodControl_Level.Descriptor instead.
 func (KubernetesPodControl_Level) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{26, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{27, 0}
 }
 
 // Whether data can be brought back.
@@ -542,7 +542,7 @@ func (x Risk_Data) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Risk_Data.Descriptor instead.
 func (Risk_Data) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{33, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{34, 0}
 }
 
 // Outcome of a request.
@@ -606,7 +606,7 @@ func (x Answer_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Outcome.Descriptor instead.
 func (Answer_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{35, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{36, 0}
 }
 
 // Request asks for one release of one service to one environment. CI publishes
@@ -1304,6 +1304,7 @@ type Check struct {
 	//	*Check_KubernetesRollout
 	//	*Check_KubernetesSecurity
 	//	*Check_Logs
+	//	*Check_Command
 	Probe isCheck_Probe `protobuf_oneof:"probe"`
 	// The share of samples that must pass, in (0, 1]. Absent: all.
 	MinPassRatio *float64 `protobuf:"fixed64,4,opt,name=min_pass_ratio,json=minPassRatio,proto3,oneof" json:"min_pass_ratio,omitempty"`
@@ -1440,6 +1441,15 @@ func (x *Check) GetLogs() *LogProbe {
 	return nil
 }
 
+func (x *Check) GetCommand() *CommandProbe {
+	if x != nil {
+		if x, ok := x.Probe.(*Check_Command); ok {
+			return x.Command
+		}
+	}
+	return nil
+}
+
 func (x *Check) GetMinPassRatio() float64 {
 	if x != nil && x.MinPassRatio != nil {
 		return *x.MinPassRatio
@@ -1501,6 +1511,10 @@ type Check_Logs struct {
 	Logs *LogProbe `protobuf:"bytes,19,opt,name=logs,proto3,oneof"`
 }
 
+type Check_Command struct {
+	Command *CommandProbe `protobuf:"bytes,20,opt,name=command,proto3,oneof"`
+}
+
 func (*Check_Http) isCheck_Probe() {}
 
 func (*Check_Tcp) isCheck_Probe() {}
@@ -1518,6 +1532,8 @@ func (*Check_KubernetesRollout) isCheck_Probe() {}
 func (*Check_KubernetesSecurity) isCheck_Probe() {}
 
 func (*Check_Logs) isCheck_Probe() {}
+
+func (*Check_Command) isCheck_Probe() {}
 
 // HttpProbe asks for a page and looks at the answer.
 type HttpProbe struct {
@@ -2460,6 +2476,74 @@ func (x *LogProbe) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+// CommandProbe has a program look at the target. What runs is said by the validator's
+// configuration, which lists programs by name: its path, its arguments, its environment, and by
+// which status it says that the target is not as it should be. Status 0 is a pass; every other
+// status, a program that is killed and one that cannot be started are no answer.
+type CommandProbe struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The program, by its name in the validator's configuration.
+	Command string `protobuf:"bytes,1,opt,name=command,proto3" json:"command,omitempty"`
+	// What stands for the placeholders {param.<name>} in its arguments: all that it has, each a
+	// value that the validator's configuration allows. A value is one argument or a part of one.
+	Arguments map[string]string `protobuf:"bytes,2,rep,name=arguments,proto3" json:"arguments,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// How long it may run; the validator's configuration may give it less. Absent: 5 s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandProbe) Reset() {
+	*x = CommandProbe{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandProbe) ProtoMessage() {}
+
+func (x *CommandProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandProbe.ProtoReflect.Descriptor instead.
+func (*CommandProbe) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CommandProbe) GetCommand() string {
+	if x != nil {
+		return x.Command
+	}
+	return ""
+}
+
+func (x *CommandProbe) GetArguments() map[string]string {
+	if x != nil {
+		return x.Arguments
+	}
+	return nil
+}
+
+func (x *CommandProbe) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
 // LineFilter is what a line of a log must be.
 type LineFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2476,7 +2560,7 @@ type LineFilter struct {
 
 func (x *LineFilter) Reset() {
 	*x = LineFilter{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2488,7 +2572,7 @@ func (x *LineFilter) String() string {
 func (*LineFilter) ProtoMessage() {}
 
 func (x *LineFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[19]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2501,7 +2585,7 @@ func (x *LineFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LineFilter.ProtoReflect.Descriptor instead.
 func (*LineFilter) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LineFilter) GetFilter() isLineFilter_Filter {
@@ -2608,7 +2692,7 @@ type MetricBaseline struct {
 
 func (x *MetricBaseline) Reset() {
 	*x = MetricBaseline{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2620,7 +2704,7 @@ func (x *MetricBaseline) String() string {
 func (*MetricBaseline) ProtoMessage() {}
 
 func (x *MetricBaseline) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2633,7 +2717,7 @@ func (x *MetricBaseline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricBaseline.ProtoReflect.Descriptor instead.
 func (*MetricBaseline) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *MetricBaseline) GetKind() MetricBaseline_Kind {
@@ -2707,7 +2791,7 @@ type KubernetesWorkloads struct {
 
 func (x *KubernetesWorkloads) Reset() {
 	*x = KubernetesWorkloads{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2719,7 +2803,7 @@ func (x *KubernetesWorkloads) String() string {
 func (*KubernetesWorkloads) ProtoMessage() {}
 
 func (x *KubernetesWorkloads) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2732,7 +2816,7 @@ func (x *KubernetesWorkloads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesWorkloads.ProtoReflect.Descriptor instead.
 func (*KubernetesWorkloads) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *KubernetesWorkloads) GetNamed() []*KubernetesWorkload {
@@ -2762,7 +2846,7 @@ type KubernetesWorkload struct {
 
 func (x *KubernetesWorkload) Reset() {
 	*x = KubernetesWorkload{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2774,7 +2858,7 @@ func (x *KubernetesWorkload) String() string {
 func (*KubernetesWorkload) ProtoMessage() {}
 
 func (x *KubernetesWorkload) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2787,7 +2871,7 @@ func (x *KubernetesWorkload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesWorkload.ProtoReflect.Descriptor instead.
 func (*KubernetesWorkload) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *KubernetesWorkload) GetKind() KubernetesWorkload_Kind {
@@ -2823,7 +2907,7 @@ type KubernetesRolloutProbe struct {
 
 func (x *KubernetesRolloutProbe) Reset() {
 	*x = KubernetesRolloutProbe{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2835,7 +2919,7 @@ func (x *KubernetesRolloutProbe) String() string {
 func (*KubernetesRolloutProbe) ProtoMessage() {}
 
 func (x *KubernetesRolloutProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2848,7 +2932,7 @@ func (x *KubernetesRolloutProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesRolloutProbe.ProtoReflect.Descriptor instead.
 func (*KubernetesRolloutProbe) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *KubernetesRolloutProbe) GetWorkloads() *KubernetesWorkloads {
@@ -2909,7 +2993,7 @@ type KubernetesSecurityProbe struct {
 
 func (x *KubernetesSecurityProbe) Reset() {
 	*x = KubernetesSecurityProbe{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2921,7 +3005,7 @@ func (x *KubernetesSecurityProbe) String() string {
 func (*KubernetesSecurityProbe) ProtoMessage() {}
 
 func (x *KubernetesSecurityProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2934,7 +3018,7 @@ func (x *KubernetesSecurityProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesSecurityProbe.ProtoReflect.Descriptor instead.
 func (*KubernetesSecurityProbe) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *KubernetesSecurityProbe) GetWorkloads() *KubernetesWorkloads {
@@ -3006,7 +3090,7 @@ type KubernetesImageControl struct {
 
 func (x *KubernetesImageControl) Reset() {
 	*x = KubernetesImageControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3018,7 +3102,7 @@ func (x *KubernetesImageControl) String() string {
 func (*KubernetesImageControl) ProtoMessage() {}
 
 func (x *KubernetesImageControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3031,7 +3115,7 @@ func (x *KubernetesImageControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesImageControl.ProtoReflect.Descriptor instead.
 func (*KubernetesImageControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *KubernetesImageControl) GetAlso() []string {
@@ -3054,7 +3138,7 @@ type KubernetesPodControl struct {
 
 func (x *KubernetesPodControl) Reset() {
 	*x = KubernetesPodControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3066,7 +3150,7 @@ func (x *KubernetesPodControl) String() string {
 func (*KubernetesPodControl) ProtoMessage() {}
 
 func (x *KubernetesPodControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3079,7 +3163,7 @@ func (x *KubernetesPodControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesPodControl.ProtoReflect.Descriptor instead.
 func (*KubernetesPodControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *KubernetesPodControl) GetLevel() KubernetesPodControl_Level {
@@ -3110,7 +3194,7 @@ type KubernetesNetworkControl struct {
 
 func (x *KubernetesNetworkControl) Reset() {
 	*x = KubernetesNetworkControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3122,7 +3206,7 @@ func (x *KubernetesNetworkControl) String() string {
 func (*KubernetesNetworkControl) ProtoMessage() {}
 
 func (x *KubernetesNetworkControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3135,7 +3219,7 @@ func (x *KubernetesNetworkControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesNetworkControl.ProtoReflect.Descriptor instead.
 func (*KubernetesNetworkControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *KubernetesNetworkControl) GetIngress() bool {
@@ -3163,7 +3247,7 @@ type KubernetesExposureControl struct {
 
 func (x *KubernetesExposureControl) Reset() {
 	*x = KubernetesExposureControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3175,7 +3259,7 @@ func (x *KubernetesExposureControl) String() string {
 func (*KubernetesExposureControl) ProtoMessage() {}
 
 func (x *KubernetesExposureControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3188,7 +3272,7 @@ func (x *KubernetesExposureControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesExposureControl.ProtoReflect.Descriptor instead.
 func (*KubernetesExposureControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *KubernetesExposureControl) GetAllowed() []*KubernetesExposure {
@@ -3215,7 +3299,7 @@ type KubernetesExposure struct {
 
 func (x *KubernetesExposure) Reset() {
 	*x = KubernetesExposure{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3227,7 +3311,7 @@ func (x *KubernetesExposure) String() string {
 func (*KubernetesExposure) ProtoMessage() {}
 
 func (x *KubernetesExposure) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3240,7 +3324,7 @@ func (x *KubernetesExposure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesExposure.ProtoReflect.Descriptor instead.
 func (*KubernetesExposure) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *KubernetesExposure) GetKind() string {
@@ -3278,7 +3362,7 @@ type KubernetesAccountControl struct {
 
 func (x *KubernetesAccountControl) Reset() {
 	*x = KubernetesAccountControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3290,7 +3374,7 @@ func (x *KubernetesAccountControl) String() string {
 func (*KubernetesAccountControl) ProtoMessage() {}
 
 func (x *KubernetesAccountControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3303,7 +3387,7 @@ func (x *KubernetesAccountControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesAccountControl.ProtoReflect.Descriptor instead.
 func (*KubernetesAccountControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *KubernetesAccountControl) GetRightsDigest() string {
@@ -3339,7 +3423,7 @@ type KubernetesRight struct {
 
 func (x *KubernetesRight) Reset() {
 	*x = KubernetesRight{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3351,7 +3435,7 @@ func (x *KubernetesRight) String() string {
 func (*KubernetesRight) ProtoMessage() {}
 
 func (x *KubernetesRight) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3364,7 +3448,7 @@ func (x *KubernetesRight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesRight.ProtoReflect.Descriptor instead.
 func (*KubernetesRight) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *KubernetesRight) GetApiGroup() string {
@@ -3413,7 +3497,7 @@ type KubernetesSecretControl struct {
 
 func (x *KubernetesSecretControl) Reset() {
 	*x = KubernetesSecretControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3425,7 +3509,7 @@ func (x *KubernetesSecretControl) String() string {
 func (*KubernetesSecretControl) ProtoMessage() {}
 
 func (x *KubernetesSecretControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3438,7 +3522,7 @@ func (x *KubernetesSecretControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesSecretControl.ProtoReflect.Descriptor instead.
 func (*KubernetesSecretControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *KubernetesSecretControl) GetAllowed() []string {
@@ -3468,7 +3552,7 @@ type Risk struct {
 
 func (x *Risk) Reset() {
 	*x = Risk{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3480,7 +3564,7 @@ func (x *Risk) String() string {
 func (*Risk) ProtoMessage() {}
 
 func (x *Risk) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3493,7 +3577,7 @@ func (x *Risk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Risk.ProtoReflect.Descriptor instead.
 func (*Risk) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Risk) GetData() Risk_Data {
@@ -3537,7 +3621,7 @@ type Emergency struct {
 
 func (x *Emergency) Reset() {
 	*x = Emergency{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3549,7 +3633,7 @@ func (x *Emergency) String() string {
 func (*Emergency) ProtoMessage() {}
 
 func (x *Emergency) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3562,7 +3646,7 @@ func (x *Emergency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emergency.ProtoReflect.Descriptor instead.
 func (*Emergency) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Emergency) GetReason() string {
@@ -3616,7 +3700,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3628,7 +3712,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3641,7 +3725,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Answer) GetOutcome() Answer_Outcome {
@@ -3743,7 +3827,7 @@ type Violation struct {
 
 func (x *Violation) Reset() {
 	*x = Violation{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3755,7 +3839,7 @@ func (x *Violation) String() string {
 func (*Violation) ProtoMessage() {}
 
 func (x *Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3768,7 +3852,7 @@ func (x *Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Violation.ProtoReflect.Descriptor instead.
 func (*Violation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Violation) GetField() string {
@@ -3876,7 +3960,7 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x06checks\x18\x01 \x03(\v2\x1c.shipwarden.release.v1.CheckB\v\xbaH\b\x92\x01\x05\b\x01\x10\xc8\x01R\x06checks\x12E\n" +
 	"\x04bake\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x16\xbaH\x13\xc8\x01\x01\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xc2\xd7/R\x04bake\x12L\n" +
 	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xe1\xeb\x17R\binterval\x12\x1b\n" +
-	"\tmay_raise\x18\x04 \x01(\bR\bmayRaise\"\xa1\a\n" +
+	"\tmay_raise\x18\x04 \x01(\bR\bmayRaise\"\xe2\a\n" +
 	"\x05Check\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x126\n" +
 	"\x04http\x18\x02 \x01(\v2 .shipwarden.release.v1.HttpProbeH\x00R\x04http\x123\n" +
@@ -3890,7 +3974,8 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"prometheus\x12^\n" +
 	"\x12kubernetes_rollout\x18\x10 \x01(\v2-.shipwarden.release.v1.KubernetesRolloutProbeH\x00R\x11kubernetesRollout\x12a\n" +
 	"\x13kubernetes_security\x18\x11 \x01(\v2..shipwarden.release.v1.KubernetesSecurityProbeH\x00R\x12kubernetesSecurity\x125\n" +
-	"\x04logs\x18\x13 \x01(\v2\x1f.shipwarden.release.v1.LogProbeH\x00R\x04logs\x12D\n" +
+	"\x04logs\x18\x13 \x01(\v2\x1f.shipwarden.release.v1.LogProbeH\x00R\x04logs\x12?\n" +
+	"\acommand\x18\x14 \x01(\v2#.shipwarden.release.v1.CommandProbeH\x00R\acommand\x12D\n" +
 	"\x0emin_pass_ratio\x18\x04 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\fminPassRatio\x88\x01\x01\x12I\n" +
 	"\x18max_consecutive_failures\x18\x05 \x01(\rB\n" +
 	"\xbaH\a*\x05\x18\xe8\a(\x01H\x02R\x16maxConsecutiveFailures\x88\x01\x01\x121\n" +
@@ -3997,7 +4082,14 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\"\x04\b\x80\xa3\x052\x02\b\x01R\n" +
 	"maxSilence\x12B\n" +
 	"\x06settle\x18\a \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\x90\x1c2\x02\b\x01R\x06settle\x12A\n" +
-	"\atimeout\x18\b \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"\x81\x02\n" +
+	"\atimeout\x18\b \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\"\xdc\x02\n" +
+	"\fCommandProbe\x127\n" +
+	"\acommand\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\acommand\x12\x91\x01\n" +
+	"\targuments\x18\x02 \x03(\v22.shipwarden.release.v1.CommandProbe.ArgumentsEntryB?\xbaH<\x9a\x019\x10\x10\"\x1ar\x182\x16^[a-z][a-z0-9_]{0,39}$*\x19r\x17\x10\x01(\x80\x022\x10^( |[^\\pC\\pZ])*$R\targuments\x12A\n" +
+	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\x1a<\n" +
+	"\x0eArgumentsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x81\x02\n" +
 	"\n" +
 	"LineFilter\x12:\n" +
 	"\bcontains\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01(\x80\x022\x10^( |[^\\pC\\pZ])*$H\x00R\bcontains\x124\n" +
@@ -4175,7 +4267,7 @@ func file_shipwarden_release_v1_request_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(Trigger)(0),                      // 0: shipwarden.release.v1.Trigger
 	(ArtifactKind)(0),                 // 1: shipwarden.release.v1.ArtifactKind
@@ -4206,28 +4298,30 @@ var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(*TlsProbe)(nil),                  // 26: shipwarden.release.v1.TlsProbe
 	(*PrometheusProbe)(nil),           // 27: shipwarden.release.v1.PrometheusProbe
 	(*LogProbe)(nil),                  // 28: shipwarden.release.v1.LogProbe
-	(*LineFilter)(nil),                // 29: shipwarden.release.v1.LineFilter
-	(*MetricBaseline)(nil),            // 30: shipwarden.release.v1.MetricBaseline
-	(*KubernetesWorkloads)(nil),       // 31: shipwarden.release.v1.KubernetesWorkloads
-	(*KubernetesWorkload)(nil),        // 32: shipwarden.release.v1.KubernetesWorkload
-	(*KubernetesRolloutProbe)(nil),    // 33: shipwarden.release.v1.KubernetesRolloutProbe
-	(*KubernetesSecurityProbe)(nil),   // 34: shipwarden.release.v1.KubernetesSecurityProbe
-	(*KubernetesImageControl)(nil),    // 35: shipwarden.release.v1.KubernetesImageControl
-	(*KubernetesPodControl)(nil),      // 36: shipwarden.release.v1.KubernetesPodControl
-	(*KubernetesNetworkControl)(nil),  // 37: shipwarden.release.v1.KubernetesNetworkControl
-	(*KubernetesExposureControl)(nil), // 38: shipwarden.release.v1.KubernetesExposureControl
-	(*KubernetesExposure)(nil),        // 39: shipwarden.release.v1.KubernetesExposure
-	(*KubernetesAccountControl)(nil),  // 40: shipwarden.release.v1.KubernetesAccountControl
-	(*KubernetesRight)(nil),           // 41: shipwarden.release.v1.KubernetesRight
-	(*KubernetesSecretControl)(nil),   // 42: shipwarden.release.v1.KubernetesSecretControl
-	(*Risk)(nil),                      // 43: shipwarden.release.v1.Risk
-	(*Emergency)(nil),                 // 44: shipwarden.release.v1.Emergency
-	(*Answer)(nil),                    // 45: shipwarden.release.v1.Answer
-	(*Violation)(nil),                 // 46: shipwarden.release.v1.Violation
-	nil,                               // 47: shipwarden.release.v1.Plan.ParametersEntry
-	nil,                               // 48: shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
-	(*timestamppb.Timestamp)(nil),     // 49: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 50: google.protobuf.Duration
+	(*CommandProbe)(nil),              // 29: shipwarden.release.v1.CommandProbe
+	(*LineFilter)(nil),                // 30: shipwarden.release.v1.LineFilter
+	(*MetricBaseline)(nil),            // 31: shipwarden.release.v1.MetricBaseline
+	(*KubernetesWorkloads)(nil),       // 32: shipwarden.release.v1.KubernetesWorkloads
+	(*KubernetesWorkload)(nil),        // 33: shipwarden.release.v1.KubernetesWorkload
+	(*KubernetesRolloutProbe)(nil),    // 34: shipwarden.release.v1.KubernetesRolloutProbe
+	(*KubernetesSecurityProbe)(nil),   // 35: shipwarden.release.v1.KubernetesSecurityProbe
+	(*KubernetesImageControl)(nil),    // 36: shipwarden.release.v1.KubernetesImageControl
+	(*KubernetesPodControl)(nil),      // 37: shipwarden.release.v1.KubernetesPodControl
+	(*KubernetesNetworkControl)(nil),  // 38: shipwarden.release.v1.KubernetesNetworkControl
+	(*KubernetesExposureControl)(nil), // 39: shipwarden.release.v1.KubernetesExposureControl
+	(*KubernetesExposure)(nil),        // 40: shipwarden.release.v1.KubernetesExposure
+	(*KubernetesAccountControl)(nil),  // 41: shipwarden.release.v1.KubernetesAccountControl
+	(*KubernetesRight)(nil),           // 42: shipwarden.release.v1.KubernetesRight
+	(*KubernetesSecretControl)(nil),   // 43: shipwarden.release.v1.KubernetesSecretControl
+	(*Risk)(nil),                      // 44: shipwarden.release.v1.Risk
+	(*Emergency)(nil),                 // 45: shipwarden.release.v1.Emergency
+	(*Answer)(nil),                    // 46: shipwarden.release.v1.Answer
+	(*Violation)(nil),                 // 47: shipwarden.release.v1.Violation
+	nil,                               // 48: shipwarden.release.v1.Plan.ParametersEntry
+	nil,                               // 49: shipwarden.release.v1.CommandProbe.ArgumentsEntry
+	nil,                               // 50: shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
+	(*timestamppb.Timestamp)(nil),     // 51: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 52: google.protobuf.Duration
 }
 var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	0,  // 0: shipwarden.release.v1.Request.trigger:type_name -> shipwarden.release.v1.Trigger
@@ -4236,79 +4330,82 @@ var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	14, // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
 	16, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
 	17, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
-	43, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
-	44, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
-	49, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
+	44, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
+	45, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
+	51, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
 	1,  // 9: shipwarden.release.v1.Artifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
 	15, // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
-	47, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
+	48, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
 	2,  // 12: shipwarden.release.v1.RollbackPlan.strategy:type_name -> shipwarden.release.v1.RollbackPlan.Strategy
 	18, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
 	18, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
-	50, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
-	50, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
+	52, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
+	52, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
 	19, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
 	23, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
 	24, // 19: shipwarden.release.v1.Check.grpc:type_name -> shipwarden.release.v1.GrpcProbe
 	25, // 20: shipwarden.release.v1.Check.dns:type_name -> shipwarden.release.v1.DnsProbe
 	26, // 21: shipwarden.release.v1.Check.tls:type_name -> shipwarden.release.v1.TlsProbe
 	27, // 22: shipwarden.release.v1.Check.prometheus:type_name -> shipwarden.release.v1.PrometheusProbe
-	33, // 23: shipwarden.release.v1.Check.kubernetes_rollout:type_name -> shipwarden.release.v1.KubernetesRolloutProbe
-	34, // 24: shipwarden.release.v1.Check.kubernetes_security:type_name -> shipwarden.release.v1.KubernetesSecurityProbe
+	34, // 23: shipwarden.release.v1.Check.kubernetes_rollout:type_name -> shipwarden.release.v1.KubernetesRolloutProbe
+	35, // 24: shipwarden.release.v1.Check.kubernetes_security:type_name -> shipwarden.release.v1.KubernetesSecurityProbe
 	28, // 25: shipwarden.release.v1.Check.logs:type_name -> shipwarden.release.v1.LogProbe
-	50, // 26: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
-	20, // 27: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
-	21, // 28: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
-	50, // 29: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
-	22, // 30: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
-	50, // 31: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
-	50, // 32: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
-	50, // 33: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
-	3,  // 34: shipwarden.release.v1.TlsProbe.min_version:type_name -> shipwarden.release.v1.TlsProbe.Version
-	50, // 35: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
-	22, // 36: shipwarden.release.v1.PrometheusProbe.range:type_name -> shipwarden.release.v1.NumberRange
-	50, // 37: shipwarden.release.v1.PrometheusProbe.over:type_name -> google.protobuf.Duration
-	50, // 38: shipwarden.release.v1.PrometheusProbe.step:type_name -> google.protobuf.Duration
-	50, // 39: shipwarden.release.v1.PrometheusProbe.max_age:type_name -> google.protobuf.Duration
-	50, // 40: shipwarden.release.v1.PrometheusProbe.timeout:type_name -> google.protobuf.Duration
-	30, // 41: shipwarden.release.v1.PrometheusProbe.baseline:type_name -> shipwarden.release.v1.MetricBaseline
-	29, // 42: shipwarden.release.v1.LogProbe.lines:type_name -> shipwarden.release.v1.LineFilter
-	22, // 43: shipwarden.release.v1.LogProbe.range:type_name -> shipwarden.release.v1.NumberRange
-	50, // 44: shipwarden.release.v1.LogProbe.over:type_name -> google.protobuf.Duration
-	50, // 45: shipwarden.release.v1.LogProbe.max_silence:type_name -> google.protobuf.Duration
-	50, // 46: shipwarden.release.v1.LogProbe.settle:type_name -> google.protobuf.Duration
-	50, // 47: shipwarden.release.v1.LogProbe.timeout:type_name -> google.protobuf.Duration
-	4,  // 48: shipwarden.release.v1.MetricBaseline.kind:type_name -> shipwarden.release.v1.MetricBaseline.Kind
-	5,  // 49: shipwarden.release.v1.MetricBaseline.direction:type_name -> shipwarden.release.v1.MetricBaseline.Direction
-	50, // 50: shipwarden.release.v1.MetricBaseline.over:type_name -> google.protobuf.Duration
-	50, // 51: shipwarden.release.v1.MetricBaseline.step:type_name -> google.protobuf.Duration
-	32, // 52: shipwarden.release.v1.KubernetesWorkloads.named:type_name -> shipwarden.release.v1.KubernetesWorkload
-	48, // 53: shipwarden.release.v1.KubernetesWorkloads.labels:type_name -> shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
-	6,  // 54: shipwarden.release.v1.KubernetesWorkload.kind:type_name -> shipwarden.release.v1.KubernetesWorkload.Kind
-	31, // 55: shipwarden.release.v1.KubernetesRolloutProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
-	50, // 56: shipwarden.release.v1.KubernetesRolloutProbe.timeout:type_name -> google.protobuf.Duration
-	31, // 57: shipwarden.release.v1.KubernetesSecurityProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
-	35, // 58: shipwarden.release.v1.KubernetesSecurityProbe.image_digests:type_name -> shipwarden.release.v1.KubernetesImageControl
-	36, // 59: shipwarden.release.v1.KubernetesSecurityProbe.pod_security:type_name -> shipwarden.release.v1.KubernetesPodControl
-	37, // 60: shipwarden.release.v1.KubernetesSecurityProbe.network_policy:type_name -> shipwarden.release.v1.KubernetesNetworkControl
-	38, // 61: shipwarden.release.v1.KubernetesSecurityProbe.exposure:type_name -> shipwarden.release.v1.KubernetesExposureControl
-	40, // 62: shipwarden.release.v1.KubernetesSecurityProbe.service_account:type_name -> shipwarden.release.v1.KubernetesAccountControl
-	42, // 63: shipwarden.release.v1.KubernetesSecurityProbe.plain_secrets:type_name -> shipwarden.release.v1.KubernetesSecretControl
-	50, // 64: shipwarden.release.v1.KubernetesSecurityProbe.timeout:type_name -> google.protobuf.Duration
-	7,  // 65: shipwarden.release.v1.KubernetesPodControl.level:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
-	7,  // 66: shipwarden.release.v1.KubernetesPodControl.enforced:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
-	39, // 67: shipwarden.release.v1.KubernetesExposureControl.allowed:type_name -> shipwarden.release.v1.KubernetesExposure
-	41, // 68: shipwarden.release.v1.KubernetesAccountControl.allowed:type_name -> shipwarden.release.v1.KubernetesRight
-	8,  // 69: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
-	9,  // 70: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
-	46, // 71: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
-	49, // 72: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
-	49, // 73: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
-	74, // [74:74] is the sub-list for method output_type
-	74, // [74:74] is the sub-list for method input_type
-	74, // [74:74] is the sub-list for extension type_name
-	74, // [74:74] is the sub-list for extension extendee
-	0,  // [0:74] is the sub-list for field type_name
+	29, // 26: shipwarden.release.v1.Check.command:type_name -> shipwarden.release.v1.CommandProbe
+	52, // 27: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
+	20, // 28: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
+	21, // 29: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
+	52, // 30: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
+	22, // 31: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
+	52, // 32: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
+	52, // 33: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
+	52, // 34: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
+	3,  // 35: shipwarden.release.v1.TlsProbe.min_version:type_name -> shipwarden.release.v1.TlsProbe.Version
+	52, // 36: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
+	22, // 37: shipwarden.release.v1.PrometheusProbe.range:type_name -> shipwarden.release.v1.NumberRange
+	52, // 38: shipwarden.release.v1.PrometheusProbe.over:type_name -> google.protobuf.Duration
+	52, // 39: shipwarden.release.v1.PrometheusProbe.step:type_name -> google.protobuf.Duration
+	52, // 40: shipwarden.release.v1.PrometheusProbe.max_age:type_name -> google.protobuf.Duration
+	52, // 41: shipwarden.release.v1.PrometheusProbe.timeout:type_name -> google.protobuf.Duration
+	31, // 42: shipwarden.release.v1.PrometheusProbe.baseline:type_name -> shipwarden.release.v1.MetricBaseline
+	30, // 43: shipwarden.release.v1.LogProbe.lines:type_name -> shipwarden.release.v1.LineFilter
+	22, // 44: shipwarden.release.v1.LogProbe.range:type_name -> shipwarden.release.v1.NumberRange
+	52, // 45: shipwarden.release.v1.LogProbe.over:type_name -> google.protobuf.Duration
+	52, // 46: shipwarden.release.v1.LogProbe.max_silence:type_name -> google.protobuf.Duration
+	52, // 47: shipwarden.release.v1.LogProbe.settle:type_name -> google.protobuf.Duration
+	52, // 48: shipwarden.release.v1.LogProbe.timeout:type_name -> google.protobuf.Duration
+	49, // 49: shipwarden.release.v1.CommandProbe.arguments:type_name -> shipwarden.release.v1.CommandProbe.ArgumentsEntry
+	52, // 50: shipwarden.release.v1.CommandProbe.timeout:type_name -> google.protobuf.Duration
+	4,  // 51: shipwarden.release.v1.MetricBaseline.kind:type_name -> shipwarden.release.v1.MetricBaseline.Kind
+	5,  // 52: shipwarden.release.v1.MetricBaseline.direction:type_name -> shipwarden.release.v1.MetricBaseline.Direction
+	52, // 53: shipwarden.release.v1.MetricBaseline.over:type_name -> google.protobuf.Duration
+	52, // 54: shipwarden.release.v1.MetricBaseline.step:type_name -> google.protobuf.Duration
+	33, // 55: shipwarden.release.v1.KubernetesWorkloads.named:type_name -> shipwarden.release.v1.KubernetesWorkload
+	50, // 56: shipwarden.release.v1.KubernetesWorkloads.labels:type_name -> shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
+	6,  // 57: shipwarden.release.v1.KubernetesWorkload.kind:type_name -> shipwarden.release.v1.KubernetesWorkload.Kind
+	32, // 58: shipwarden.release.v1.KubernetesRolloutProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
+	52, // 59: shipwarden.release.v1.KubernetesRolloutProbe.timeout:type_name -> google.protobuf.Duration
+	32, // 60: shipwarden.release.v1.KubernetesSecurityProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
+	36, // 61: shipwarden.release.v1.KubernetesSecurityProbe.image_digests:type_name -> shipwarden.release.v1.KubernetesImageControl
+	37, // 62: shipwarden.release.v1.KubernetesSecurityProbe.pod_security:type_name -> shipwarden.release.v1.KubernetesPodControl
+	38, // 63: shipwarden.release.v1.KubernetesSecurityProbe.network_policy:type_name -> shipwarden.release.v1.KubernetesNetworkControl
+	39, // 64: shipwarden.release.v1.KubernetesSecurityProbe.exposure:type_name -> shipwarden.release.v1.KubernetesExposureControl
+	41, // 65: shipwarden.release.v1.KubernetesSecurityProbe.service_account:type_name -> shipwarden.release.v1.KubernetesAccountControl
+	43, // 66: shipwarden.release.v1.KubernetesSecurityProbe.plain_secrets:type_name -> shipwarden.release.v1.KubernetesSecretControl
+	52, // 67: shipwarden.release.v1.KubernetesSecurityProbe.timeout:type_name -> google.protobuf.Duration
+	7,  // 68: shipwarden.release.v1.KubernetesPodControl.level:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
+	7,  // 69: shipwarden.release.v1.KubernetesPodControl.enforced:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
+	40, // 70: shipwarden.release.v1.KubernetesExposureControl.allowed:type_name -> shipwarden.release.v1.KubernetesExposure
+	42, // 71: shipwarden.release.v1.KubernetesAccountControl.allowed:type_name -> shipwarden.release.v1.KubernetesRight
+	8,  // 72: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
+	9,  // 73: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
+	47, // 74: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
+	51, // 75: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
+	51, // 76: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
+	77, // [77:77] is the sub-list for method output_type
+	77, // [77:77] is the sub-list for method input_type
+	77, // [77:77] is the sub-list for extension type_name
+	77, // [77:77] is the sub-list for extension extendee
+	0,  // [0:77] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_request_proto_init() }
@@ -4326,6 +4423,7 @@ func file_shipwarden_release_v1_request_proto_init() {
 		(*Check_KubernetesRollout)(nil),
 		(*Check_KubernetesSecurity)(nil),
 		(*Check_Logs)(nil),
+		(*Check_Command)(nil),
 	}
 	file_shipwarden_release_v1_request_proto_msgTypes[9].OneofWrappers = []any{}
 	file_shipwarden_release_v1_request_proto_msgTypes[10].OneofWrappers = []any{
@@ -4342,21 +4440,21 @@ func file_shipwarden_release_v1_request_proto_init() {
 	}
 	file_shipwarden_release_v1_request_proto_msgTypes[12].OneofWrappers = []any{}
 	file_shipwarden_release_v1_request_proto_msgTypes[17].OneofWrappers = []any{}
-	file_shipwarden_release_v1_request_proto_msgTypes[19].OneofWrappers = []any{
+	file_shipwarden_release_v1_request_proto_msgTypes[20].OneofWrappers = []any{
 		(*LineFilter_Contains)(nil),
 		(*LineFilter_Lacks)(nil),
 		(*LineFilter_Matches)(nil),
 		(*LineFilter_Misses)(nil),
 	}
-	file_shipwarden_release_v1_request_proto_msgTypes[20].OneofWrappers = []any{}
-	file_shipwarden_release_v1_request_proto_msgTypes[23].OneofWrappers = []any{}
+	file_shipwarden_release_v1_request_proto_msgTypes[21].OneofWrappers = []any{}
+	file_shipwarden_release_v1_request_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_request_proto_rawDesc), len(file_shipwarden_release_v1_request_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   39,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

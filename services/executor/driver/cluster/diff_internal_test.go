@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/blackdice/shipwarden/internal/argv"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 )
 
 func tree(t *testing.T, text string) map[string]any {

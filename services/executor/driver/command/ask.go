@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/blackdice/shipwarden/internal/argv"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 )
 
 // Diff implements driver.Driver: it runs the preview command.

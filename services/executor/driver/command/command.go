@@ -8,14 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/argv"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 	"github.com/blackdice/shipwarden/services/executor/driver/fence"
 )
 
@@ -27,10 +26,6 @@ const (
 	PointRan      = "command.ran"
 	PointEnded    = "command.ended"
 )
-
-// accessExecute asks access(2) whether a file may be executed: of a script, only its
-// interpreter is.
-const accessExecute = 1
 
 // Points are all places, in order.
 var Points = []string{PointAdmitted, PointTicket, PointStarted, PointRan, PointEnded}
@@ -143,18 +138,7 @@ func (d *Driver) executable(c *argv.Command) (string, error) {
 	if !allowed {
 		return "", fmt.Errorf("%s leads to %s, which is not allowed", c.Path(), path)
 	}
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return "", err
-	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
-		return "", fmt.Errorf("%s is not an executable file", path)
-	case syscall.Access(path, accessExecute) != nil:
-		return "", fmt.Errorf("%s may not be executed by this process", path)
-	case info.Mode()&0o002 != 0:
-		return "", fmt.Errorf("%s may be written by anybody", path)
-	}
-	return path, nil
+	return path, argv.CheckExecutable(path)
 }
 
 // Class implements driver.Driver.

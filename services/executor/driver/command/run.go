@@ -8,9 +8,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/argv"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 	"github.com/blackdice/shipwarden/services/executor/driver/fence"
 )
 

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/blackdice/shipwarden/services/executor/driver/argv"
+	"github.com/blackdice/shipwarden/internal/argv"
 )
 
 const (

@@ -15,10 +15,10 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/blackdice/shipwarden/internal/argv"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 	"github.com/blackdice/shipwarden/services/executor/driver/drivertest"
 	"github.com/blackdice/shipwarden/services/executor/driver/host"
 	"github.com/blackdice/shipwarden/services/executor/driver/ledger"

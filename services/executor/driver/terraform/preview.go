@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/blackdice/shipwarden/internal/argv"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 )
 
 // Diff implements driver.Driver: the plan, as a text without values. It needs the content of

@@ -15,10 +15,10 @@ import (
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 
+	"github.com/blackdice/shipwarden/internal/argv"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/artifact"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 )
 
 const (

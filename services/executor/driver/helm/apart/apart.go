@@ -17,9 +17,9 @@ import (
 	"helm.sh/helm/v4/pkg/chart/common"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 
+	"github.com/blackdice/shipwarden/internal/argv"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 )
 
 // argument makes the program one that only does this. Whoever does not know it takes it for a flag that

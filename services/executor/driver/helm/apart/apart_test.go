@@ -20,8 +20,8 @@ import (
 	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/engine"
 
+	"github.com/blackdice/shipwarden/internal/argv"
 	"github.com/blackdice/shipwarden/services/executor/driver"
-	"github.com/blackdice/shipwarden/services/executor/driver/argv"
 	"github.com/blackdice/shipwarden/services/executor/driver/helm/apart"
 	"github.com/blackdice/shipwarden/services/executor/driver/helm/helmtest"
 )

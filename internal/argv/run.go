@@ -20,6 +20,15 @@ var (
 	ErrStart = errors.New("command not started")
 )
 
+// ExitError is the status with which a command ended by itself. It is an ErrExit.
+type ExitError struct{ Status int }
+
+// Error says the status.
+func (e ExitError) Error() string { return fmt.Sprintf("exit status %d: %v", e.Status, ErrExit) }
+
+// Unwrap returns ErrExit.
+func (ExitError) Unwrap() error { return ErrExit }
+
 // pipeGrace is how long the output is waited for when the command has ended and
 // something that it left running holds its output open.
 const pipeGrace = 500 * time.Millisecond
@@ -42,6 +51,8 @@ type Run struct {
 	// Out takes what it prints as it comes; what it says of errors alone is its output
 	// then. nil for all of it together. A write that fails closes what it prints to.
 	Out io.Writer
+	// LeaveNothing ends what the command left running in its group when it has ended.
+	LeaveNothing bool
 }
 
 // Run runs the command in a process group of its own, with no input but that of
@@ -82,7 +93,7 @@ func (c *Command) Run(ctx context.Context, run Run) (Output, error) {
 		return Output{}, fmt.Errorf("%s: %w: %w", name, ErrStart, err)
 	}
 	err := cmd.Wait()
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || run.LeaveNothing {
 		// Killed as a group, but not every member need be gone when the first is.
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}
@@ -94,7 +105,7 @@ func (c *Command) Run(ctx context.Context, run Run) (Output, error) {
 	case ctx.Err() != nil:
 		return output, fmt.Errorf("%s: %w: %w", name, ErrKilled, context.Cause(ctx))
 	case errors.As(err, &exit) && exit.Exited():
-		return output, fmt.Errorf("%s: exit status %d: %w", name, exit.ExitCode(), ErrExit)
+		return output, fmt.Errorf("%s: %w", name, ExitError{exit.ExitCode()})
 	}
 	return output, fmt.Errorf("%s: %w: %w", name, ErrKilled, err)
 }

@@ -1,5 +1,9 @@
-// Package argv runs the commands by which drivers reach a target: an argument
-// vector, never a shell (PD-5.1, PD-5.4, PD-9.3).
+// Package argv runs the programs that an operator lists: those by which drivers
+// reach a target, and those by which checks look at one. It runs an argument vector,
+// never a shell (PD-5.1, PD-5.4, PD-6.1, PD-9.3).
+//
+// The executor and the validator's check of the kind command import it, and nobody
+// else does: e2e says so.
 //
 // A Command comes from the configuration; what a release brings along only ever
 // fills placeholders inside single elements of it. The environment is what the
@@ -12,10 +16,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
@@ -115,6 +121,27 @@ func checkExecutable(path string, first []string) error {
 
 // Path is the executable as configured.
 func (c *Command) Path() string { return c.argv[0] }
+
+// accessExecute asks access(2) whether a file may be executed: of a script, only its
+// interpreter is.
+const accessExecute = 1
+
+// CheckExecutable says why a file is none that is run: it must be a regular file that
+// this process may execute and not everybody may write. path has no links left in it.
+func CheckExecutable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
+		return fmt.Errorf("%s is not an executable file", path)
+	case syscall.Access(path, accessExecute) != nil:
+		return fmt.Errorf("%s may not be executed by this process", path)
+	case info.Mode()&0o002 != 0:
+		return fmt.Errorf("%s may be written by anybody", path)
+	}
+	return nil
+}
 
 // Expand replaces the placeholders, each inside its own element: a value never
 // becomes two arguments. A value that would turn an element into an option, by a
