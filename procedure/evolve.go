@@ -188,6 +188,10 @@ func (s *State) apply(e Entry) error {
 		return s.applyPaused(e, d.Paused)
 	case *releasev1.Event_Resumed:
 		return s.applyResumed(e, d.Resumed)
+	case *releasev1.Event_SignOffWanted:
+		return s.applySignOffWanted(e, d.SignOffWanted)
+	case *releasev1.Event_SignedOff:
+		return s.applySignedOff(e, d.SignedOff)
 	case *releasev1.Event_DeadlinePassed:
 		return s.applyDeadlinePassed(e, d.DeadlinePassed)
 	case *releasev1.Event_Recorded:

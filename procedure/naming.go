@@ -115,6 +115,7 @@ var writers = map[string]string{
 	"rollback_claimed": ServiceExecutor, "rolled_back": ServiceExecutor, "rollback_failed": ServiceExecutor, "rollback_unavailable": ServiceExecutor,
 	"escalated": ServiceApproval, "acknowledged": ServiceApproval, "incident_closed": ServiceApproval, "intervened": ServiceApproval, "aborted": ServiceApproval,
 	"paused": ServiceApproval, "resumed": ServiceApproval,
+	"sign_off_wanted": ServiceValidator, "signed_off": ServiceApproval,
 	"deadline_passed": ServiceApproval, "recorded": ServiceRecorder, "review_completed": ServiceApproval,
 	"follow_up_added": ServiceApproval, "follow_up_closed": ServiceApproval,
 	"target_locked": ServiceExecutor, "target_unlocked": ServiceExecutor,

@@ -104,6 +104,10 @@ type State struct {
 	Results []*releasev1.TargetResult
 	// Verifications counts the verifications that ended.
 	Verifications uint32
+	// SignOffs is what people are asked of the verification under way, since SignOffsAsked; none where
+	// nobody is.
+	SignOffs      []SignOff
+	SignOffsAsked time.Time
 	// RollbackAttempt is the newest attempt of the way back.
 	RollbackAttempt uint32
 	// Rollbacks are the ways back of the release as changes of their own, in their order.
@@ -331,6 +335,7 @@ func (s State) ReviewOwed() bool { return !s.ReviewDue.IsZero() && s.Review == n
 
 func (s *State) enter(p Phase, at time.Time) {
 	s.Phase, s.Entered, s.Reminded, s.Question = p, at, time.Time{}, Question{}
+	s.forgetSignOffs()
 	if p == PhaseApprove {
 		s.wantApprovals()
 		return

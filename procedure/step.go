@@ -98,6 +98,7 @@ var Steps = []Step{
 			// What was told of a start is no longer so, or somebody has taken a call on.
 			"start_held", "execution_claimed", "execution_refused", "approval_withdrawn", "rejected", "withdrawn", "superseded", "expired",
 			"acknowledged", "incident_closed", "notice_acknowledged", "review_completed", "authorization_refused", "freeze_overridden",
+			"sign_off_wanted",
 		},
 		Appends: []string{"notified", "notice_acknowledged"},
 	},
@@ -114,7 +115,7 @@ var Steps = []Step{
 		ID: StepVerify, Number: "6", Title: "Verify", Service: ServiceValidator, Package: "services/validator/verify",
 		Clause:  "Monitor the deployment and perform post-deployment validation checks, including service health and any security-relevant control checks.",
 		WakesOn: []string{"execution_finished", "rolled_back", "intervened", "deadline_passed"},
-		Appends: []string{"verification_passed", "verification_failed", "verification_inconclusive"},
+		Appends: []string{"sign_off_wanted", "verification_passed", "verification_failed", "verification_inconclusive"},
 	},
 	{
 		ID: StepRollback, Number: "7", Title: "Roll back", Service: ServiceExecutor, Package: "services/executor/rollback",
@@ -133,7 +134,7 @@ var Steps = []Step{
 			"verification_inconclusive", "rollback_failed", "rollback_unavailable", "deadline_passed", "impact_reported",
 			"unrecorded_change", "verification_revoked", "reverified",
 		},
-		Appends: []string{"escalated", "acknowledged", "incident_closed", "intervened", "aborted", "paused", "resumed", "impact_reported"},
+		Appends: []string{"escalated", "acknowledged", "incident_closed", "intervened", "aborted", "paused", "resumed", "signed_off", "impact_reported"},
 	},
 	{
 		ID: StepRelease, Number: "7", Title: "Let the targets go", Service: ServiceExecutor, Package: "services/executor/release",
@@ -290,6 +291,9 @@ func Actions(s State) []string {
 		out = append(out, "resume")
 	case MayPause(s):
 		out = append(out, "pause")
+	}
+	if len(Unanswered(s)) > 0 {
+		out = append(out, "sign-off")
 	}
 	for _, a := range Interventions(s) {
 		out = append(out, interventionVerbs[a])

@@ -37,7 +37,8 @@ func MayWait(s State, o releasev1.Occasion) bool {
 		return true
 	case releasev1.Occasion_OCCASION_UNSPECIFIED, releasev1.Occasion_OCCASION_ESCALATION, releasev1.Occasion_OCCASION_EMERGENCY,
 		releasev1.Occasion_OCCASION_CORRECTION, releasev1.Occasion_OCCASION_TAKEN_ON, releasev1.Occasion_OCCASION_REMINDER,
-		releasev1.Occasion_OCCASION_FREEZE_OVERRIDDEN, releasev1.Occasion_OCCASION_APPROVAL_WANTED, releasev1.Occasion_OCCASION_APPROVAL_SETTLED:
+		releasev1.Occasion_OCCASION_FREEZE_OVERRIDDEN, releasev1.Occasion_OCCASION_APPROVAL_WANTED, releasev1.Occasion_OCCASION_APPROVAL_SETTLED,
+		releasev1.Occasion_OCCASION_SIGN_OFF_WANTED:
 	}
 	return false
 }

@@ -92,6 +92,9 @@ func (s *State) unchecked(v *releasev1.Verification) string {
 		targets, checks = s.Touched, s.Request.GetRollbackPlan().GetChecks()
 	}
 	type pair struct{ check, target string }
+	if why := s.unsigned(checks); why != "" {
+		return why
+	}
 	seen, looked := map[pair]*releasev1.CheckResult{}, map[string]bool{}
 	for _, r := range v.GetResults() {
 		seen[pair{r.GetCheck(), r.GetTarget()}], looked[r.GetTarget()] = r, true

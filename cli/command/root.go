@@ -25,7 +25,7 @@ func commands(a *app) map[string][]*cobra.Command {
 		groupRequest: {newSubmit(a), newAttest(a), newLint(a), newCatalog(a), newCalendar(a)},
 		groupLook:    {newGet(a), newDescribe(a), newWatch(a), newRecord(a), newReplay(a), newEvidence(a), newRefusals(a), newPending(a), newExplain(a), newWhatIf(a), newDelegations(a), newWhoCan(a)},
 		groupDecide: {
-			newApprove(a), newReject(a), newWithdrawApproval(a), newWithdraw(a), newAbort(a), newPause(a), newResume(a), newOverride(a),
+			newApprove(a), newReject(a), newWithdrawApproval(a), newWithdraw(a), newAbort(a), newPause(a), newResume(a), newSignOff(a), newOverride(a),
 			newAcknowledgeNotice(a), newAcknowledge(a), newCloseIncident(a), newReportImpact(a), newRetry(a), newRollback(a), newAccept(a), newConfirm(a), newReview(a), newFollowUp(a), newQuarantine(a), newProcedure(a),
 			newDelegate(a), newRevokeDelegation(a),
 		},

@@ -174,6 +174,10 @@ func (s *services) CloseIncident(ctx context.Context, r *approvalv1.CloseInciden
 	return &approvalv1.CloseIncidentResponse{Causes: []releasev1.Cause{releasev1.Cause_CAUSE_VALIDATION_FAILED}}, nil
 }
 
+func (s *services) SignOff(ctx context.Context, r *approvalv1.SignOffRequest) (*approvalv1.SignOffResponse, error) {
+	return &approvalv1.SignOffResponse{Number: max(r.GetNumber(), 1)}, s.decide(ctx, "sign-off", r.GetRelease(), fmt.Sprint(r.GetCheck(), " ", r.GetPassed(), " ", r.GetComment()))
+}
+
 func (s *services) Abort(ctx context.Context, r *approvalv1.AbortRequest) (*approvalv1.AbortResponse, error) {
 	return &approvalv1.AbortResponse{}, s.decide(ctx, "abort", r.GetRelease(), r.GetReason())
 }

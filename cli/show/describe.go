@@ -101,6 +101,7 @@ var required = map[string]string{
 	"reject": reason, "withdraw": reason, "withdraw-approval": reason, "abort": reason, "pause": reason, "resume": reason, "close-incident": reason,
 	"retry": reason, "rollback": reason, "accept": reason, "confirm": reason,
 	"acknowledge": " --comment TEXT",
+	"sign-off":    " CHECK --pass --comment TEXT",
 	"override":    " FREEZE --reason TEXT --ticket ID",
 	"review":      " --result RESULT --residual-risk TEXT",
 }

@@ -115,6 +115,9 @@ func Unclear(r *releasev1.Request) []strictyaml.Violation {
 			if short := criterion.Unsettled(c, r.GetValidation().GetBake().AsDuration(), r.GetValidation().GetInterval().AsDuration()); short != "" {
 				out = append(out, strictyaml.Violation{Field: "validation.bake", Rule: "logs.bake", Message: short})
 			}
+			if short := criterion.Hurried(c, r.GetValidation().GetBake().AsDuration()); short != "" {
+				out = append(out, strictyaml.Violation{Field: "validation.bake", Rule: "sign_off.bake", Message: short})
+			}
 		}
 	}
 	look("validation.checks", r.GetValidation().GetChecks())

@@ -23,7 +23,7 @@ type kind struct {
 	looks func(*releasev1.Check) string
 	// expects is what it expects there, one phrase each.
 	expects func(*releasev1.Check) []string
-	// timeout is how long one sample may take, as the check has it.
+	// timeout is how long one sample may take, as the check has it; nil where it has no samples.
 	timeout func(*releasev1.Check) *durationpb.Duration
 	// faults are what is wrong with it beside what the schema says; nil for nothing.
 	faults func(*releasev1.Check) []Fault
@@ -72,6 +72,11 @@ var kinds = map[string]kind{
 		looks:   commandLooks,
 		expects: commandExpects,
 		timeout: func(c *releasev1.Check) *durationpb.Duration { return c.GetCommand().GetTimeout() },
+	},
+	"sign_off": {
+		looks:   signOffLooks,
+		expects: signOffExpects,
+		faults:  signOffFaults,
 	},
 	"kubernetes_rollout": {
 		looks:   rolloutLooks,
@@ -126,8 +131,11 @@ func Words(c *releasev1.Check) string {
 	if !ok {
 		return "nothing that is known here"
 	}
-	within := " within " + Timeout(c).String()
 	expects := k.expects(c)
+	if k.timeout == nil {
+		return k.looks(c) + ", " + strings.Join(expects, ", ")
+	}
+	within := " within " + Timeout(c).String()
 	if len(expects) == 0 {
 		return k.looks(c) + within
 	}
@@ -138,7 +146,7 @@ func Words(c *releasev1.Check) string {
 // or for something impossible, gets the default; no check gets more than the maximum.
 func Timeout(c *releasev1.Check) time.Duration {
 	k, ok := kinds[Kind(c)]
-	if !ok {
+	if !ok || k.timeout == nil {
 		return DefaultTimeout
 	}
 	asked := k.timeout(c)

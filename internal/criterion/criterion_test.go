@@ -63,6 +63,9 @@ var examples = map[string]struct {
 	"command": {&releasev1.Check{Probe: &releasev1.Check_Command{Command: &releasev1.CommandProbe{
 		Command: "stock", Arguments: map[string]string{"warehouse": "north \"1\"", "depth": "3"}, Timeout: durationpb.New(20 * time.Second),
 	}}}, `command stock is run with depth "3" and warehouse "north \"1\"", it ends by itself with status 0, within 20s`},
+	"sign_off": {&releasev1.Check{Probe: &releasev1.Check_SignOff{SignOff: &releasev1.SignOffProbe{
+		Question: "Do the sums of the \"ledger\" agree?", Groups: []string{"finance", "operators"}, Within: durationpb.New(20 * time.Minute),
+	}}}, `somebody of finance or operators answers "Do the sums of the \"ledger\" agree?", with a pass in 20m0s`},
 	"tcp": {&releasev1.Check{Probe: &releasev1.Check_Tcp{Tcp: &releasev1.TcpProbe{}}}, "tcp connects within 5s"},
 	"kubernetes_rollout": {
 		&releasev1.Check{Probe: &releasev1.Check_KubernetesRollout{KubernetesRollout: &releasev1.KubernetesRolloutProbe{

@@ -88,6 +88,9 @@ func (c *checker) services() {
 			for _, f := range criterion.Faults(check) {
 				c.report(fmt.Sprintf("%s.checks[%d].%s", path, j, f.Field), f.Rule, "%s", f.Message)
 			}
+			if p := check.GetSignOff(); p != nil {
+				c.known(fmt.Sprintf("%s.checks[%d].sign_off.groups", path, j), "group", p.GetGroups(), c.hasGroup)
+			}
 		}
 		c.requirements(path+".requirements", service)
 	}

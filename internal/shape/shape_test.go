@@ -41,7 +41,13 @@ func TestTheContractWantsTextThatCanBeRead(t *testing.T) {
 		},
 		"reason of a pause":      func(text string) proto.Message { return &approvalv1.PauseRequest{Release: release, Reason: text} },
 		"reason of a resumption": func(text string) proto.Message { return &approvalv1.ResumeRequest{Release: release, Reason: text} },
-		"reason of an abort":     func(text string) proto.Message { return &approvalv1.AbortRequest{Release: release, Reason: text} },
+		"what was seen": func(text string) proto.Message {
+			return &approvalv1.SignOffRequest{Release: release, Check: "ledger", Comment: text}
+		},
+		"a question": func(text string) proto.Message {
+			return &releasev1.SignOffProbe{Question: text, Groups: []string{"qa"}}
+		},
+		"reason of an abort": func(text string) proto.Message { return &approvalv1.AbortRequest{Release: release, Reason: text} },
 		"reason of an intervention": func(text string) proto.Message {
 			return &approvalv1.InterveneRequest{Release: release, Action: releasev1.Intervened_ACTION_ACCEPT, Reason: text}
 		},

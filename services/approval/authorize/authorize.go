@@ -4,7 +4,7 @@
 //
 // The step wakes on risk_cleared (for environments that need nobody) and on
 // approval_given, and appends authorized. The service appends approval_given,
-// approval_withdrawn, rejected, withdrawn, aborted, paused, resumed, acknowledged, intervened,
+// approval_withdrawn, rejected, withdrawn, aborted, paused, resumed, signed_off, acknowledged, intervened,
 // review_completed, freeze_overridden, follow_up_added and follow_up_closed, each in the name of the
 // person who called, whose groups are frozen into the event.
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
@@ -165,6 +166,29 @@ func (s *Server) Resume(ctx context.Context, r *approvalv1.ResumeRequest) (*appr
 		return &releasev1.Event{Data: &releasev1.Event_Resumed{Resumed: &releasev1.Resumed{Reason: r.GetReason()}}}, nil
 	})
 	return &approvalv1.ResumeResponse{}, err
+}
+
+// SignOff implements approvalv1.ApprovalServiceServer (PD-6.1). Who is asked is what the validator said
+// when the verification began, and whether the answer counts is for the procedure to say.
+func (s *Server) SignOff(ctx context.Context, r *approvalv1.SignOffRequest) (*approvalv1.SignOffResponse, error) {
+	number := r.GetNumber()
+	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+		if number = r.GetNumber(); number == 0 {
+			number = d.state.Verifications + 1
+		}
+		for _, o := range d.state.SignOffs {
+			if o.Check == r.GetCheck() && !d.inOneOf(o.Groups...) {
+				return nil, denied("%s is in none of the groups that may sign off %s: %s", d.person.GetId(), o.Check, strings.Join(o.Groups, ", "))
+			}
+		}
+		return &releasev1.Event{Data: &releasev1.Event_SignedOff{SignedOff: &releasev1.SignedOff{
+			Check: r.GetCheck(), Number: number, Passed: r.GetPassed(), Comment: r.GetComment(),
+		}}}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &approvalv1.SignOffResponse{Number: number}, nil
 }
 
 // Acknowledge implements approvalv1.ApprovalServiceServer. Whoever was called may

@@ -99,6 +99,14 @@ func badRequests(at time.Time) []badRequest {
 			q.Validation.Checks[0].Probe = &releasev1.Check_Command{Command: p}
 		}
 	}
+	signed := func(f func(*releasev1.Check)) change {
+		return func(q *releasev1.Request) {
+			k := q.Validation.Checks[0]
+			k.MinPassRatio, k.MaxConsecutiveFailures, k.MinSamples = nil, nil, nil
+			k.Probe = &releasev1.Check_SignOff{SignOff: &releasev1.SignOffProbe{Question: "Do the sums agree?", Groups: []string{"qa"}}}
+			f(k)
+		}
+	}
 	line := func(text string) func(*releasev1.LogProbe) {
 		return func(p *releasev1.LogProbe) {
 			p.Lines[0].Filter = &releasev1.LineFilter_Contains{Contains: text}
@@ -217,6 +225,11 @@ func badRequests(at time.Time) []badRequest {
 		{name: "27 the age of what is computed", change: metric(func(p *releasev1.PrometheusProbe) {
 			p.Query, p.MaxAge = "sum(errors)", durationpb.New(time.Minute)
 		}), field: "validation.checks[0].prometheus.max_age_of", rule: "query.selector"},
+		{name: "a question of nothing", change: signed(func(k *releasev1.Check) { k.GetSignOff().Question = " \u200b" }), field: "validation.checks[0].sign_off.question", rule: "text.blank"},
+		{name: "a question for nobody", change: signed(func(k *releasev1.Check) { k.GetSignOff().Groups = nil }), field: "validation.checks[0].sign_off.groups", rule: "required"},
+		{name: "a question for who is not there", change: signed(func(k *releasev1.Check) { k.GetSignOff().Groups = []string{"nobody"} }), field: "validation.checks[0].sign_off.groups[0]", rule: "group.unknown"},
+		{name: "an answer of which samples are counted", change: signed(func(k *releasev1.Check) { k.MinSamples = proto.Uint32(3) }), field: "validation.checks[0].min_samples", rule: "sign_off.samples"},
+		{name: "an answer after the bake", change: signed(func(k *releasev1.Check) { k.GetSignOff().Within = durationpb.New(24 * time.Hour) }), field: "validation.bake", rule: "sign_off.bake"},
 		{name: "a program by its path", change: runs(func(p *releasev1.CommandProbe) { p.Command = "/bin/sh" }), field: "validation.checks[0].command.command", rule: "string.pattern"},
 		{name: "a program with options", change: runs(func(p *releasev1.CommandProbe) { p.Command = "stock -c" }), field: "validation.checks[0].command.command", rule: "string.pattern"},
 		{name: "no program", change: runs(func(p *releasev1.CommandProbe) { p.Command = "" }), field: "validation.checks[0].command.command", rule: "required"},

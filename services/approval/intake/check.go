@@ -209,6 +209,9 @@ func (c *checker) bake() {
 		if short := criterion.Unsettled(k, v.GetBake().AsDuration(), v.GetInterval().AsDuration()); short != "" {
 			c.say("validation.bake", "logs.bake", "%s", short)
 		}
+		if short := criterion.Hurried(k, v.GetBake().AsDuration()); short != "" {
+			c.say("validation.bake", "sign_off.bake", "%s", short)
+		}
 	}
 }
 
@@ -228,6 +231,11 @@ func (c *checker) checks(field string, all []*releasev1.Check) {
 		for _, f := range criterion.Faults(k) {
 			c.say(fmt.Sprintf("%s[%d].%s", field, i, f.Field), f.Rule, "%s", f.Message)
 		}
+		for j, g := range k.GetSignOff().GetGroups() {
+			if c.x.Group(g) == nil {
+				c.say(fmt.Sprintf("%s[%d].sign_off.groups[%d]", field, i, j), "group.unknown", "there is no group %q", g)
+			}
+		}
 	}
 }
 
@@ -235,6 +243,9 @@ func (c *checker) checks(field string, all []*releasev1.Check) {
 // have; "" where there is none.
 func unmade(asked, instead *releasev1.Check) string {
 	made := procedure.ResultsOf(instead)
+	if criterion.AsksPeople(asked) && !criterion.AsksPeople(instead) {
+		return asked.GetName() + ", which a person answers"
+	}
 	for _, name := range procedure.ResultsOf(asked) {
 		if !slices.Contains(made, name) {
 			return name

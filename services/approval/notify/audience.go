@@ -36,7 +36,7 @@ func hear(index *policy.Index, x raised, history eventstore.History, keepsAlarms
 			anyway = append(anyway, c)
 		}
 	}
-	h := hearing{channels: slices.Clone(anyway), anyway: anyway, meant: append(slices.Concat(askedToApprove(index, x), wereAsked(x, history), whoseFreeze(index, x)), index.AudienceOf(meantAs(x.notice.Occasion), x.state, x.entry.Stored)...)}
+	h := hearing{channels: slices.Clone(anyway), anyway: anyway, meant: append(slices.Concat(askedToApprove(index, x), askedToSignOff(index, x), wereAsked(x, history), whoseFreeze(index, x)), index.AudienceOf(meantAs(x.notice.Occasion), x.state, x.entry.Stored)...)}
 	for _, c := range index.Document().GetChannels() {
 		named := slices.ContainsFunc(h.meant, func(m policy.Meant) bool { return slices.Contains(m.Channels, c.GetName()) })
 		if named && !slices.Contains(h.channels, c) {

@@ -60,6 +60,8 @@ func compose(doc *policyv1.Procedure, x raised) Message {
 		m.wanted(x, what)
 	case releasev1.Occasion_OCCASION_APPROVAL_SETTLED:
 		m.unwanted(x, what)
+	case releasev1.Occasion_OCCASION_SIGN_OFF_WANTED:
+		m.signOff(x, what)
 	case releasev1.Occasion_OCCASION_UNSPECIFIED:
 	}
 	return m

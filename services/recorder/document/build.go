@@ -222,6 +222,10 @@ func (b *builder) late(r view.Recorded) {
 		d.Decisions = append(d.Decisions, b.entry(r, x.Paused))
 	case *releasev1.Event_Resumed:
 		d.Decisions = append(d.Decisions, b.entry(r, x.Resumed))
+	case *releasev1.Event_SignOffWanted:
+		d.Verifications = append(d.Verifications, b.entry(r, x.SignOffWanted))
+	case *releasev1.Event_SignedOff:
+		d.Decisions = append(d.Decisions, b.entry(r, x.SignedOff))
 	case *releasev1.Event_FreezeOverridden:
 		d.Decisions = append(d.Decisions, b.entry(r, x.FreezeOverridden))
 	case *releasev1.Event_ExecutionOverrun:

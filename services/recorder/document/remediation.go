@@ -106,6 +106,9 @@ func (w *writer) remedies(r *Record) (claims, results, calls, decisions, deadlin
 			decisions = append(decisions, []string{number, when, by, word(d.Intervened.GetAction(), "ACTION_"), escape(d.Intervened.GetReason())})
 		case *releasev1.Event_Aborted:
 			decisions = append(decisions, []string{number, when, by, "stop", escape(d.Aborted.GetReason())})
+		case *releasev1.Event_SignedOff:
+			answer := map[bool]string{true: "pass", false: "fail"}[d.SignedOff.GetPassed()]
+			decisions = append(decisions, []string{number, when, by, answer + " " + escape(d.SignedOff.GetCheck()), escape(d.SignedOff.GetComment())})
 		case *releasev1.Event_Paused:
 			decisions = append(decisions, []string{number, when, by, "pause", escape(d.Paused.GetReason())})
 		case *releasev1.Event_Resumed:

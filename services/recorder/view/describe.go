@@ -111,6 +111,11 @@ func describeDecision(e *releasev1.Event) string {
 		return joined("paused by "+by, d.Paused.GetReason())
 	case *releasev1.Event_Resumed:
 		return joined("resumed by "+by, d.Resumed.GetReason())
+	case *releasev1.Event_SignedOff:
+		if d.SignedOff.GetPassed() {
+			return joined("check "+d.SignedOff.GetCheck()+" passed by "+by, d.SignedOff.GetComment())
+		}
+		return joined("check "+d.SignedOff.GetCheck()+" failed by "+by, d.SignedOff.GetComment())
 	case *releasev1.Event_ImpactReported:
 		return joined("impact reported by "+by, d.ImpactReported.GetDescription())
 	case *releasev1.Event_UnrecordedChange:
@@ -175,6 +180,8 @@ func describeWork(e *releasev1.Event) string {
 		return verified("failed", d.VerificationFailed.GetVerification())
 	case *releasev1.Event_VerificationInconclusive:
 		return verified("no verdict", d.VerificationInconclusive.GetVerification())
+	case *releasev1.Event_SignOffWanted:
+		return wantedAnswers(d.SignOffWanted)
 	case *releasev1.Event_VerificationRevoked:
 		return laterLook("verified no more", d.VerificationRevoked.GetLook())
 	case *releasev1.Event_Reverified:
@@ -223,4 +230,13 @@ func chosen(c *releasev1.Chosen) string {
 		return ""
 	}
 	return "; chosen: " + procedure.ChosenWords(c)
+}
+
+// wantedAnswers says whom a verification asks what.
+func wantedAnswers(d *releasev1.SignOffWanted) string {
+	var all []string
+	for _, c := range d.GetChecks() {
+		all = append(all, c.GetCheck()+" by "+strings.Join(c.GetGroups(), " or ")+": "+c.GetQuestion())
+	}
+	return "to be signed off: " + strings.Join(all, "; ")
 }

@@ -35,6 +35,8 @@ type Release struct {
 	// not known. Back is when the way back was over; zero on the way forth.
 	Images map[string][]string
 	Back   time.Time
+	// Answers are what people had said before the verdict; for deriving it again.
+	Answers map[string]Answer
 }
 
 // known is what is known of the release on a target.
@@ -81,6 +83,9 @@ type Plan struct {
 	// Disturbed finds what else was under way on a target in a span of time, other releases and
 	// incidents of them. Nil means that nobody knows: then nothing is compared.
 	Disturbed func(ctx context.Context, target string, from, to time.Time) ([]Disturbance, error)
+	// Answers finds what people have said until now of the checks that ask them, by the checks' names.
+	// Nil means that nobody is asked.
+	Answers func(ctx context.Context) (map[string]Answer, error)
 }
 
 // Bake takes the samples of a plan. The zero value cannot probe anything, and finds
@@ -107,6 +112,8 @@ type run struct {
 	crowded bool
 	// end ends the sampling early; the first reason stays.
 	end func(reason string)
+	// heard is what was answered when it was last asked for.
+	heard hearing
 }
 
 // Run takes samples until the bake time is over, or until it is clear that the
@@ -193,6 +200,9 @@ func (r *run) look(ctx context.Context) ([]*looks, string, error) {
 	if sampling.Err() == nil {
 		together(seen, func(l *looks) { r.compareAll(sampling, l) })
 	}
+	if err := r.takeAnswers(ctx, seen); err != nil {
+		return nil, "", err
+	}
 	return seen, early, ctx.Err()
 }
 
@@ -201,6 +211,10 @@ func (r *run) look(ctx context.Context) ([]*looks, string, error) {
 func (r *run) sampleAll(ctx context.Context, l *looks) {
 	var group sync.WaitGroup
 	for i, c := range r.plan.Checks {
+		if criterion.AsksPeople(c) {
+			group.Go(func() { r.awaitAnswer(ctx, c) })
+			continue
+		}
 		group.Go(func() { l.checks[i] = r.sampleCheck(ctx, l.subject, c) })
 	}
 	group.Go(func() { r.askAgain(ctx, l) })

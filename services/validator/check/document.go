@@ -128,6 +128,9 @@ func criteria(checks []*releasev1.Check) []documentCheck {
 		if d.Kind = criterion.Kind(c); d.Kind != "" {
 			d.Expects, d.Timeout = criterion.Expects(c), criterion.Timeout(c).String()
 		}
+		if criterion.AsksPeople(c) {
+			d.Timeout, d.MaxConsecutiveFailures, d.MinSamples = "", 1, 1
+		}
 		switch probe := c.GetProbe().(type) {
 		case *releasev1.Check_Http:
 			d.Path, d.ExpectStatus, d.ExpectBody = probe.Http.GetPath(), criterion.ExpectedStatus(probe.Http), probe.Http.GetExpectBody()

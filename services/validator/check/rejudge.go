@@ -80,6 +80,9 @@ func (p documentTarget) rejudge(release Release, checks []*releasev1.Check, earl
 	first, last := split(p.Results[0].Samples)
 	results := []*releasev1.CheckResult{judgeDigest(p.Target, p.ApprovedDigest, first, last)}
 	for i, c := range checks {
+		if err := reanswered(c, release.Answers, p.Results[i+1].Samples); err != nil {
+			return nil, fmt.Errorf("results[%d].%w", i+1, err)
+		}
 		for j, s := range p.Results[i+1].Samples {
 			if err := remeasured(c, s); err != nil {
 				return nil, fmt.Errorf("results[%d].samples[%d]: %w", i+1, j, err)

@@ -68,6 +68,8 @@ type Observation struct {
 	Counted *Counted
 	// Ran is what became of a program; nil otherwise.
 	Ran *Ran
+	// Answered is what a person said; nil otherwise.
+	Answered *Answer
 }
 
 // Sample is one observation at its place in the window.
@@ -88,6 +90,8 @@ type Sample struct {
 	Counted *Counted `json:"counted,omitempty"`
 	// Ran is what the outcome of a check by a program was derived from.
 	Ran *Ran `json:"ran,omitempty"`
+	// Answered is what the outcome of a check that a person answers was derived from.
+	Answered *Answer `json:"answered,omitempty"`
 }
 
 // Prober takes one sample of one kind of check. It must be safe for concurrent use,

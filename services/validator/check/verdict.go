@@ -33,6 +33,10 @@ const (
 func Judge(c *releasev1.Check, samples []Sample) *releasev1.CheckResult {
 	result := count(samples)
 	result.Check = c.GetName()
+	if criterion.AsksPeople(c) {
+		result.Verdict, result.Reason = decideAnswered(samples)
+		return result
+	}
 	result.Verdict, result.Reason = decide(c, result, longestFailure(samples))
 	return result
 }

@@ -15,7 +15,7 @@ import (
 func of(state procedure.State) check.Release {
 	r := check.Release{
 		Service: state.Request.GetService(), Environment: state.Request.GetEnvironment(),
-		Began: map[string]time.Time{}, Was: map[string]string{},
+		Began: map[string]time.Time{}, Was: map[string]string{}, Answers: answersOf(state),
 	}
 	back := state.Phase == procedure.PhaseVerifyRollback
 	if back {

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/blackdice/shipwarden/internal/criterion"
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
@@ -96,11 +97,12 @@ func rejudgeBeside(index *policy.Index, state procedure.State, samples []byte, v
 // besideChecks are the checks that failed, so that one that passes once has not failed, and one
 // that has not been answered is none of both. They are none where something failed that is the
 // release's alone: what runs on its targets, values that are worse than others, or a control of
-// security, of which a fault that others have, too, is no reason to keep this one.
+// security, of which a fault that others have, too, is no reason to keep this one, or what a person
+// has to answer.
 func besideChecks(all []*releasev1.Check, v *releasev1.Verification) (out []*releasev1.Check) {
 	for _, name := range procedure.FailedChecks(v) {
 		i := slices.IndexFunc(all, func(c *releasev1.Check) bool { return c.GetName() == name })
-		if i < 0 || all[i].GetPrometheus().GetBaseline() != nil || all[i].GetKubernetesSecurity() != nil {
+		if i < 0 || all[i].GetPrometheus().GetBaseline() != nil || all[i].GetKubernetesSecurity() != nil || criterion.AsksPeople(all[i]) {
 			return nil
 		}
 		c := proto.CloneOf(all[i])

@@ -2,7 +2,7 @@
 // whole bake time, and keeps everything that it saw (PD-6.1 to PD-6.3).
 //
 // It wakes on execution_finished and rolled_back, and on a person's word that an
-// effect did happen, and appends verification_passed, verification_failed or
+// effect did happen, and appends sign_off_wanted, verification_passed, verification_failed or
 // verification_inconclusive. The window begins with the event that began the phase,
 // so that a validator that takes over goes on where the lost one was, and counts
 // nothing twice.
@@ -10,6 +10,9 @@
 // What is looked at are the checks of the request and those of the service's
 // catalogue entry, and that the digest which runs is the one that was approved; on
 // the way back, the one that ran before.
+//
+// Where people have to answer a check, they are asked first, by sign_off_wanted, and the window begins
+// with that. Their answers are read along with the samples.
 //
 // Beside the step, Later looks again at releases that were verified, and appends reverified or
 // verification_revoked.
@@ -68,15 +71,26 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 	if err != nil {
 		return nil, err
 	}
+	var heard *listener
 	plan, unseen := s.plan(t.State, index)
 	if plan.Release.Images == nil && slices.ContainsFunc(plan.Checks, criterion.InKubernetes) {
 		if plan.Release.Images, err = s.imagesBefore(ctx, t.State); err != nil {
 			return nil, err
 		}
 	}
+	if slices.ContainsFunc(plan.Checks, criterion.AsksPeople) {
+		if event := procedure.DecideSignOffWanted(t.State, plan.Checks, plan.Bake, t.Now); event != nil {
+			return []eventstore.Draft{t.Draft(event)}, nil // It is due again as soon as that is on record.
+		}
+		heard = &listener{histories: s.histories, task: t}
+		plan.Start, plan.Answers = t.State.SignOffsAsked, heard.answers
+	}
 	report, err := s.bake.Run(ctx, plan)
 	if err != nil {
 		return nil, err
+	}
+	if heard != nil {
+		t = heard.task
 	}
 	if err := failpoint.Hit("verify.judged"); err != nil {
 		return nil, err

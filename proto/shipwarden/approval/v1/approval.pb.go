@@ -94,7 +94,7 @@ func (x OutlookStep_Standing) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutlookStep_Standing.Descriptor instead.
 func (OutlookStep_Standing) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54, 0}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56, 0}
 }
 
 // Pending is a release that waits for approvals, with what approvers must see.
@@ -1466,6 +1466,132 @@ func (x *PauseResponse) GetPausedBy() string {
 	return ""
 }
 
+type SignOffRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Release string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// The check, by its name.
+	Check string `protobuf:"bytes,2,opt,name=check,proto3" json:"check,omitempty"`
+	// Whether it is as it should be.
+	Passed bool `protobuf:"varint,3,opt,name=passed,proto3" json:"passed,omitempty"`
+	// What was seen.
+	Comment string `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
+	// The number of the verification that is answered, as it was shown. Absent: that which is under
+	// way.
+	Number        uint32 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignOffRequest) Reset() {
+	*x = SignOffRequest{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignOffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignOffRequest) ProtoMessage() {}
+
+func (x *SignOffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignOffRequest.ProtoReflect.Descriptor instead.
+func (*SignOffRequest) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SignOffRequest) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *SignOffRequest) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *SignOffRequest) GetPassed() bool {
+	if x != nil {
+		return x.Passed
+	}
+	return false
+}
+
+func (x *SignOffRequest) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *SignOffRequest) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+type SignOffResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of the verification that was answered.
+	Number        uint32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignOffResponse) Reset() {
+	*x = SignOffResponse{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignOffResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignOffResponse) ProtoMessage() {}
+
+func (x *SignOffResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignOffResponse.ProtoReflect.Descriptor instead.
+func (*SignOffResponse) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SignOffResponse) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
 type ResumeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Release       string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
@@ -1476,7 +1602,7 @@ type ResumeRequest struct {
 
 func (x *ResumeRequest) Reset() {
 	*x = ResumeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1614,7 @@ func (x *ResumeRequest) String() string {
 func (*ResumeRequest) ProtoMessage() {}
 
 func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1627,7 @@ func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRequest.ProtoReflect.Descriptor instead.
 func (*ResumeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ResumeRequest) GetRelease() string {
@@ -1526,7 +1652,7 @@ type ResumeResponse struct {
 
 func (x *ResumeResponse) Reset() {
 	*x = ResumeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1538,7 +1664,7 @@ func (x *ResumeResponse) String() string {
 func (*ResumeResponse) ProtoMessage() {}
 
 func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1551,7 +1677,7 @@ func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeResponse.ProtoReflect.Descriptor instead.
 func (*ResumeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
 }
 
 type AcknowledgeRequest struct {
@@ -1567,7 +1693,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1579,7 +1705,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1592,7 +1718,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AcknowledgeRequest) GetRelease() string {
@@ -1626,7 +1752,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1638,7 +1764,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1651,7 +1777,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AcknowledgeResponse) GetAcknowledged() int32 {
@@ -1672,7 +1798,7 @@ type CloseIncidentRequest struct {
 
 func (x *CloseIncidentRequest) Reset() {
 	*x = CloseIncidentRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1810,7 @@ func (x *CloseIncidentRequest) String() string {
 func (*CloseIncidentRequest) ProtoMessage() {}
 
 func (x *CloseIncidentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1823,7 @@ func (x *CloseIncidentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseIncidentRequest.ProtoReflect.Descriptor instead.
 func (*CloseIncidentRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CloseIncidentRequest) GetRelease() string {
@@ -1724,7 +1850,7 @@ type CloseIncidentResponse struct {
 
 func (x *CloseIncidentResponse) Reset() {
 	*x = CloseIncidentResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +1862,7 @@ func (x *CloseIncidentResponse) String() string {
 func (*CloseIncidentResponse) ProtoMessage() {}
 
 func (x *CloseIncidentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +1875,7 @@ func (x *CloseIncidentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseIncidentResponse.ProtoReflect.Descriptor instead.
 func (*CloseIncidentResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CloseIncidentResponse) GetCauses() []v1.Cause {
@@ -1771,7 +1897,7 @@ type AcknowledgeNoticeRequest struct {
 
 func (x *AcknowledgeNoticeRequest) Reset() {
 	*x = AcknowledgeNoticeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1909,7 @@ func (x *AcknowledgeNoticeRequest) String() string {
 func (*AcknowledgeNoticeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeNoticeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1922,7 @@ func (x *AcknowledgeNoticeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeNoticeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeNoticeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AcknowledgeNoticeRequest) GetRelease() string {
@@ -1830,7 +1956,7 @@ type AcknowledgeNoticeResponse struct {
 
 func (x *AcknowledgeNoticeResponse) Reset() {
 	*x = AcknowledgeNoticeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1842,7 +1968,7 @@ func (x *AcknowledgeNoticeResponse) String() string {
 func (*AcknowledgeNoticeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeNoticeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1855,7 +1981,7 @@ func (x *AcknowledgeNoticeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeNoticeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeNoticeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AcknowledgeNoticeResponse) GetMissing() []*v1.Party {
@@ -1877,7 +2003,7 @@ type ReportImpactRequest struct {
 
 func (x *ReportImpactRequest) Reset() {
 	*x = ReportImpactRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +2015,7 @@ func (x *ReportImpactRequest) String() string {
 func (*ReportImpactRequest) ProtoMessage() {}
 
 func (x *ReportImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +2028,7 @@ func (x *ReportImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportImpactRequest.ProtoReflect.Descriptor instead.
 func (*ReportImpactRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReportImpactRequest) GetRelease() string {
@@ -1934,7 +2060,7 @@ type ReportImpactResponse struct {
 
 func (x *ReportImpactResponse) Reset() {
 	*x = ReportImpactResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2072,7 @@ func (x *ReportImpactResponse) String() string {
 func (*ReportImpactResponse) ProtoMessage() {}
 
 func (x *ReportImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2085,7 @@ func (x *ReportImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportImpactResponse.ProtoReflect.Descriptor instead.
 func (*ReportImpactResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
 }
 
 type InterveneRequest struct {
@@ -1973,7 +2099,7 @@ type InterveneRequest struct {
 
 func (x *InterveneRequest) Reset() {
 	*x = InterveneRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2111,7 @@ func (x *InterveneRequest) String() string {
 func (*InterveneRequest) ProtoMessage() {}
 
 func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2124,7 @@ func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneRequest.ProtoReflect.Descriptor instead.
 func (*InterveneRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *InterveneRequest) GetRelease() string {
@@ -2030,7 +2156,7 @@ type InterveneResponse struct {
 
 func (x *InterveneResponse) Reset() {
 	*x = InterveneResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2042,7 +2168,7 @@ func (x *InterveneResponse) String() string {
 func (*InterveneResponse) ProtoMessage() {}
 
 func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2055,7 +2181,7 @@ func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneResponse.ProtoReflect.Descriptor instead.
 func (*InterveneResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
 }
 
 type CompleteReviewRequest struct {
@@ -2070,7 +2196,7 @@ type CompleteReviewRequest struct {
 
 func (x *CompleteReviewRequest) Reset() {
 	*x = CompleteReviewRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2082,7 +2208,7 @@ func (x *CompleteReviewRequest) String() string {
 func (*CompleteReviewRequest) ProtoMessage() {}
 
 func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2095,7 +2221,7 @@ func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewRequest.ProtoReflect.Descriptor instead.
 func (*CompleteReviewRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CompleteReviewRequest) GetRelease() string {
@@ -2134,7 +2260,7 @@ type CompleteReviewResponse struct {
 
 func (x *CompleteReviewResponse) Reset() {
 	*x = CompleteReviewResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2146,7 +2272,7 @@ func (x *CompleteReviewResponse) String() string {
 func (*CompleteReviewResponse) ProtoMessage() {}
 
 func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2159,7 +2285,7 @@ func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewResponse.ProtoReflect.Descriptor instead.
 func (*CompleteReviewResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
 }
 
 type AddFollowUpRequest struct {
@@ -2172,7 +2298,7 @@ type AddFollowUpRequest struct {
 
 func (x *AddFollowUpRequest) Reset() {
 	*x = AddFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2184,7 +2310,7 @@ func (x *AddFollowUpRequest) String() string {
 func (*AddFollowUpRequest) ProtoMessage() {}
 
 func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2197,7 +2323,7 @@ func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*AddFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AddFollowUpRequest) GetRelease() string {
@@ -2224,7 +2350,7 @@ type AddFollowUpResponse struct {
 
 func (x *AddFollowUpResponse) Reset() {
 	*x = AddFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2236,7 +2362,7 @@ func (x *AddFollowUpResponse) String() string {
 func (*AddFollowUpResponse) ProtoMessage() {}
 
 func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2249,7 +2375,7 @@ func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*AddFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *AddFollowUpResponse) GetNumber() uint32 {
@@ -2271,7 +2397,7 @@ type CloseFollowUpRequest struct {
 
 func (x *CloseFollowUpRequest) Reset() {
 	*x = CloseFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2283,7 +2409,7 @@ func (x *CloseFollowUpRequest) String() string {
 func (*CloseFollowUpRequest) ProtoMessage() {}
 
 func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2296,7 +2422,7 @@ func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *CloseFollowUpRequest) GetRelease() string {
@@ -2328,7 +2454,7 @@ type CloseFollowUpResponse struct {
 
 func (x *CloseFollowUpResponse) Reset() {
 	*x = CloseFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2340,7 +2466,7 @@ func (x *CloseFollowUpResponse) String() string {
 func (*CloseFollowUpResponse) ProtoMessage() {}
 
 func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +2479,7 @@ func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{40}
 }
 
 type DelegateRequest struct {
@@ -2374,7 +2500,7 @@ type DelegateRequest struct {
 
 func (x *DelegateRequest) Reset() {
 	*x = DelegateRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2386,7 +2512,7 @@ func (x *DelegateRequest) String() string {
 func (*DelegateRequest) ProtoMessage() {}
 
 func (x *DelegateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2399,7 +2525,7 @@ func (x *DelegateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegateRequest.ProtoReflect.Descriptor instead.
 func (*DelegateRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DelegateRequest) GetStandIn() string {
@@ -2446,7 +2572,7 @@ type DelegateResponse struct {
 
 func (x *DelegateResponse) Reset() {
 	*x = DelegateResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2458,7 +2584,7 @@ func (x *DelegateResponse) String() string {
 func (*DelegateResponse) ProtoMessage() {}
 
 func (x *DelegateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2471,7 +2597,7 @@ func (x *DelegateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegateResponse.ProtoReflect.Descriptor instead.
 func (*DelegateResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DelegateResponse) GetDelegation() *v1.Delegation {
@@ -2492,7 +2618,7 @@ type RevokeDelegationRequest struct {
 
 func (x *RevokeDelegationRequest) Reset() {
 	*x = RevokeDelegationRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2504,7 +2630,7 @@ func (x *RevokeDelegationRequest) String() string {
 func (*RevokeDelegationRequest) ProtoMessage() {}
 
 func (x *RevokeDelegationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2517,7 +2643,7 @@ func (x *RevokeDelegationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDelegationRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDelegationRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RevokeDelegationRequest) GetNumber() uint32 {
@@ -2542,7 +2668,7 @@ type RevokeDelegationResponse struct {
 
 func (x *RevokeDelegationResponse) Reset() {
 	*x = RevokeDelegationResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2554,7 +2680,7 @@ func (x *RevokeDelegationResponse) String() string {
 func (*RevokeDelegationResponse) ProtoMessage() {}
 
 func (x *RevokeDelegationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2567,7 +2693,7 @@ func (x *RevokeDelegationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDelegationResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDelegationResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{44}
 }
 
 type ListDelegationsRequest struct {
@@ -2578,7 +2704,7 @@ type ListDelegationsRequest struct {
 
 func (x *ListDelegationsRequest) Reset() {
 	*x = ListDelegationsRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2590,7 +2716,7 @@ func (x *ListDelegationsRequest) String() string {
 func (*ListDelegationsRequest) ProtoMessage() {}
 
 func (x *ListDelegationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2603,7 +2729,7 @@ func (x *ListDelegationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDelegationsRequest.ProtoReflect.Descriptor instead.
 func (*ListDelegationsRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{45}
 }
 
 type ListDelegationsResponse struct {
@@ -2615,7 +2741,7 @@ type ListDelegationsResponse struct {
 
 func (x *ListDelegationsResponse) Reset() {
 	*x = ListDelegationsResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2627,7 +2753,7 @@ func (x *ListDelegationsResponse) String() string {
 func (*ListDelegationsResponse) ProtoMessage() {}
 
 func (x *ListDelegationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2640,7 +2766,7 @@ func (x *ListDelegationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDelegationsResponse.ProtoReflect.Descriptor instead.
 func (*ListDelegationsResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListDelegationsResponse) GetDelegations() []*v1.Delegation {
@@ -2662,7 +2788,7 @@ type WhoCanRequest struct {
 
 func (x *WhoCanRequest) Reset() {
 	*x = WhoCanRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2674,7 +2800,7 @@ func (x *WhoCanRequest) String() string {
 func (*WhoCanRequest) ProtoMessage() {}
 
 func (x *WhoCanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2687,7 +2813,7 @@ func (x *WhoCanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoCanRequest.ProtoReflect.Descriptor instead.
 func (*WhoCanRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *WhoCanRequest) GetEnvironment() string {
@@ -2725,7 +2851,7 @@ type WhoCanResponse struct {
 
 func (x *WhoCanResponse) Reset() {
 	*x = WhoCanResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2737,7 +2863,7 @@ func (x *WhoCanResponse) String() string {
 func (*WhoCanResponse) ProtoMessage() {}
 
 func (x *WhoCanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2750,7 +2876,7 @@ func (x *WhoCanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoCanResponse.ProtoReflect.Descriptor instead.
 func (*WhoCanResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WhoCanResponse) GetProcedureDigest() string {
@@ -2807,7 +2933,7 @@ type Right struct {
 
 func (x *Right) Reset() {
 	*x = Right{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2819,7 +2945,7 @@ func (x *Right) String() string {
 func (*Right) ProtoMessage() {}
 
 func (x *Right) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2832,7 +2958,7 @@ func (x *Right) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Right.ProtoReflect.Descriptor instead.
 func (*Right) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Right) GetEnvironment() string {
@@ -2914,7 +3040,7 @@ type Holder struct {
 
 func (x *Holder) Reset() {
 	*x = Holder{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2926,7 +3052,7 @@ func (x *Holder) String() string {
 func (*Holder) ProtoMessage() {}
 
 func (x *Holder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2939,7 +3065,7 @@ func (x *Holder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holder.ProtoReflect.Descriptor instead.
 func (*Holder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Holder) GetPerson() string {
@@ -2984,7 +3110,7 @@ type OverrideFreezeRequest struct {
 
 func (x *OverrideFreezeRequest) Reset() {
 	*x = OverrideFreezeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2996,7 +3122,7 @@ func (x *OverrideFreezeRequest) String() string {
 func (*OverrideFreezeRequest) ProtoMessage() {}
 
 func (x *OverrideFreezeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3009,7 +3135,7 @@ func (x *OverrideFreezeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverrideFreezeRequest.ProtoReflect.Descriptor instead.
 func (*OverrideFreezeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *OverrideFreezeRequest) GetRelease() string {
@@ -3052,7 +3178,7 @@ type OverrideFreezeResponse struct {
 
 func (x *OverrideFreezeResponse) Reset() {
 	*x = OverrideFreezeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3064,7 +3190,7 @@ func (x *OverrideFreezeResponse) String() string {
 func (*OverrideFreezeResponse) ProtoMessage() {}
 
 func (x *OverrideFreezeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3077,7 +3203,7 @@ func (x *OverrideFreezeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverrideFreezeResponse.ProtoReflect.Descriptor instead.
 func (*OverrideFreezeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *OverrideFreezeResponse) GetHolds() []*v1.HoldReason {
@@ -3103,7 +3229,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3115,7 +3241,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3128,7 +3254,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ExplainRequest) GetRelease() string {
@@ -3156,7 +3282,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3168,7 +3294,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3181,7 +3307,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ExplainResponse) GetRelease() string {
@@ -3254,7 +3380,7 @@ type Outlook struct {
 
 func (x *Outlook) Reset() {
 	*x = Outlook{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3266,7 +3392,7 @@ func (x *Outlook) String() string {
 func (*Outlook) ProtoMessage() {}
 
 func (x *Outlook) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3279,7 +3405,7 @@ func (x *Outlook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outlook.ProtoReflect.Descriptor instead.
 func (*Outlook) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Outlook) GetSteps() []*OutlookStep {
@@ -3336,7 +3462,7 @@ type OutlookStep struct {
 
 func (x *OutlookStep) Reset() {
 	*x = OutlookStep{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3348,7 +3474,7 @@ func (x *OutlookStep) String() string {
 func (*OutlookStep) ProtoMessage() {}
 
 func (x *OutlookStep) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3361,7 +3487,7 @@ func (x *OutlookStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutlookStep.ProtoReflect.Descriptor instead.
 func (*OutlookStep) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *OutlookStep) GetNumber() string {
@@ -3416,7 +3542,7 @@ type WhatIfRequest struct {
 
 func (x *WhatIfRequest) Reset() {
 	*x = WhatIfRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3428,7 +3554,7 @@ func (x *WhatIfRequest) String() string {
 func (*WhatIfRequest) ProtoMessage() {}
 
 func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3441,7 +3567,7 @@ func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhatIfRequest.ProtoReflect.Descriptor instead.
 func (*WhatIfRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *WhatIfRequest) GetRequest() []byte {
@@ -3471,7 +3597,7 @@ type WhatIfResponse struct {
 
 func (x *WhatIfResponse) Reset() {
 	*x = WhatIfResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3483,7 +3609,7 @@ func (x *WhatIfResponse) String() string {
 func (*WhatIfResponse) ProtoMessage() {}
 
 func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3496,7 +3622,7 @@ func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhatIfResponse.ProtoReflect.Descriptor instead.
 func (*WhatIfResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *WhatIfResponse) GetRelease() string {
@@ -3574,7 +3700,7 @@ type CompareProcedureRequest struct {
 
 func (x *CompareProcedureRequest) Reset() {
 	*x = CompareProcedureRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3586,7 +3712,7 @@ func (x *CompareProcedureRequest) String() string {
 func (*CompareProcedureRequest) ProtoMessage() {}
 
 func (x *CompareProcedureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3599,7 +3725,7 @@ func (x *CompareProcedureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareProcedureRequest.ProtoReflect.Descriptor instead.
 func (*CompareProcedureRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *CompareProcedureRequest) GetDocument() []byte {
@@ -3626,7 +3752,7 @@ type CompareProcedureResponse struct {
 
 func (x *CompareProcedureResponse) Reset() {
 	*x = CompareProcedureResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3638,7 +3764,7 @@ func (x *CompareProcedureResponse) String() string {
 func (*CompareProcedureResponse) ProtoMessage() {}
 
 func (x *CompareProcedureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3651,7 +3777,7 @@ func (x *CompareProcedureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareProcedureResponse.ProtoReflect.Descriptor instead.
 func (*CompareProcedureResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{58}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CompareProcedureResponse) GetDifferences() []*Difference {
@@ -3673,7 +3799,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3685,7 +3811,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3698,7 +3824,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{59}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Difference) GetRelease() string {
@@ -3732,7 +3858,7 @@ type ChangedAnswer struct {
 
 func (x *ChangedAnswer) Reset() {
 	*x = ChangedAnswer{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3744,7 +3870,7 @@ func (x *ChangedAnswer) String() string {
 func (*ChangedAnswer) ProtoMessage() {}
 
 func (x *ChangedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3757,7 +3883,7 @@ func (x *ChangedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangedAnswer.ProtoReflect.Descriptor instead.
 func (*ChangedAnswer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{60}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ChangedAnswer) GetStep() string {
@@ -3807,7 +3933,7 @@ type ProposeClearanceRequest struct {
 
 func (x *ProposeClearanceRequest) Reset() {
 	*x = ProposeClearanceRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3819,7 +3945,7 @@ func (x *ProposeClearanceRequest) String() string {
 func (*ProposeClearanceRequest) ProtoMessage() {}
 
 func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3832,7 +3958,7 @@ func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeClearanceRequest.ProtoReflect.Descriptor instead.
 func (*ProposeClearanceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{61}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ProposeClearanceRequest) GetDigest() string {
@@ -3861,7 +3987,7 @@ type ProposeClearanceResponse struct {
 
 func (x *ProposeClearanceResponse) Reset() {
 	*x = ProposeClearanceResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3873,7 +3999,7 @@ func (x *ProposeClearanceResponse) String() string {
 func (*ProposeClearanceResponse) ProtoMessage() {}
 
 func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3886,7 +4012,7 @@ func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeClearanceResponse.ProtoReflect.Descriptor instead.
 func (*ProposeClearanceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{62}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ProposeClearanceResponse) GetState() *v1.Quarantine {
@@ -3917,7 +4043,7 @@ type ConfirmClearanceRequest struct {
 
 func (x *ConfirmClearanceRequest) Reset() {
 	*x = ConfirmClearanceRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[63]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3929,7 +4055,7 @@ func (x *ConfirmClearanceRequest) String() string {
 func (*ConfirmClearanceRequest) ProtoMessage() {}
 
 func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[63]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3942,7 +4068,7 @@ func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClearanceRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmClearanceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{63}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ConfirmClearanceRequest) GetDigest() string {
@@ -3978,7 +4104,7 @@ type ConfirmClearanceResponse struct {
 
 func (x *ConfirmClearanceResponse) Reset() {
 	*x = ConfirmClearanceResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[64]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3990,7 +4116,7 @@ func (x *ConfirmClearanceResponse) String() string {
 func (*ConfirmClearanceResponse) ProtoMessage() {}
 
 func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[64]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4003,7 +4129,7 @@ func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClearanceResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmClearanceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{64}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ConfirmClearanceResponse) GetState() *v1.Quarantine {
@@ -4139,7 +4265,17 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\n" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\",\n" +
 	"\rPauseResponse\x12\x1b\n" +
-	"\tpaused_by\x18\x01 \x01(\tR\bpausedBy\"\xf2\x01\n" +
+	"\tpaused_by\x18\x01 \x01(\tR\bpausedBy\"\xe5\x02\n" +
+	"\x0eSignOffRequest\x127\n" +
+	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x123\n" +
+	"\x05check\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x05check\x12\x16\n" +
+	"\x06passed\x18\x03 \x01(\bR\x06passed\x12\xa9\x01\n" +
+	"\acomment\x18\x04 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\acomment\x12!\n" +
+	"\x06number\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\x06number\")\n" +
+	"\x0fSignOffResponse\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\"\xf2\x01\n" +
 	"\rResumeRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
 	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
@@ -4336,7 +4472,7 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\acomment\"o\n" +
 	"\x18ConfirmClearanceResponse\x127\n" +
 	"\x05state\x18\x01 \x01(\v2!.shipwarden.release.v1.QuarantineR\x05state\x12\x1a\n" +
-	"\bsequence\x18\x02 \x01(\x04R\bsequence2\x80\x16\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence2\xdc\x16\n" +
 	"\x0fApprovalService\x12f\n" +
 	"\vListPending\x12*.shipwarden.approval.v1.ListPendingRequest\x1a+.shipwarden.approval.v1.ListPendingResponse\x12c\n" +
 	"\n" +
@@ -4347,7 +4483,8 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\bWithdraw\x12'.shipwarden.approval.v1.WithdrawRequest\x1a(.shipwarden.approval.v1.WithdrawResponse\x12T\n" +
 	"\x05Abort\x12$.shipwarden.approval.v1.AbortRequest\x1a%.shipwarden.approval.v1.AbortResponse\x12T\n" +
 	"\x05Pause\x12$.shipwarden.approval.v1.PauseRequest\x1a%.shipwarden.approval.v1.PauseResponse\x12W\n" +
-	"\x06Resume\x12%.shipwarden.approval.v1.ResumeRequest\x1a&.shipwarden.approval.v1.ResumeResponse\x12x\n" +
+	"\x06Resume\x12%.shipwarden.approval.v1.ResumeRequest\x1a&.shipwarden.approval.v1.ResumeResponse\x12Z\n" +
+	"\aSignOff\x12&.shipwarden.approval.v1.SignOffRequest\x1a'.shipwarden.approval.v1.SignOffResponse\x12x\n" +
 	"\x11AcknowledgeNotice\x120.shipwarden.approval.v1.AcknowledgeNoticeRequest\x1a1.shipwarden.approval.v1.AcknowledgeNoticeResponse\x12i\n" +
 	"\fReportImpact\x12+.shipwarden.approval.v1.ReportImpactRequest\x1a,.shipwarden.approval.v1.ReportImpactResponse\x12f\n" +
 	"\vAcknowledge\x12*.shipwarden.approval.v1.AcknowledgeRequest\x1a+.shipwarden.approval.v1.AcknowledgeResponse\x12l\n" +
@@ -4380,7 +4517,7 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_approval_v1_approval_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(OutlookStep_Standing)(0),         // 0: shipwarden.approval.v1.OutlookStep.Standing
 	(*Pending)(nil),                   // 1: shipwarden.approval.v1.Pending
@@ -4404,142 +4541,144 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*AbortResponse)(nil),             // 19: shipwarden.approval.v1.AbortResponse
 	(*PauseRequest)(nil),              // 20: shipwarden.approval.v1.PauseRequest
 	(*PauseResponse)(nil),             // 21: shipwarden.approval.v1.PauseResponse
-	(*ResumeRequest)(nil),             // 22: shipwarden.approval.v1.ResumeRequest
-	(*ResumeResponse)(nil),            // 23: shipwarden.approval.v1.ResumeResponse
-	(*AcknowledgeRequest)(nil),        // 24: shipwarden.approval.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),       // 25: shipwarden.approval.v1.AcknowledgeResponse
-	(*CloseIncidentRequest)(nil),      // 26: shipwarden.approval.v1.CloseIncidentRequest
-	(*CloseIncidentResponse)(nil),     // 27: shipwarden.approval.v1.CloseIncidentResponse
-	(*AcknowledgeNoticeRequest)(nil),  // 28: shipwarden.approval.v1.AcknowledgeNoticeRequest
-	(*AcknowledgeNoticeResponse)(nil), // 29: shipwarden.approval.v1.AcknowledgeNoticeResponse
-	(*ReportImpactRequest)(nil),       // 30: shipwarden.approval.v1.ReportImpactRequest
-	(*ReportImpactResponse)(nil),      // 31: shipwarden.approval.v1.ReportImpactResponse
-	(*InterveneRequest)(nil),          // 32: shipwarden.approval.v1.InterveneRequest
-	(*InterveneResponse)(nil),         // 33: shipwarden.approval.v1.InterveneResponse
-	(*CompleteReviewRequest)(nil),     // 34: shipwarden.approval.v1.CompleteReviewRequest
-	(*CompleteReviewResponse)(nil),    // 35: shipwarden.approval.v1.CompleteReviewResponse
-	(*AddFollowUpRequest)(nil),        // 36: shipwarden.approval.v1.AddFollowUpRequest
-	(*AddFollowUpResponse)(nil),       // 37: shipwarden.approval.v1.AddFollowUpResponse
-	(*CloseFollowUpRequest)(nil),      // 38: shipwarden.approval.v1.CloseFollowUpRequest
-	(*CloseFollowUpResponse)(nil),     // 39: shipwarden.approval.v1.CloseFollowUpResponse
-	(*DelegateRequest)(nil),           // 40: shipwarden.approval.v1.DelegateRequest
-	(*DelegateResponse)(nil),          // 41: shipwarden.approval.v1.DelegateResponse
-	(*RevokeDelegationRequest)(nil),   // 42: shipwarden.approval.v1.RevokeDelegationRequest
-	(*RevokeDelegationResponse)(nil),  // 43: shipwarden.approval.v1.RevokeDelegationResponse
-	(*ListDelegationsRequest)(nil),    // 44: shipwarden.approval.v1.ListDelegationsRequest
-	(*ListDelegationsResponse)(nil),   // 45: shipwarden.approval.v1.ListDelegationsResponse
-	(*WhoCanRequest)(nil),             // 46: shipwarden.approval.v1.WhoCanRequest
-	(*WhoCanResponse)(nil),            // 47: shipwarden.approval.v1.WhoCanResponse
-	(*Right)(nil),                     // 48: shipwarden.approval.v1.Right
-	(*Holder)(nil),                    // 49: shipwarden.approval.v1.Holder
-	(*OverrideFreezeRequest)(nil),     // 50: shipwarden.approval.v1.OverrideFreezeRequest
-	(*OverrideFreezeResponse)(nil),    // 51: shipwarden.approval.v1.OverrideFreezeResponse
-	(*ExplainRequest)(nil),            // 52: shipwarden.approval.v1.ExplainRequest
-	(*ExplainResponse)(nil),           // 53: shipwarden.approval.v1.ExplainResponse
-	(*Outlook)(nil),                   // 54: shipwarden.approval.v1.Outlook
-	(*OutlookStep)(nil),               // 55: shipwarden.approval.v1.OutlookStep
-	(*WhatIfRequest)(nil),             // 56: shipwarden.approval.v1.WhatIfRequest
-	(*WhatIfResponse)(nil),            // 57: shipwarden.approval.v1.WhatIfResponse
-	(*CompareProcedureRequest)(nil),   // 58: shipwarden.approval.v1.CompareProcedureRequest
-	(*CompareProcedureResponse)(nil),  // 59: shipwarden.approval.v1.CompareProcedureResponse
-	(*Difference)(nil),                // 60: shipwarden.approval.v1.Difference
-	(*ChangedAnswer)(nil),             // 61: shipwarden.approval.v1.ChangedAnswer
-	(*ProposeClearanceRequest)(nil),   // 62: shipwarden.approval.v1.ProposeClearanceRequest
-	(*ProposeClearanceResponse)(nil),  // 63: shipwarden.approval.v1.ProposeClearanceResponse
-	(*ConfirmClearanceRequest)(nil),   // 64: shipwarden.approval.v1.ConfirmClearanceRequest
-	(*ConfirmClearanceResponse)(nil),  // 65: shipwarden.approval.v1.ConfirmClearanceResponse
-	(*v1.Request)(nil),                // 66: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),         // 67: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),           // 68: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),          // 69: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),            // 70: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),                // 71: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),             // 72: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),     // 73: google.protobuf.Timestamp
-	(*v1.Check)(nil),                  // 74: shipwarden.release.v1.Check
-	(*v1.HoldReason)(nil),             // 75: shipwarden.release.v1.HoldReason
-	(*v1.Chosen)(nil),                 // 76: shipwarden.release.v1.Chosen
-	(*v1.Shift)(nil),                  // 77: shipwarden.release.v1.Shift
-	(*v1.SignerIdentity)(nil),         // 78: shipwarden.release.v1.SignerIdentity
-	(*v1.ApprovalSignature)(nil),      // 79: shipwarden.release.v1.ApprovalSignature
-	(v1.Cause)(0),                     // 80: shipwarden.release.v1.Cause
-	(v1.Occasion)(0),                  // 81: shipwarden.release.v1.Occasion
-	(*v1.Party)(nil),                  // 82: shipwarden.release.v1.Party
-	(v1.Intervened_Action)(0),         // 83: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),    // 84: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),               // 85: shipwarden.release.v1.FollowUp
-	(*v1.Delegation)(nil),             // 86: shipwarden.release.v1.Delegation
-	(v1.Outcome)(0),                   // 87: shipwarden.release.v1.Outcome
-	(*v1.RiskScore)(nil),              // 88: shipwarden.release.v1.RiskScore
-	(*v1.Violation)(nil),              // 89: shipwarden.release.v1.Violation
-	(*v1.Quarantine)(nil),             // 90: shipwarden.release.v1.Quarantine
+	(*SignOffRequest)(nil),            // 22: shipwarden.approval.v1.SignOffRequest
+	(*SignOffResponse)(nil),           // 23: shipwarden.approval.v1.SignOffResponse
+	(*ResumeRequest)(nil),             // 24: shipwarden.approval.v1.ResumeRequest
+	(*ResumeResponse)(nil),            // 25: shipwarden.approval.v1.ResumeResponse
+	(*AcknowledgeRequest)(nil),        // 26: shipwarden.approval.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),       // 27: shipwarden.approval.v1.AcknowledgeResponse
+	(*CloseIncidentRequest)(nil),      // 28: shipwarden.approval.v1.CloseIncidentRequest
+	(*CloseIncidentResponse)(nil),     // 29: shipwarden.approval.v1.CloseIncidentResponse
+	(*AcknowledgeNoticeRequest)(nil),  // 30: shipwarden.approval.v1.AcknowledgeNoticeRequest
+	(*AcknowledgeNoticeResponse)(nil), // 31: shipwarden.approval.v1.AcknowledgeNoticeResponse
+	(*ReportImpactRequest)(nil),       // 32: shipwarden.approval.v1.ReportImpactRequest
+	(*ReportImpactResponse)(nil),      // 33: shipwarden.approval.v1.ReportImpactResponse
+	(*InterveneRequest)(nil),          // 34: shipwarden.approval.v1.InterveneRequest
+	(*InterveneResponse)(nil),         // 35: shipwarden.approval.v1.InterveneResponse
+	(*CompleteReviewRequest)(nil),     // 36: shipwarden.approval.v1.CompleteReviewRequest
+	(*CompleteReviewResponse)(nil),    // 37: shipwarden.approval.v1.CompleteReviewResponse
+	(*AddFollowUpRequest)(nil),        // 38: shipwarden.approval.v1.AddFollowUpRequest
+	(*AddFollowUpResponse)(nil),       // 39: shipwarden.approval.v1.AddFollowUpResponse
+	(*CloseFollowUpRequest)(nil),      // 40: shipwarden.approval.v1.CloseFollowUpRequest
+	(*CloseFollowUpResponse)(nil),     // 41: shipwarden.approval.v1.CloseFollowUpResponse
+	(*DelegateRequest)(nil),           // 42: shipwarden.approval.v1.DelegateRequest
+	(*DelegateResponse)(nil),          // 43: shipwarden.approval.v1.DelegateResponse
+	(*RevokeDelegationRequest)(nil),   // 44: shipwarden.approval.v1.RevokeDelegationRequest
+	(*RevokeDelegationResponse)(nil),  // 45: shipwarden.approval.v1.RevokeDelegationResponse
+	(*ListDelegationsRequest)(nil),    // 46: shipwarden.approval.v1.ListDelegationsRequest
+	(*ListDelegationsResponse)(nil),   // 47: shipwarden.approval.v1.ListDelegationsResponse
+	(*WhoCanRequest)(nil),             // 48: shipwarden.approval.v1.WhoCanRequest
+	(*WhoCanResponse)(nil),            // 49: shipwarden.approval.v1.WhoCanResponse
+	(*Right)(nil),                     // 50: shipwarden.approval.v1.Right
+	(*Holder)(nil),                    // 51: shipwarden.approval.v1.Holder
+	(*OverrideFreezeRequest)(nil),     // 52: shipwarden.approval.v1.OverrideFreezeRequest
+	(*OverrideFreezeResponse)(nil),    // 53: shipwarden.approval.v1.OverrideFreezeResponse
+	(*ExplainRequest)(nil),            // 54: shipwarden.approval.v1.ExplainRequest
+	(*ExplainResponse)(nil),           // 55: shipwarden.approval.v1.ExplainResponse
+	(*Outlook)(nil),                   // 56: shipwarden.approval.v1.Outlook
+	(*OutlookStep)(nil),               // 57: shipwarden.approval.v1.OutlookStep
+	(*WhatIfRequest)(nil),             // 58: shipwarden.approval.v1.WhatIfRequest
+	(*WhatIfResponse)(nil),            // 59: shipwarden.approval.v1.WhatIfResponse
+	(*CompareProcedureRequest)(nil),   // 60: shipwarden.approval.v1.CompareProcedureRequest
+	(*CompareProcedureResponse)(nil),  // 61: shipwarden.approval.v1.CompareProcedureResponse
+	(*Difference)(nil),                // 62: shipwarden.approval.v1.Difference
+	(*ChangedAnswer)(nil),             // 63: shipwarden.approval.v1.ChangedAnswer
+	(*ProposeClearanceRequest)(nil),   // 64: shipwarden.approval.v1.ProposeClearanceRequest
+	(*ProposeClearanceResponse)(nil),  // 65: shipwarden.approval.v1.ProposeClearanceResponse
+	(*ConfirmClearanceRequest)(nil),   // 66: shipwarden.approval.v1.ConfirmClearanceRequest
+	(*ConfirmClearanceResponse)(nil),  // 67: shipwarden.approval.v1.ConfirmClearanceResponse
+	(*v1.Request)(nil),                // 68: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),         // 69: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),           // 70: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),          // 71: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),            // 72: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),                // 73: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),             // 74: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),     // 75: google.protobuf.Timestamp
+	(*v1.Check)(nil),                  // 76: shipwarden.release.v1.Check
+	(*v1.HoldReason)(nil),             // 77: shipwarden.release.v1.HoldReason
+	(*v1.Chosen)(nil),                 // 78: shipwarden.release.v1.Chosen
+	(*v1.Shift)(nil),                  // 79: shipwarden.release.v1.Shift
+	(*v1.SignerIdentity)(nil),         // 80: shipwarden.release.v1.SignerIdentity
+	(*v1.ApprovalSignature)(nil),      // 81: shipwarden.release.v1.ApprovalSignature
+	(v1.Cause)(0),                     // 82: shipwarden.release.v1.Cause
+	(v1.Occasion)(0),                  // 83: shipwarden.release.v1.Occasion
+	(*v1.Party)(nil),                  // 84: shipwarden.release.v1.Party
+	(v1.Intervened_Action)(0),         // 85: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),    // 86: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),               // 87: shipwarden.release.v1.FollowUp
+	(*v1.Delegation)(nil),             // 88: shipwarden.release.v1.Delegation
+	(v1.Outcome)(0),                   // 89: shipwarden.release.v1.Outcome
+	(*v1.RiskScore)(nil),              // 90: shipwarden.release.v1.RiskScore
+	(*v1.Violation)(nil),              // 91: shipwarden.release.v1.Violation
+	(*v1.Quarantine)(nil),             // 92: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	66, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	67, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	68, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	69, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	70, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	71, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	72, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	72, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	68, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	69, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	70, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	71, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	72, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	73, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	74, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	74, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
 	4,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	73, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	73, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	74, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	75, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	75, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	76, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
 	3,  // 12: shipwarden.approval.v1.Pending.exceptions:type_name -> shipwarden.approval.v1.FreezeException
-	75, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
-	73, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
-	76, // 15: shipwarden.approval.v1.Pending.chosen:type_name -> shipwarden.release.v1.Chosen
+	77, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
+	75, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
+	78, // 15: shipwarden.approval.v1.Pending.chosen:type_name -> shipwarden.release.v1.Chosen
 	2,  // 16: shipwarden.approval.v1.Pending.on_call:type_name -> shipwarden.approval.v1.OnDuty
-	77, // 17: shipwarden.approval.v1.OnDuty.shift:type_name -> shipwarden.release.v1.Shift
-	73, // 18: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
-	73, // 19: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	73, // 20: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	79, // 17: shipwarden.approval.v1.OnDuty.shift:type_name -> shipwarden.release.v1.Shift
+	75, // 18: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
+	75, // 19: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	75, // 20: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
 	1,  // 21: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	1,  // 22: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
 	9,  // 23: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
-	73, // 24: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
-	78, // 25: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
-	79, // 26: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	72, // 27: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	80, // 28: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	80, // 29: shipwarden.approval.v1.CloseIncidentResponse.causes:type_name -> shipwarden.release.v1.Cause
-	81, // 30: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
-	82, // 31: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
-	83, // 32: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	84, // 33: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	85, // 34: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	85, // 35: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	73, // 36: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
-	73, // 37: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
-	86, // 38: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
-	86, // 39: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
-	48, // 40: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
+	75, // 24: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
+	80, // 25: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
+	81, // 26: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	74, // 27: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	82, // 28: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	82, // 29: shipwarden.approval.v1.CloseIncidentResponse.causes:type_name -> shipwarden.release.v1.Cause
+	83, // 30: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
+	84, // 31: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
+	85, // 32: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	86, // 33: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	87, // 34: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	87, // 35: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	75, // 36: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
+	75, // 37: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
+	88, // 38: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
+	88, // 39: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
+	50, // 40: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
 	2,  // 41: shipwarden.approval.v1.WhoCanResponse.on_call:type_name -> shipwarden.approval.v1.OnDuty
-	49, // 42: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
-	77, // 43: shipwarden.approval.v1.Holder.on_call:type_name -> shipwarden.release.v1.Shift
-	75, // 44: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	73, // 45: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
-	54, // 46: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	73, // 47: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
-	87, // 48: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
-	55, // 49: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
-	75, // 50: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
-	73, // 51: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
-	88, // 52: shipwarden.approval.v1.Outlook.score:type_name -> shipwarden.release.v1.RiskScore
+	51, // 42: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
+	79, // 43: shipwarden.approval.v1.Holder.on_call:type_name -> shipwarden.release.v1.Shift
+	77, // 44: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	75, // 45: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	56, // 46: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	75, // 47: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
+	89, // 48: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
+	57, // 49: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
+	77, // 50: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
+	75, // 51: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
+	90, // 52: shipwarden.approval.v1.Outlook.score:type_name -> shipwarden.release.v1.RiskScore
 	0,  // 53: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
-	73, // 54: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
-	89, // 55: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
-	54, // 56: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	70, // 57: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
-	71, // 58: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
-	75, // 59: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	72, // 60: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	60, // 61: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
-	61, // 62: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
-	90, // 63: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	90, // 64: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	75, // 54: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
+	91, // 55: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
+	56, // 56: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	72, // 57: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
+	73, // 58: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
+	77, // 59: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	74, // 60: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	62, // 61: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
+	63, // 62: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
+	92, // 63: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	92, // 64: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
 	5,  // 65: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
 	7,  // 66: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
 	10, // 67: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
@@ -4548,54 +4687,56 @@ var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
 	16, // 70: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
 	18, // 71: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
 	20, // 72: shipwarden.approval.v1.ApprovalService.Pause:input_type -> shipwarden.approval.v1.PauseRequest
-	22, // 73: shipwarden.approval.v1.ApprovalService.Resume:input_type -> shipwarden.approval.v1.ResumeRequest
-	28, // 74: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
-	30, // 75: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
-	24, // 76: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	26, // 77: shipwarden.approval.v1.ApprovalService.CloseIncident:input_type -> shipwarden.approval.v1.CloseIncidentRequest
-	32, // 78: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	34, // 79: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	50, // 80: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
-	52, // 81: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
-	56, // 82: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
-	58, // 83: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
-	36, // 84: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	38, // 85: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	40, // 86: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
-	42, // 87: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
-	44, // 88: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
-	46, // 89: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
-	62, // 90: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
-	64, // 91: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
-	6,  // 92: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	8,  // 93: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	11, // 94: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	13, // 95: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	15, // 96: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	17, // 97: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	19, // 98: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	21, // 99: shipwarden.approval.v1.ApprovalService.Pause:output_type -> shipwarden.approval.v1.PauseResponse
-	23, // 100: shipwarden.approval.v1.ApprovalService.Resume:output_type -> shipwarden.approval.v1.ResumeResponse
-	29, // 101: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
-	31, // 102: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
-	25, // 103: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	27, // 104: shipwarden.approval.v1.ApprovalService.CloseIncident:output_type -> shipwarden.approval.v1.CloseIncidentResponse
-	33, // 105: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	35, // 106: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	51, // 107: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
-	53, // 108: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
-	57, // 109: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
-	59, // 110: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
-	37, // 111: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	39, // 112: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	41, // 113: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
-	43, // 114: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
-	45, // 115: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
-	47, // 116: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
-	63, // 117: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
-	65, // 118: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
-	92, // [92:119] is the sub-list for method output_type
-	65, // [65:92] is the sub-list for method input_type
+	24, // 73: shipwarden.approval.v1.ApprovalService.Resume:input_type -> shipwarden.approval.v1.ResumeRequest
+	22, // 74: shipwarden.approval.v1.ApprovalService.SignOff:input_type -> shipwarden.approval.v1.SignOffRequest
+	30, // 75: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
+	32, // 76: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
+	26, // 77: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	28, // 78: shipwarden.approval.v1.ApprovalService.CloseIncident:input_type -> shipwarden.approval.v1.CloseIncidentRequest
+	34, // 79: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	36, // 80: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	52, // 81: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
+	54, // 82: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
+	58, // 83: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
+	60, // 84: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
+	38, // 85: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	40, // 86: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	42, // 87: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
+	44, // 88: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
+	46, // 89: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
+	48, // 90: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
+	64, // 91: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
+	66, // 92: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
+	6,  // 93: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	8,  // 94: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	11, // 95: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	13, // 96: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	15, // 97: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	17, // 98: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	19, // 99: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	21, // 100: shipwarden.approval.v1.ApprovalService.Pause:output_type -> shipwarden.approval.v1.PauseResponse
+	25, // 101: shipwarden.approval.v1.ApprovalService.Resume:output_type -> shipwarden.approval.v1.ResumeResponse
+	23, // 102: shipwarden.approval.v1.ApprovalService.SignOff:output_type -> shipwarden.approval.v1.SignOffResponse
+	31, // 103: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
+	33, // 104: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
+	27, // 105: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	29, // 106: shipwarden.approval.v1.ApprovalService.CloseIncident:output_type -> shipwarden.approval.v1.CloseIncidentResponse
+	35, // 107: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	37, // 108: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	53, // 109: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
+	55, // 110: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
+	59, // 111: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
+	61, // 112: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
+	39, // 113: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	41, // 114: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	43, // 115: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
+	45, // 116: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
+	47, // 117: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
+	49, // 118: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
+	65, // 119: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
+	67, // 120: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
+	93, // [93:121] is the sub-list for method output_type
+	65, // [65:93] is the sub-list for method input_type
 	65, // [65:65] is the sub-list for extension type_name
 	65, // [65:65] is the sub-list for extension extendee
 	0,  // [0:65] is the sub-list for field type_name
@@ -4612,7 +4753,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   65,
+			NumMessages:   67,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,6 +33,7 @@ const (
 	ApprovalService_Abort_FullMethodName             = "/shipwarden.approval.v1.ApprovalService/Abort"
 	ApprovalService_Pause_FullMethodName             = "/shipwarden.approval.v1.ApprovalService/Pause"
 	ApprovalService_Resume_FullMethodName            = "/shipwarden.approval.v1.ApprovalService/Resume"
+	ApprovalService_SignOff_FullMethodName           = "/shipwarden.approval.v1.ApprovalService/SignOff"
 	ApprovalService_AcknowledgeNotice_FullMethodName = "/shipwarden.approval.v1.ApprovalService/AcknowledgeNotice"
 	ApprovalService_ReportImpact_FullMethodName      = "/shipwarden.approval.v1.ApprovalService/ReportImpact"
 	ApprovalService_Acknowledge_FullMethodName       = "/shipwarden.approval.v1.ApprovalService/Acknowledge"
@@ -85,6 +86,9 @@ type ApprovalServiceClient interface {
 	Pause(ctx context.Context, in *PauseRequest, opts ...grpc.CallOption) (*PauseResponse, error)
 	// Resume lets a release go on that was paused.
 	Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error)
+	// SignOff answers a check of the verification under way that asks a person, by a member of one of
+	// the groups that it names.
+	SignOff(ctx context.Context, in *SignOffRequest, opts ...grpc.CallOption) (*SignOffResponse, error)
 	// AcknowledgeNotice says that the caller, whom a notice was meant for, knows of it.
 	AcknowledgeNotice(ctx context.Context, in *AcknowledgeNoticeRequest, opts ...grpc.CallOption) (*AcknowledgeNoticeResponse, error)
 	// ReportImpact calls people because of an impact that nobody expected, by anybody of the
@@ -222,6 +226,16 @@ func (c *approvalServiceClient) Resume(ctx context.Context, in *ResumeRequest, o
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ResumeResponse)
 	err := c.cc.Invoke(ctx, ApprovalService_Resume_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *approvalServiceClient) SignOff(ctx context.Context, in *SignOffRequest, opts ...grpc.CallOption) (*SignOffResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SignOffResponse)
+	err := c.cc.Invoke(ctx, ApprovalService_SignOff_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -440,6 +454,9 @@ type ApprovalServiceServer interface {
 	Pause(context.Context, *PauseRequest) (*PauseResponse, error)
 	// Resume lets a release go on that was paused.
 	Resume(context.Context, *ResumeRequest) (*ResumeResponse, error)
+	// SignOff answers a check of the verification under way that asks a person, by a member of one of
+	// the groups that it names.
+	SignOff(context.Context, *SignOffRequest) (*SignOffResponse, error)
 	// AcknowledgeNotice says that the caller, whom a notice was meant for, knows of it.
 	AcknowledgeNotice(context.Context, *AcknowledgeNoticeRequest) (*AcknowledgeNoticeResponse, error)
 	// ReportImpact calls people because of an impact that nobody expected, by anybody of the
@@ -519,6 +536,9 @@ func (UnimplementedApprovalServiceServer) Pause(context.Context, *PauseRequest) 
 }
 func (UnimplementedApprovalServiceServer) Resume(context.Context, *ResumeRequest) (*ResumeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Resume not implemented")
+}
+func (UnimplementedApprovalServiceServer) SignOff(context.Context, *SignOffRequest) (*SignOffResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SignOff not implemented")
 }
 func (UnimplementedApprovalServiceServer) AcknowledgeNotice(context.Context, *AcknowledgeNoticeRequest) (*AcknowledgeNoticeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AcknowledgeNotice not implemented")
@@ -753,6 +773,24 @@ func _ApprovalService_Resume_Handler(srv interface{}, ctx context.Context, dec f
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ApprovalServiceServer).Resume(ctx, req.(*ResumeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApprovalService_SignOff_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SignOffRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApprovalServiceServer).SignOff(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApprovalService_SignOff_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApprovalServiceServer).SignOff(ctx, req.(*SignOffRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1123,6 +1161,10 @@ var ApprovalService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Resume",
 			Handler:    _ApprovalService_Resume_Handler,
+		},
+		{
+			MethodName: "SignOff",
+			Handler:    _ApprovalService_SignOff_Handler,
 		},
 		{
 			MethodName: "AcknowledgeNotice",

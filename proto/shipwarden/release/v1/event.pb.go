@@ -182,7 +182,7 @@ func (x ReviewCompleted_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReviewCompleted_Result.Descriptor instead.
 func (ReviewCompleted_Result) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54, 0}
 }
 
 // How it came into effect without a proposal.
@@ -234,7 +234,7 @@ func (x ProcedureActivated_Administrative) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProcedureActivated_Administrative.Descriptor instead.
 func (ProcedureActivated_Administrative) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{62, 0}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{65, 0}
 }
 
 // Event is one thing that happened. The bytes of this message are what is
@@ -308,6 +308,8 @@ type Event struct {
 	//	*Event_Aborted
 	//	*Event_Paused
 	//	*Event_Resumed
+	//	*Event_SignOffWanted
+	//	*Event_SignedOff
 	//	*Event_DeadlinePassed
 	//	*Event_Recorded
 	//	*Event_ReviewCompleted
@@ -810,6 +812,24 @@ func (x *Event) GetResumed() *Resumed {
 	return nil
 }
 
+func (x *Event) GetSignOffWanted() *SignOffWanted {
+	if x != nil {
+		if x, ok := x.Data.(*Event_SignOffWanted); ok {
+			return x.SignOffWanted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetSignedOff() *SignedOff {
+	if x != nil {
+		if x, ok := x.Data.(*Event_SignedOff); ok {
+			return x.SignedOff
+		}
+	}
+	return nil
+}
+
 func (x *Event) GetDeadlinePassed() *DeadlinePassed {
 	if x != nil {
 		if x, ok := x.Data.(*Event_DeadlinePassed); ok {
@@ -1284,6 +1304,16 @@ type Event_Resumed struct {
 	Resumed *Resumed `protobuf:"bytes,179,opt,name=resumed,proto3,oneof"`
 }
 
+type Event_SignOffWanted struct {
+	// Recorded when a verification begins of which people have to answer a check.
+	SignOffWanted *SignOffWanted `protobuf:"bytes,180,opt,name=sign_off_wanted,json=signOffWanted,proto3,oneof"`
+}
+
+type Event_SignedOff struct {
+	// Recorded when a person answered one.
+	SignedOff *SignedOff `protobuf:"bytes,181,opt,name=signed_off,json=signedOff,proto3,oneof"`
+}
+
 type Event_DeadlinePassed struct {
 	// Recorded when a deadline passed that does not end the release.
 	DeadlinePassed *DeadlinePassed `protobuf:"bytes,90,opt,name=deadline_passed,json=deadlinePassed,proto3,oneof"`
@@ -1513,6 +1543,10 @@ func (*Event_Aborted) isEvent_Data() {}
 func (*Event_Paused) isEvent_Data() {}
 
 func (*Event_Resumed) isEvent_Data() {}
+
+func (*Event_SignOffWanted) isEvent_Data() {}
+
+func (*Event_SignedOff) isEvent_Data() {}
 
 func (*Event_DeadlinePassed) isEvent_Data() {}
 
@@ -4835,6 +4869,223 @@ func (x *Resumed) GetReason() string {
 	return ""
 }
 
+// SignOffWanted says what people are asked of the verification under way. It comes before any answer,
+// and again where nobody answered in time and the verification is made anew.
+type SignOffWanted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The wave, whether of the way back, and the number of the verification within the release.
+	Wave     uint32 `protobuf:"varint,1,opt,name=wave,proto3" json:"wave,omitempty"`
+	Rollback bool   `protobuf:"varint,2,opt,name=rollback,proto3" json:"rollback,omitempty"`
+	Number   uint32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	// What is asked, at least one.
+	Checks        []*AskedSignOff `protobuf:"bytes,4,rep,name=checks,proto3" json:"checks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignOffWanted) Reset() {
+	*x = SignOffWanted{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignOffWanted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignOffWanted) ProtoMessage() {}
+
+func (x *SignOffWanted) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignOffWanted.ProtoReflect.Descriptor instead.
+func (*SignOffWanted) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *SignOffWanted) GetWave() uint32 {
+	if x != nil {
+		return x.Wave
+	}
+	return 0
+}
+
+func (x *SignOffWanted) GetRollback() bool {
+	if x != nil {
+		return x.Rollback
+	}
+	return false
+}
+
+func (x *SignOffWanted) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *SignOffWanted) GetChecks() []*AskedSignOff {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+// AskedSignOff is one check that people answer.
+type AskedSignOff struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The check's name, and its question.
+	Check    string `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
+	Question string `protobuf:"bytes,2,opt,name=question,proto3" json:"question,omitempty"`
+	// Groups whose members may answer.
+	Groups []string `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	// When it is too late to answer.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskedSignOff) Reset() {
+	*x = AskedSignOff{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskedSignOff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskedSignOff) ProtoMessage() {}
+
+func (x *AskedSignOff) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskedSignOff.ProtoReflect.Descriptor instead.
+func (*AskedSignOff) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *AskedSignOff) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *AskedSignOff) GetQuestion() string {
+	if x != nil {
+		return x.Question
+	}
+	return ""
+}
+
+func (x *AskedSignOff) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *AskedSignOff) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+// SignedOff is a person's answer to a check that asks one. It counts for the verification under way
+// and for no other; one that fails stands, and one that passes until somebody else fails it.
+type SignedOff struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The check's name, and the number of the verification.
+	Check  string `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
+	Number uint32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	// Whether it is as it should be.
+	Passed bool `protobuf:"varint,3,opt,name=passed,proto3" json:"passed,omitempty"`
+	// What was seen.
+	Comment       string `protobuf:"bytes,4,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignedOff) Reset() {
+	*x = SignedOff{}
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignedOff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignedOff) ProtoMessage() {}
+
+func (x *SignedOff) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignedOff.ProtoReflect.Descriptor instead.
+func (*SignedOff) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *SignedOff) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *SignedOff) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *SignedOff) GetPassed() bool {
+	if x != nil {
+		return x.Passed
+	}
+	return false
+}
+
+func (x *SignedOff) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
 // DeadlinePassed is the clock's word, checked against the state.
 type DeadlinePassed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4850,7 +5101,7 @@ type DeadlinePassed struct {
 
 func (x *DeadlinePassed) Reset() {
 	*x = DeadlinePassed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4862,7 +5113,7 @@ func (x *DeadlinePassed) String() string {
 func (*DeadlinePassed) ProtoMessage() {}
 
 func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[48]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4875,7 +5126,7 @@ func (x *DeadlinePassed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadlinePassed.ProtoReflect.Descriptor instead.
 func (*DeadlinePassed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *DeadlinePassed) GetDeadline() Deadline {
@@ -4918,7 +5169,7 @@ type Recorded struct {
 
 func (x *Recorded) Reset() {
 	*x = Recorded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4930,7 +5181,7 @@ func (x *Recorded) String() string {
 func (*Recorded) ProtoMessage() {}
 
 func (x *Recorded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[49]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4943,7 +5194,7 @@ func (x *Recorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recorded.ProtoReflect.Descriptor instead.
 func (*Recorded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Recorded) GetOutcome() Outcome {
@@ -4991,7 +5242,7 @@ type RecordedRollback struct {
 
 func (x *RecordedRollback) Reset() {
 	*x = RecordedRollback{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5003,7 +5254,7 @@ func (x *RecordedRollback) String() string {
 func (*RecordedRollback) ProtoMessage() {}
 
 func (x *RecordedRollback) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[50]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5016,7 +5267,7 @@ func (x *RecordedRollback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedRollback.ProtoReflect.Descriptor instead.
 func (*RecordedRollback) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RecordedRollback) GetRollback() string {
@@ -5062,7 +5313,7 @@ type ReviewCompleted struct {
 
 func (x *ReviewCompleted) Reset() {
 	*x = ReviewCompleted{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5074,7 +5325,7 @@ func (x *ReviewCompleted) String() string {
 func (*ReviewCompleted) ProtoMessage() {}
 
 func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[51]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5087,7 +5338,7 @@ func (x *ReviewCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReviewCompleted.ProtoReflect.Descriptor instead.
 func (*ReviewCompleted) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ReviewCompleted) GetResult() ReviewCompleted_Result {
@@ -5124,7 +5375,7 @@ type FollowUpAdded struct {
 
 func (x *FollowUpAdded) Reset() {
 	*x = FollowUpAdded{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5136,7 +5387,7 @@ func (x *FollowUpAdded) String() string {
 func (*FollowUpAdded) ProtoMessage() {}
 
 func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[52]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5149,7 +5400,7 @@ func (x *FollowUpAdded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAdded.ProtoReflect.Descriptor instead.
 func (*FollowUpAdded) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *FollowUpAdded) GetNumber() uint32 {
@@ -5179,7 +5430,7 @@ type FollowUpClosed struct {
 
 func (x *FollowUpClosed) Reset() {
 	*x = FollowUpClosed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5191,7 +5442,7 @@ func (x *FollowUpClosed) String() string {
 func (*FollowUpClosed) ProtoMessage() {}
 
 func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[53]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5204,7 +5455,7 @@ func (x *FollowUpClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpClosed.ProtoReflect.Descriptor instead.
 func (*FollowUpClosed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *FollowUpClosed) GetNumber() uint32 {
@@ -5240,7 +5491,7 @@ type TargetLocked struct {
 
 func (x *TargetLocked) Reset() {
 	*x = TargetLocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5252,7 +5503,7 @@ func (x *TargetLocked) String() string {
 func (*TargetLocked) ProtoMessage() {}
 
 func (x *TargetLocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[54]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5265,7 +5516,7 @@ func (x *TargetLocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetLocked.ProtoReflect.Descriptor instead.
 func (*TargetLocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *TargetLocked) GetRelease() string {
@@ -5316,7 +5567,7 @@ type TargetUnlocked struct {
 
 func (x *TargetUnlocked) Reset() {
 	*x = TargetUnlocked{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5328,7 +5579,7 @@ func (x *TargetUnlocked) String() string {
 func (*TargetUnlocked) ProtoMessage() {}
 
 func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[55]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5341,7 +5592,7 @@ func (x *TargetUnlocked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetUnlocked.ProtoReflect.Descriptor instead.
 func (*TargetUnlocked) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *TargetUnlocked) GetRelease() string {
@@ -5374,7 +5625,7 @@ type TargetFreed struct {
 
 func (x *TargetFreed) Reset() {
 	*x = TargetFreed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5386,7 +5637,7 @@ func (x *TargetFreed) String() string {
 func (*TargetFreed) ProtoMessage() {}
 
 func (x *TargetFreed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[56]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5399,7 +5650,7 @@ func (x *TargetFreed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TargetFreed.ProtoReflect.Descriptor instead.
 func (*TargetFreed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *TargetFreed) GetRelease() string {
@@ -5442,7 +5693,7 @@ type ServiceChanged struct {
 
 func (x *ServiceChanged) Reset() {
 	*x = ServiceChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5454,7 +5705,7 @@ func (x *ServiceChanged) String() string {
 func (*ServiceChanged) ProtoMessage() {}
 
 func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[57]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5467,7 +5718,7 @@ func (x *ServiceChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceChanged.ProtoReflect.Descriptor instead.
 func (*ServiceChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ServiceChanged) GetRelease() string {
@@ -5525,7 +5776,7 @@ type RequestRefused struct {
 
 func (x *RequestRefused) Reset() {
 	*x = RequestRefused{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5537,7 +5788,7 @@ func (x *RequestRefused) String() string {
 func (*RequestRefused) ProtoMessage() {}
 
 func (x *RequestRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[58]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5550,7 +5801,7 @@ func (x *RequestRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestRefused.ProtoReflect.Descriptor instead.
 func (*RequestRefused) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{58}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *RequestRefused) GetSubject() string {
@@ -5607,7 +5858,7 @@ type RefusedDecision struct {
 
 func (x *RefusedDecision) Reset() {
 	*x = RefusedDecision{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5619,7 +5870,7 @@ func (x *RefusedDecision) String() string {
 func (*RefusedDecision) ProtoMessage() {}
 
 func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[59]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5632,7 +5883,7 @@ func (x *RefusedDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefusedDecision.ProtoReflect.Descriptor instead.
 func (*RefusedDecision) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{59}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *RefusedDecision) GetRelease() string {
@@ -5691,7 +5942,7 @@ type DelegationsChanged struct {
 
 func (x *DelegationsChanged) Reset() {
 	*x = DelegationsChanged{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5703,7 +5954,7 @@ func (x *DelegationsChanged) String() string {
 func (*DelegationsChanged) ProtoMessage() {}
 
 func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[60]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5716,7 +5967,7 @@ func (x *DelegationsChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegationsChanged.ProtoReflect.Descriptor instead.
 func (*DelegationsChanged) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{60}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *DelegationsChanged) GetDelegations() []*Delegation {
@@ -5776,7 +6027,7 @@ type ProcedureBegun struct {
 
 func (x *ProcedureBegun) Reset() {
 	*x = ProcedureBegun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5788,7 +6039,7 @@ func (x *ProcedureBegun) String() string {
 func (*ProcedureBegun) ProtoMessage() {}
 
 func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[61]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5801,7 +6052,7 @@ func (x *ProcedureBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureBegun.ProtoReflect.Descriptor instead.
 func (*ProcedureBegun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{61}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ProcedureBegun) GetId() string {
@@ -5860,7 +6111,7 @@ type ProcedureActivated struct {
 
 func (x *ProcedureActivated) Reset() {
 	*x = ProcedureActivated{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5872,7 +6123,7 @@ func (x *ProcedureActivated) String() string {
 func (*ProcedureActivated) ProtoMessage() {}
 
 func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[62]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5885,7 +6136,7 @@ func (x *ProcedureActivated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcedureActivated.ProtoReflect.Descriptor instead.
 func (*ProcedureActivated) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{62}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ProcedureActivated) GetVersion() string {
@@ -6001,7 +6252,7 @@ type FreezeOverridden struct {
 
 func (x *FreezeOverridden) Reset() {
 	*x = FreezeOverridden{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6013,7 +6264,7 @@ func (x *FreezeOverridden) String() string {
 func (*FreezeOverridden) ProtoMessage() {}
 
 func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[63]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6026,7 +6277,7 @@ func (x *FreezeOverridden) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FreezeOverridden.ProtoReflect.Descriptor instead.
 func (*FreezeOverridden) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{63}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *FreezeOverridden) GetFreeze() string {
@@ -6084,7 +6335,7 @@ type ExecutionOverrun struct {
 
 func (x *ExecutionOverrun) Reset() {
 	*x = ExecutionOverrun{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6096,7 +6347,7 @@ func (x *ExecutionOverrun) String() string {
 func (*ExecutionOverrun) ProtoMessage() {}
 
 func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[64]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6109,7 +6360,7 @@ func (x *ExecutionOverrun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionOverrun.ProtoReflect.Descriptor instead.
 func (*ExecutionOverrun) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{64}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ExecutionOverrun) GetWave() uint32 {
@@ -6139,7 +6390,7 @@ type ArtifactQuarantined struct {
 
 func (x *ArtifactQuarantined) Reset() {
 	*x = ArtifactQuarantined{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[65]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6151,7 +6402,7 @@ func (x *ArtifactQuarantined) String() string {
 func (*ArtifactQuarantined) ProtoMessage() {}
 
 func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[65]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6164,7 +6415,7 @@ func (x *ArtifactQuarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArtifactQuarantined.ProtoReflect.Descriptor instead.
 func (*ArtifactQuarantined) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{65}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ArtifactQuarantined) GetRelease() string {
@@ -6192,7 +6443,7 @@ type ClearanceProposed struct {
 
 func (x *ClearanceProposed) Reset() {
 	*x = ClearanceProposed{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[66]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6204,7 +6455,7 @@ func (x *ClearanceProposed) String() string {
 func (*ClearanceProposed) ProtoMessage() {}
 
 func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[66]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6217,7 +6468,7 @@ func (x *ClearanceProposed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearanceProposed.ProtoReflect.Descriptor instead.
 func (*ClearanceProposed) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{66}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ClearanceProposed) GetState() *Quarantine {
@@ -6238,7 +6489,7 @@ type QuarantineCleared struct {
 
 func (x *QuarantineCleared) Reset() {
 	*x = QuarantineCleared{}
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[67]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6250,7 +6501,7 @@ func (x *QuarantineCleared) String() string {
 func (*QuarantineCleared) ProtoMessage() {}
 
 func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_event_proto_msgTypes[67]
+	mi := &file_shipwarden_release_v1_event_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6263,7 +6514,7 @@ func (x *QuarantineCleared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineCleared.ProtoReflect.Descriptor instead.
 func (*QuarantineCleared) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{67}
+	return file_shipwarden_release_v1_event_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *QuarantineCleared) GetState() *Quarantine {
@@ -6277,7 +6528,7 @@ var File_shipwarden_release_v1_event_proto protoreflect.FileDescriptor
 
 const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xa10\n" +
+	"!shipwarden/release/v1/event.proto\x12\x15shipwarden.release.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/facts.proto\x1a,shipwarden/release/v1/procedure_change.proto\x1a#shipwarden/release/v1/request.proto\"\xb61\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\taggregate\x18\x02 \x01(\tR\taggregate\x12\x16\n" +
@@ -6336,7 +6587,10 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x0fincident_closed\x18\xb8\x01 \x01(\v2%.shipwarden.release.v1.IncidentClosedH\x00R\x0eincidentClosed\x12:\n" +
 	"\aaborted\x18W \x01(\v2\x1e.shipwarden.release.v1.AbortedH\x00R\aaborted\x128\n" +
 	"\x06paused\x18\xb2\x01 \x01(\v2\x1d.shipwarden.release.v1.PausedH\x00R\x06paused\x12;\n" +
-	"\aresumed\x18\xb3\x01 \x01(\v2\x1e.shipwarden.release.v1.ResumedH\x00R\aresumed\x12P\n" +
+	"\aresumed\x18\xb3\x01 \x01(\v2\x1e.shipwarden.release.v1.ResumedH\x00R\aresumed\x12O\n" +
+	"\x0fsign_off_wanted\x18\xb4\x01 \x01(\v2$.shipwarden.release.v1.SignOffWantedH\x00R\rsignOffWanted\x12B\n" +
+	"\n" +
+	"signed_off\x18\xb5\x01 \x01(\v2 .shipwarden.release.v1.SignedOffH\x00R\tsignedOff\x12P\n" +
 	"\x0fdeadline_passed\x18Z \x01(\v2%.shipwarden.release.v1.DeadlinePassedH\x00R\x0edeadlinePassed\x12=\n" +
 	"\brecorded\x18[ \x01(\v2\x1f.shipwarden.release.v1.RecordedH\x00R\brecorded\x12S\n" +
 	"\x10review_completed\x18\\ \x01(\v2&.shipwarden.release.v1.ReviewCompletedH\x00R\x0freviewCompleted\x12N\n" +
@@ -6611,7 +6865,22 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x06Paused\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"!\n" +
 	"\aResumed\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xaf\x01\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\x94\x01\n" +
+	"\rSignOffWanted\x12\x12\n" +
+	"\x04wave\x18\x01 \x01(\rR\x04wave\x12\x1a\n" +
+	"\brollback\x18\x02 \x01(\bR\brollback\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\rR\x06number\x12;\n" +
+	"\x06checks\x18\x04 \x03(\v2#.shipwarden.release.v1.AskedSignOffR\x06checks\"\x8a\x01\n" +
+	"\fAskedSignOff\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\tR\x05check\x12\x1a\n" +
+	"\bquestion\x18\x02 \x01(\tR\bquestion\x12\x16\n" +
+	"\x06groups\x18\x03 \x03(\tR\x06groups\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"k\n" +
+	"\tSignedOff\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\tR\x05check\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\rR\x06number\x12\x16\n" +
+	"\x06passed\x18\x03 \x01(\bR\x06passed\x12\x18\n" +
+	"\acomment\x18\x04 \x01(\tR\acomment\"\xaf\x01\n" +
 	"\x0eDeadlinePassed\x12;\n" +
 	"\bdeadline\x18\x01 \x01(\x0e2\x1f.shipwarden.release.v1.DeadlineR\bdeadline\x12,\n" +
 	"\x03due\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x03due\x122\n" +
@@ -6738,7 +7007,7 @@ func file_shipwarden_release_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
+var file_shipwarden_release_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
 var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(Actor_Kind)(0),                        // 0: shipwarden.release.v1.Actor.Kind
 	(Intervened_Action)(0),                 // 1: shipwarden.release.v1.Intervened.Action
@@ -6792,83 +7061,86 @@ var file_shipwarden_release_v1_event_proto_goTypes = []any{
 	(*Aborted)(nil),                        // 49: shipwarden.release.v1.Aborted
 	(*Paused)(nil),                         // 50: shipwarden.release.v1.Paused
 	(*Resumed)(nil),                        // 51: shipwarden.release.v1.Resumed
-	(*DeadlinePassed)(nil),                 // 52: shipwarden.release.v1.DeadlinePassed
-	(*Recorded)(nil),                       // 53: shipwarden.release.v1.Recorded
-	(*RecordedRollback)(nil),               // 54: shipwarden.release.v1.RecordedRollback
-	(*ReviewCompleted)(nil),                // 55: shipwarden.release.v1.ReviewCompleted
-	(*FollowUpAdded)(nil),                  // 56: shipwarden.release.v1.FollowUpAdded
-	(*FollowUpClosed)(nil),                 // 57: shipwarden.release.v1.FollowUpClosed
-	(*TargetLocked)(nil),                   // 58: shipwarden.release.v1.TargetLocked
-	(*TargetUnlocked)(nil),                 // 59: shipwarden.release.v1.TargetUnlocked
-	(*TargetFreed)(nil),                    // 60: shipwarden.release.v1.TargetFreed
-	(*ServiceChanged)(nil),                 // 61: shipwarden.release.v1.ServiceChanged
-	(*RequestRefused)(nil),                 // 62: shipwarden.release.v1.RequestRefused
-	(*RefusedDecision)(nil),                // 63: shipwarden.release.v1.RefusedDecision
-	(*DelegationsChanged)(nil),             // 64: shipwarden.release.v1.DelegationsChanged
-	(*ProcedureBegun)(nil),                 // 65: shipwarden.release.v1.ProcedureBegun
-	(*ProcedureActivated)(nil),             // 66: shipwarden.release.v1.ProcedureActivated
-	(*FreezeOverridden)(nil),               // 67: shipwarden.release.v1.FreezeOverridden
-	(*ExecutionOverrun)(nil),               // 68: shipwarden.release.v1.ExecutionOverrun
-	(*ArtifactQuarantined)(nil),            // 69: shipwarden.release.v1.ArtifactQuarantined
-	(*ClearanceProposed)(nil),              // 70: shipwarden.release.v1.ClearanceProposed
-	(*QuarantineCleared)(nil),              // 71: shipwarden.release.v1.QuarantineCleared
-	(*timestamppb.Timestamp)(nil),          // 72: google.protobuf.Timestamp
-	(*UnkeptEvidence)(nil),                 // 73: shipwarden.release.v1.UnkeptEvidence
-	(*ProcedureProposed)(nil),              // 74: shipwarden.release.v1.ProcedureProposed
-	(*ProcedureApproved)(nil),              // 75: shipwarden.release.v1.ProcedureApproved
-	(*ProcedureApprovalWithdrawn)(nil),     // 76: shipwarden.release.v1.ProcedureApprovalWithdrawn
-	(*ProcedureProposalClosed)(nil),        // 77: shipwarden.release.v1.ProcedureProposalClosed
-	(*ProcedureReviewed)(nil),              // 78: shipwarden.release.v1.ProcedureReviewed
-	(*Shift)(nil),                          // 79: shipwarden.release.v1.Shift
-	(*Request)(nil),                        // 80: shipwarden.release.v1.Request
-	(*EvidenceRef)(nil),                    // 81: shipwarden.release.v1.EvidenceRef
-	(*Timeouts)(nil),                       // 82: shipwarden.release.v1.Timeouts
-	(*Reverification)(nil),                 // 83: shipwarden.release.v1.Reverification
-	(*GateVerdict)(nil),                    // 84: shipwarden.release.v1.GateVerdict
-	(*UnseenEvidence)(nil),                 // 85: shipwarden.release.v1.UnseenEvidence
-	(*PinnedArtifact)(nil),                 // 86: shipwarden.release.v1.PinnedArtifact
-	(*ScopedTarget)(nil),                   // 87: shipwarden.release.v1.ScopedTarget
-	(*Finding)(nil),                        // 88: shipwarden.release.v1.Finding
-	(*TargetPreview)(nil),                  // 89: shipwarden.release.v1.TargetPreview
-	(*QuorumRule)(nil),                     // 90: shipwarden.release.v1.QuorumRule
-	(*RiskScore)(nil),                      // 91: shipwarden.release.v1.RiskScore
-	(*AlertAnswer)(nil),                    // 92: shipwarden.release.v1.AlertAnswer
-	(*Chosen)(nil),                         // 93: shipwarden.release.v1.Chosen
-	(*HoldReason)(nil),                     // 94: shipwarden.release.v1.HoldReason
-	(*ApprovalSignature)(nil),              // 95: shipwarden.release.v1.ApprovalSignature
-	(*StandIn)(nil),                        // 96: shipwarden.release.v1.StandIn
-	(*CountedApproval)(nil),                // 97: shipwarden.release.v1.CountedApproval
-	(Deadline)(0),                          // 98: shipwarden.release.v1.Deadline
-	(Occasion)(0),                          // 99: shipwarden.release.v1.Occasion
-	(*Receipt)(nil),                        // 100: shipwarden.release.v1.Receipt
-	(*Party)(nil),                          // 101: shipwarden.release.v1.Party
-	(*Recipient)(nil),                      // 102: shipwarden.release.v1.Recipient
-	(*Deferral)(nil),                       // 103: shipwarden.release.v1.Deferral
-	(*LaterLook)(nil),                      // 104: shipwarden.release.v1.LaterLook
-	(*RecordReading)(nil),                  // 105: shipwarden.release.v1.RecordReading
-	(*RollbackProof)(nil),                  // 106: shipwarden.release.v1.RollbackProof
-	(*TargetResult)(nil),                   // 107: shipwarden.release.v1.TargetResult
-	(*Remedy)(nil),                         // 108: shipwarden.release.v1.Remedy
-	(*Verification)(nil),                   // 109: shipwarden.release.v1.Verification
-	(Cause)(0),                             // 110: shipwarden.release.v1.Cause
-	(Outcome)(0),                           // 111: shipwarden.release.v1.Outcome
-	(*FollowUp)(nil),                       // 112: shipwarden.release.v1.FollowUp
-	(*TargetState)(nil),                    // 113: shipwarden.release.v1.TargetState
-	(*ReviewDebt)(nil),                     // 114: shipwarden.release.v1.ReviewDebt
-	(*EmergencyUse)(nil),                   // 115: shipwarden.release.v1.EmergencyUse
-	(*Answer)(nil),                         // 116: shipwarden.release.v1.Answer
-	(*Delegation)(nil),                     // 117: shipwarden.release.v1.Delegation
-	(*ProcedureApproval)(nil),              // 118: shipwarden.release.v1.ProcedureApproval
-	(*ProcedureStanding)(nil),              // 119: shipwarden.release.v1.ProcedureStanding
-	(*ProcedureDebt)(nil),                  // 120: shipwarden.release.v1.ProcedureDebt
-	(*Quarantine)(nil),                     // 121: shipwarden.release.v1.Quarantine
+	(*SignOffWanted)(nil),                  // 52: shipwarden.release.v1.SignOffWanted
+	(*AskedSignOff)(nil),                   // 53: shipwarden.release.v1.AskedSignOff
+	(*SignedOff)(nil),                      // 54: shipwarden.release.v1.SignedOff
+	(*DeadlinePassed)(nil),                 // 55: shipwarden.release.v1.DeadlinePassed
+	(*Recorded)(nil),                       // 56: shipwarden.release.v1.Recorded
+	(*RecordedRollback)(nil),               // 57: shipwarden.release.v1.RecordedRollback
+	(*ReviewCompleted)(nil),                // 58: shipwarden.release.v1.ReviewCompleted
+	(*FollowUpAdded)(nil),                  // 59: shipwarden.release.v1.FollowUpAdded
+	(*FollowUpClosed)(nil),                 // 60: shipwarden.release.v1.FollowUpClosed
+	(*TargetLocked)(nil),                   // 61: shipwarden.release.v1.TargetLocked
+	(*TargetUnlocked)(nil),                 // 62: shipwarden.release.v1.TargetUnlocked
+	(*TargetFreed)(nil),                    // 63: shipwarden.release.v1.TargetFreed
+	(*ServiceChanged)(nil),                 // 64: shipwarden.release.v1.ServiceChanged
+	(*RequestRefused)(nil),                 // 65: shipwarden.release.v1.RequestRefused
+	(*RefusedDecision)(nil),                // 66: shipwarden.release.v1.RefusedDecision
+	(*DelegationsChanged)(nil),             // 67: shipwarden.release.v1.DelegationsChanged
+	(*ProcedureBegun)(nil),                 // 68: shipwarden.release.v1.ProcedureBegun
+	(*ProcedureActivated)(nil),             // 69: shipwarden.release.v1.ProcedureActivated
+	(*FreezeOverridden)(nil),               // 70: shipwarden.release.v1.FreezeOverridden
+	(*ExecutionOverrun)(nil),               // 71: shipwarden.release.v1.ExecutionOverrun
+	(*ArtifactQuarantined)(nil),            // 72: shipwarden.release.v1.ArtifactQuarantined
+	(*ClearanceProposed)(nil),              // 73: shipwarden.release.v1.ClearanceProposed
+	(*QuarantineCleared)(nil),              // 74: shipwarden.release.v1.QuarantineCleared
+	(*timestamppb.Timestamp)(nil),          // 75: google.protobuf.Timestamp
+	(*UnkeptEvidence)(nil),                 // 76: shipwarden.release.v1.UnkeptEvidence
+	(*ProcedureProposed)(nil),              // 77: shipwarden.release.v1.ProcedureProposed
+	(*ProcedureApproved)(nil),              // 78: shipwarden.release.v1.ProcedureApproved
+	(*ProcedureApprovalWithdrawn)(nil),     // 79: shipwarden.release.v1.ProcedureApprovalWithdrawn
+	(*ProcedureProposalClosed)(nil),        // 80: shipwarden.release.v1.ProcedureProposalClosed
+	(*ProcedureReviewed)(nil),              // 81: shipwarden.release.v1.ProcedureReviewed
+	(*Shift)(nil),                          // 82: shipwarden.release.v1.Shift
+	(*Request)(nil),                        // 83: shipwarden.release.v1.Request
+	(*EvidenceRef)(nil),                    // 84: shipwarden.release.v1.EvidenceRef
+	(*Timeouts)(nil),                       // 85: shipwarden.release.v1.Timeouts
+	(*Reverification)(nil),                 // 86: shipwarden.release.v1.Reverification
+	(*GateVerdict)(nil),                    // 87: shipwarden.release.v1.GateVerdict
+	(*UnseenEvidence)(nil),                 // 88: shipwarden.release.v1.UnseenEvidence
+	(*PinnedArtifact)(nil),                 // 89: shipwarden.release.v1.PinnedArtifact
+	(*ScopedTarget)(nil),                   // 90: shipwarden.release.v1.ScopedTarget
+	(*Finding)(nil),                        // 91: shipwarden.release.v1.Finding
+	(*TargetPreview)(nil),                  // 92: shipwarden.release.v1.TargetPreview
+	(*QuorumRule)(nil),                     // 93: shipwarden.release.v1.QuorumRule
+	(*RiskScore)(nil),                      // 94: shipwarden.release.v1.RiskScore
+	(*AlertAnswer)(nil),                    // 95: shipwarden.release.v1.AlertAnswer
+	(*Chosen)(nil),                         // 96: shipwarden.release.v1.Chosen
+	(*HoldReason)(nil),                     // 97: shipwarden.release.v1.HoldReason
+	(*ApprovalSignature)(nil),              // 98: shipwarden.release.v1.ApprovalSignature
+	(*StandIn)(nil),                        // 99: shipwarden.release.v1.StandIn
+	(*CountedApproval)(nil),                // 100: shipwarden.release.v1.CountedApproval
+	(Deadline)(0),                          // 101: shipwarden.release.v1.Deadline
+	(Occasion)(0),                          // 102: shipwarden.release.v1.Occasion
+	(*Receipt)(nil),                        // 103: shipwarden.release.v1.Receipt
+	(*Party)(nil),                          // 104: shipwarden.release.v1.Party
+	(*Recipient)(nil),                      // 105: shipwarden.release.v1.Recipient
+	(*Deferral)(nil),                       // 106: shipwarden.release.v1.Deferral
+	(*LaterLook)(nil),                      // 107: shipwarden.release.v1.LaterLook
+	(*RecordReading)(nil),                  // 108: shipwarden.release.v1.RecordReading
+	(*RollbackProof)(nil),                  // 109: shipwarden.release.v1.RollbackProof
+	(*TargetResult)(nil),                   // 110: shipwarden.release.v1.TargetResult
+	(*Remedy)(nil),                         // 111: shipwarden.release.v1.Remedy
+	(*Verification)(nil),                   // 112: shipwarden.release.v1.Verification
+	(Cause)(0),                             // 113: shipwarden.release.v1.Cause
+	(Outcome)(0),                           // 114: shipwarden.release.v1.Outcome
+	(*FollowUp)(nil),                       // 115: shipwarden.release.v1.FollowUp
+	(*TargetState)(nil),                    // 116: shipwarden.release.v1.TargetState
+	(*ReviewDebt)(nil),                     // 117: shipwarden.release.v1.ReviewDebt
+	(*EmergencyUse)(nil),                   // 118: shipwarden.release.v1.EmergencyUse
+	(*Answer)(nil),                         // 119: shipwarden.release.v1.Answer
+	(*Delegation)(nil),                     // 120: shipwarden.release.v1.Delegation
+	(*ProcedureApproval)(nil),              // 121: shipwarden.release.v1.ProcedureApproval
+	(*ProcedureStanding)(nil),              // 122: shipwarden.release.v1.ProcedureStanding
+	(*ProcedureDebt)(nil),                  // 123: shipwarden.release.v1.ProcedureDebt
+	(*Quarantine)(nil),                     // 124: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
-	72,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
+	75,  // 0: shipwarden.release.v1.Event.time:type_name -> google.protobuf.Timestamp
 	5,   // 1: shipwarden.release.v1.Event.previous:type_name -> shipwarden.release.v1.Previous
 	6,   // 2: shipwarden.release.v1.Event.actor:type_name -> shipwarden.release.v1.Actor
-	72,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
-	73,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
+	75,  // 3: shipwarden.release.v1.Event.decided:type_name -> google.protobuf.Timestamp
+	76,  // 4: shipwarden.release.v1.Event.unkept:type_name -> shipwarden.release.v1.UnkeptEvidence
 	7,   // 5: shipwarden.release.v1.Event.requested:type_name -> shipwarden.release.v1.Requested
 	8,   // 6: shipwarden.release.v1.Event.gates_confirmed:type_name -> shipwarden.release.v1.GatesConfirmed
 	9,   // 7: shipwarden.release.v1.Event.gates_refused:type_name -> shipwarden.release.v1.GatesRefused
@@ -6894,7 +7166,7 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	36,  // 27: shipwarden.release.v1.Event.execution_refused:type_name -> shipwarden.release.v1.ExecutionRefused
 	37,  // 28: shipwarden.release.v1.Event.targets_released:type_name -> shipwarden.release.v1.TargetsReleased
 	16,  // 29: shipwarden.release.v1.Event.start_held:type_name -> shipwarden.release.v1.Held
-	60,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
+	63,  // 30: shipwarden.release.v1.Event.target_freed:type_name -> shipwarden.release.v1.TargetFreed
 	38,  // 31: shipwarden.release.v1.Event.verification_passed:type_name -> shipwarden.release.v1.VerificationPassed
 	39,  // 32: shipwarden.release.v1.Event.verification_failed:type_name -> shipwarden.release.v1.VerificationFailed
 	40,  // 33: shipwarden.release.v1.Event.verification_inconclusive:type_name -> shipwarden.release.v1.VerificationInconclusive
@@ -6909,143 +7181,147 @@ var file_shipwarden_release_v1_event_proto_depIdxs = []int32{
 	49,  // 42: shipwarden.release.v1.Event.aborted:type_name -> shipwarden.release.v1.Aborted
 	50,  // 43: shipwarden.release.v1.Event.paused:type_name -> shipwarden.release.v1.Paused
 	51,  // 44: shipwarden.release.v1.Event.resumed:type_name -> shipwarden.release.v1.Resumed
-	52,  // 45: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
-	53,  // 46: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
-	55,  // 47: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
-	56,  // 48: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
-	57,  // 49: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
-	31,  // 50: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
-	26,  // 51: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
-	30,  // 52: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
-	27,  // 53: shipwarden.release.v1.Event.unrecorded_change:type_name -> shipwarden.release.v1.UnrecordedChange
-	28,  // 54: shipwarden.release.v1.Event.verification_revoked:type_name -> shipwarden.release.v1.VerificationRevoked
-	29,  // 55: shipwarden.release.v1.Event.reverified:type_name -> shipwarden.release.v1.Reverified
-	58,  // 56: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
-	59,  // 57: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
-	61,  // 58: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
-	62,  // 59: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
-	66,  // 60: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
-	65,  // 61: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
-	64,  // 62: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
-	69,  // 63: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
-	70,  // 64: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
-	71,  // 65: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
-	74,  // 66: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
-	75,  // 67: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
-	76,  // 68: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
-	77,  // 69: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
-	78,  // 70: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
-	67,  // 71: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
-	68,  // 72: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
-	10,  // 73: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
-	16,  // 74: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
-	0,   // 75: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
-	79,  // 76: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
-	80,  // 77: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
-	81,  // 78: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	72,  // 79: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
-	82,  // 80: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
-	83,  // 81: shipwarden.release.v1.Requested.reverification:type_name -> shipwarden.release.v1.Reverification
-	84,  // 82: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	81,  // 83: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
-	85,  // 84: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	84,  // 85: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
-	81,  // 86: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
-	85,  // 87: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
-	81,  // 88: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	86,  // 89: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	87,  // 90: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	88,  // 91: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
-	88,  // 92: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
-	89,  // 93: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
-	88,  // 94: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
-	88,  // 95: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
-	90,  // 96: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	72,  // 97: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
-	88,  // 98: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
-	91,  // 99: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
-	72,  // 100: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
-	92,  // 101: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	93,  // 102: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
-	94,  // 103: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
-	72,  // 104: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
-	92,  // 105: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	88,  // 106: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
-	91,  // 107: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
-	92,  // 108: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	72,  // 109: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
-	95,  // 110: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	96,  // 111: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
-	97,  // 112: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
-	72,  // 113: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
-	72,  // 114: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
-	98,  // 115: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
-	99,  // 116: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
-	100, // 117: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
-	101, // 118: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
-	102, // 119: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
-	94,  // 120: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
-	103, // 121: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
-	104, // 122: shipwarden.release.v1.VerificationRevoked.look:type_name -> shipwarden.release.v1.LaterLook
-	104, // 123: shipwarden.release.v1.Reverified.look:type_name -> shipwarden.release.v1.LaterLook
-	99,  // 124: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
-	72,  // 125: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	72,  // 126: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
-	105, // 127: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
-	106, // 128: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
-	92,  // 129: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
-	88,  // 130: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
-	107, // 131: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
-	107, // 132: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	108, // 133: shipwarden.release.v1.ExecutionFailed.remedy:type_name -> shipwarden.release.v1.Remedy
-	107, // 134: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
-	88,  // 135: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
-	107, // 136: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
-	109, // 137: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
-	109, // 138: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
-	108, // 139: shipwarden.release.v1.VerificationFailed.remedy:type_name -> shipwarden.release.v1.Remedy
-	109, // 140: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
-	108, // 141: shipwarden.release.v1.VerificationInconclusive.remedy:type_name -> shipwarden.release.v1.Remedy
-	72,  // 142: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
-	72,  // 143: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
-	107, // 144: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
-	107, // 145: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
-	110, // 146: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
-	72,  // 147: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
-	110, // 148: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
-	1,   // 149: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
-	110, // 150: shipwarden.release.v1.IncidentClosed.causes:type_name -> shipwarden.release.v1.Cause
-	98,  // 151: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
-	72,  // 152: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
-	110, // 153: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
-	111, // 154: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
-	54,  // 155: shipwarden.release.v1.Recorded.rollbacks:type_name -> shipwarden.release.v1.RecordedRollback
-	111, // 156: shipwarden.release.v1.RecordedRollback.outcome:type_name -> shipwarden.release.v1.Outcome
-	2,   // 157: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	112, // 158: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	112, // 159: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	72,  // 160: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
-	113, // 161: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
-	113, // 162: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
-	114, // 163: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
-	115, // 164: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
-	116, // 165: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
-	63,  // 166: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
-	117, // 167: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
-	117, // 168: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
-	118, // 169: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
-	3,   // 170: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
-	119, // 171: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
-	120, // 172: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
-	94,  // 173: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
-	121, // 174: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
-	121, // 175: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
-	121, // 176: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
-	177, // [177:177] is the sub-list for method output_type
-	177, // [177:177] is the sub-list for method input_type
-	177, // [177:177] is the sub-list for extension type_name
-	177, // [177:177] is the sub-list for extension extendee
-	0,   // [0:177] is the sub-list for field type_name
+	52,  // 45: shipwarden.release.v1.Event.sign_off_wanted:type_name -> shipwarden.release.v1.SignOffWanted
+	54,  // 46: shipwarden.release.v1.Event.signed_off:type_name -> shipwarden.release.v1.SignedOff
+	55,  // 47: shipwarden.release.v1.Event.deadline_passed:type_name -> shipwarden.release.v1.DeadlinePassed
+	56,  // 48: shipwarden.release.v1.Event.recorded:type_name -> shipwarden.release.v1.Recorded
+	58,  // 49: shipwarden.release.v1.Event.review_completed:type_name -> shipwarden.release.v1.ReviewCompleted
+	59,  // 50: shipwarden.release.v1.Event.follow_up_added:type_name -> shipwarden.release.v1.FollowUpAdded
+	60,  // 51: shipwarden.release.v1.Event.follow_up_closed:type_name -> shipwarden.release.v1.FollowUpClosed
+	31,  // 52: shipwarden.release.v1.Event.notice_acknowledged:type_name -> shipwarden.release.v1.NoticeAcknowledged
+	26,  // 53: shipwarden.release.v1.Event.impact_reported:type_name -> shipwarden.release.v1.ImpactReported
+	30,  // 54: shipwarden.release.v1.Event.authorization_refused:type_name -> shipwarden.release.v1.AuthorizationRefused
+	27,  // 55: shipwarden.release.v1.Event.unrecorded_change:type_name -> shipwarden.release.v1.UnrecordedChange
+	28,  // 56: shipwarden.release.v1.Event.verification_revoked:type_name -> shipwarden.release.v1.VerificationRevoked
+	29,  // 57: shipwarden.release.v1.Event.reverified:type_name -> shipwarden.release.v1.Reverified
+	61,  // 58: shipwarden.release.v1.Event.target_locked:type_name -> shipwarden.release.v1.TargetLocked
+	62,  // 59: shipwarden.release.v1.Event.target_unlocked:type_name -> shipwarden.release.v1.TargetUnlocked
+	64,  // 60: shipwarden.release.v1.Event.service_changed:type_name -> shipwarden.release.v1.ServiceChanged
+	65,  // 61: shipwarden.release.v1.Event.request_refused:type_name -> shipwarden.release.v1.RequestRefused
+	69,  // 62: shipwarden.release.v1.Event.procedure_activated:type_name -> shipwarden.release.v1.ProcedureActivated
+	68,  // 63: shipwarden.release.v1.Event.procedure_begun:type_name -> shipwarden.release.v1.ProcedureBegun
+	67,  // 64: shipwarden.release.v1.Event.delegations_changed:type_name -> shipwarden.release.v1.DelegationsChanged
+	72,  // 65: shipwarden.release.v1.Event.artifact_quarantined:type_name -> shipwarden.release.v1.ArtifactQuarantined
+	73,  // 66: shipwarden.release.v1.Event.clearance_proposed:type_name -> shipwarden.release.v1.ClearanceProposed
+	74,  // 67: shipwarden.release.v1.Event.quarantine_cleared:type_name -> shipwarden.release.v1.QuarantineCleared
+	77,  // 68: shipwarden.release.v1.Event.procedure_proposed:type_name -> shipwarden.release.v1.ProcedureProposed
+	78,  // 69: shipwarden.release.v1.Event.procedure_approved:type_name -> shipwarden.release.v1.ProcedureApproved
+	79,  // 70: shipwarden.release.v1.Event.procedure_approval_withdrawn:type_name -> shipwarden.release.v1.ProcedureApprovalWithdrawn
+	80,  // 71: shipwarden.release.v1.Event.procedure_proposal_closed:type_name -> shipwarden.release.v1.ProcedureProposalClosed
+	81,  // 72: shipwarden.release.v1.Event.procedure_reviewed:type_name -> shipwarden.release.v1.ProcedureReviewed
+	70,  // 73: shipwarden.release.v1.Event.freeze_overridden:type_name -> shipwarden.release.v1.FreezeOverridden
+	71,  // 74: shipwarden.release.v1.Event.execution_overrun:type_name -> shipwarden.release.v1.ExecutionOverrun
+	10,  // 75: shipwarden.release.v1.Event.evidence_added:type_name -> shipwarden.release.v1.EvidenceAdded
+	16,  // 76: shipwarden.release.v1.Event.gates_held:type_name -> shipwarden.release.v1.Held
+	0,   // 77: shipwarden.release.v1.Actor.kind:type_name -> shipwarden.release.v1.Actor.Kind
+	82,  // 78: shipwarden.release.v1.Actor.on_call:type_name -> shipwarden.release.v1.Shift
+	83,  // 79: shipwarden.release.v1.Requested.request:type_name -> shipwarden.release.v1.Request
+	84,  // 80: shipwarden.release.v1.Requested.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	75,  // 81: shipwarden.release.v1.Requested.start_by:type_name -> google.protobuf.Timestamp
+	85,  // 82: shipwarden.release.v1.Requested.timeouts:type_name -> shipwarden.release.v1.Timeouts
+	86,  // 83: shipwarden.release.v1.Requested.reverification:type_name -> shipwarden.release.v1.Reverification
+	87,  // 84: shipwarden.release.v1.GatesConfirmed.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	84,  // 85: shipwarden.release.v1.GatesConfirmed.found:type_name -> shipwarden.release.v1.EvidenceRef
+	88,  // 86: shipwarden.release.v1.GatesConfirmed.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	87,  // 87: shipwarden.release.v1.GatesRefused.verdicts:type_name -> shipwarden.release.v1.GateVerdict
+	84,  // 88: shipwarden.release.v1.GatesRefused.found:type_name -> shipwarden.release.v1.EvidenceRef
+	88,  // 89: shipwarden.release.v1.GatesRefused.unseen:type_name -> shipwarden.release.v1.UnseenEvidence
+	84,  // 90: shipwarden.release.v1.EvidenceAdded.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	89,  // 91: shipwarden.release.v1.ScopeValidated.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	90,  // 92: shipwarden.release.v1.ScopeValidated.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	91,  // 93: shipwarden.release.v1.ScopeValidated.findings:type_name -> shipwarden.release.v1.Finding
+	91,  // 94: shipwarden.release.v1.ScopeRefused.findings:type_name -> shipwarden.release.v1.Finding
+	92,  // 95: shipwarden.release.v1.ChangePreviewed.previews:type_name -> shipwarden.release.v1.TargetPreview
+	91,  // 96: shipwarden.release.v1.ChangePreviewed.findings:type_name -> shipwarden.release.v1.Finding
+	91,  // 97: shipwarden.release.v1.PreviewRefused.findings:type_name -> shipwarden.release.v1.Finding
+	93,  // 98: shipwarden.release.v1.RiskCleared.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	75,  // 99: shipwarden.release.v1.RiskCleared.approve_by:type_name -> google.protobuf.Timestamp
+	91,  // 100: shipwarden.release.v1.RiskCleared.findings:type_name -> shipwarden.release.v1.Finding
+	94,  // 101: shipwarden.release.v1.RiskCleared.score:type_name -> shipwarden.release.v1.RiskScore
+	75,  // 102: shipwarden.release.v1.RiskCleared.remind_at:type_name -> google.protobuf.Timestamp
+	95,  // 103: shipwarden.release.v1.RiskCleared.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	96,  // 104: shipwarden.release.v1.RiskCleared.chosen:type_name -> shipwarden.release.v1.Chosen
+	97,  // 105: shipwarden.release.v1.Held.reasons:type_name -> shipwarden.release.v1.HoldReason
+	75,  // 106: shipwarden.release.v1.Held.until:type_name -> google.protobuf.Timestamp
+	95,  // 107: shipwarden.release.v1.Held.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	91,  // 108: shipwarden.release.v1.RiskRefused.findings:type_name -> shipwarden.release.v1.Finding
+	94,  // 109: shipwarden.release.v1.RiskRefused.score:type_name -> shipwarden.release.v1.RiskScore
+	95,  // 110: shipwarden.release.v1.RiskRefused.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	75,  // 111: shipwarden.release.v1.ApprovalGiven.expires:type_name -> google.protobuf.Timestamp
+	98,  // 112: shipwarden.release.v1.ApprovalGiven.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	99,  // 113: shipwarden.release.v1.ApprovalGiven.stand_in:type_name -> shipwarden.release.v1.StandIn
+	100, // 114: shipwarden.release.v1.Authorized.approvals:type_name -> shipwarden.release.v1.CountedApproval
+	75,  // 115: shipwarden.release.v1.Authorized.valid_until:type_name -> google.protobuf.Timestamp
+	75,  // 116: shipwarden.release.v1.Authorized.review_due:type_name -> google.protobuf.Timestamp
+	101, // 117: shipwarden.release.v1.Expired.deadline:type_name -> shipwarden.release.v1.Deadline
+	102, // 118: shipwarden.release.v1.Notified.occasion:type_name -> shipwarden.release.v1.Occasion
+	103, // 119: shipwarden.release.v1.Notified.receipts:type_name -> shipwarden.release.v1.Receipt
+	104, // 120: shipwarden.release.v1.Notified.audience:type_name -> shipwarden.release.v1.Party
+	105, // 121: shipwarden.release.v1.Notified.recipients:type_name -> shipwarden.release.v1.Recipient
+	97,  // 122: shipwarden.release.v1.Notified.waits_for:type_name -> shipwarden.release.v1.HoldReason
+	106, // 123: shipwarden.release.v1.Notified.deferred:type_name -> shipwarden.release.v1.Deferral
+	107, // 124: shipwarden.release.v1.VerificationRevoked.look:type_name -> shipwarden.release.v1.LaterLook
+	107, // 125: shipwarden.release.v1.Reverified.look:type_name -> shipwarden.release.v1.LaterLook
+	102, // 126: shipwarden.release.v1.NoticeAcknowledged.occasion:type_name -> shipwarden.release.v1.Occasion
+	75,  // 127: shipwarden.release.v1.ExecutionClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	75,  // 128: shipwarden.release.v1.ExecutionClaimed.deadline:type_name -> google.protobuf.Timestamp
+	108, // 129: shipwarden.release.v1.ExecutionClaimed.change_records:type_name -> shipwarden.release.v1.RecordReading
+	109, // 130: shipwarden.release.v1.ExecutionClaimed.rollback_proofs:type_name -> shipwarden.release.v1.RollbackProof
+	95,  // 131: shipwarden.release.v1.ExecutionClaimed.alerts:type_name -> shipwarden.release.v1.AlertAnswer
+	91,  // 132: shipwarden.release.v1.ExecutionClaimed.findings:type_name -> shipwarden.release.v1.Finding
+	110, // 133: shipwarden.release.v1.ExecutionFinished.results:type_name -> shipwarden.release.v1.TargetResult
+	110, // 134: shipwarden.release.v1.ExecutionFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	111, // 135: shipwarden.release.v1.ExecutionFailed.remedy:type_name -> shipwarden.release.v1.Remedy
+	110, // 136: shipwarden.release.v1.ExecutionUnknown.results:type_name -> shipwarden.release.v1.TargetResult
+	91,  // 137: shipwarden.release.v1.ExecutionRefused.findings:type_name -> shipwarden.release.v1.Finding
+	110, // 138: shipwarden.release.v1.TargetsReleased.results:type_name -> shipwarden.release.v1.TargetResult
+	112, // 139: shipwarden.release.v1.VerificationPassed.verification:type_name -> shipwarden.release.v1.Verification
+	112, // 140: shipwarden.release.v1.VerificationFailed.verification:type_name -> shipwarden.release.v1.Verification
+	111, // 141: shipwarden.release.v1.VerificationFailed.remedy:type_name -> shipwarden.release.v1.Remedy
+	112, // 142: shipwarden.release.v1.VerificationInconclusive.verification:type_name -> shipwarden.release.v1.Verification
+	111, // 143: shipwarden.release.v1.VerificationInconclusive.remedy:type_name -> shipwarden.release.v1.Remedy
+	75,  // 144: shipwarden.release.v1.RollbackClaimed.lease_until:type_name -> google.protobuf.Timestamp
+	75,  // 145: shipwarden.release.v1.RollbackClaimed.deadline:type_name -> google.protobuf.Timestamp
+	110, // 146: shipwarden.release.v1.RolledBack.results:type_name -> shipwarden.release.v1.TargetResult
+	110, // 147: shipwarden.release.v1.RollbackFailed.results:type_name -> shipwarden.release.v1.TargetResult
+	113, // 148: shipwarden.release.v1.Escalated.cause:type_name -> shipwarden.release.v1.Cause
+	75,  // 149: shipwarden.release.v1.Escalated.acknowledge_by:type_name -> google.protobuf.Timestamp
+	113, // 150: shipwarden.release.v1.Acknowledged.cause:type_name -> shipwarden.release.v1.Cause
+	1,   // 151: shipwarden.release.v1.Intervened.action:type_name -> shipwarden.release.v1.Intervened.Action
+	113, // 152: shipwarden.release.v1.IncidentClosed.causes:type_name -> shipwarden.release.v1.Cause
+	53,  // 153: shipwarden.release.v1.SignOffWanted.checks:type_name -> shipwarden.release.v1.AskedSignOff
+	75,  // 154: shipwarden.release.v1.AskedSignOff.until:type_name -> google.protobuf.Timestamp
+	101, // 155: shipwarden.release.v1.DeadlinePassed.deadline:type_name -> shipwarden.release.v1.Deadline
+	75,  // 156: shipwarden.release.v1.DeadlinePassed.due:type_name -> google.protobuf.Timestamp
+	113, // 157: shipwarden.release.v1.DeadlinePassed.cause:type_name -> shipwarden.release.v1.Cause
+	114, // 158: shipwarden.release.v1.Recorded.outcome:type_name -> shipwarden.release.v1.Outcome
+	57,  // 159: shipwarden.release.v1.Recorded.rollbacks:type_name -> shipwarden.release.v1.RecordedRollback
+	114, // 160: shipwarden.release.v1.RecordedRollback.outcome:type_name -> shipwarden.release.v1.Outcome
+	2,   // 161: shipwarden.release.v1.ReviewCompleted.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	115, // 162: shipwarden.release.v1.ReviewCompleted.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	115, // 163: shipwarden.release.v1.FollowUpAdded.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	75,  // 164: shipwarden.release.v1.TargetLocked.lease_until:type_name -> google.protobuf.Timestamp
+	116, // 165: shipwarden.release.v1.TargetLocked.state:type_name -> shipwarden.release.v1.TargetState
+	116, // 166: shipwarden.release.v1.TargetUnlocked.state:type_name -> shipwarden.release.v1.TargetState
+	117, // 167: shipwarden.release.v1.ServiceChanged.debts:type_name -> shipwarden.release.v1.ReviewDebt
+	118, // 168: shipwarden.release.v1.ServiceChanged.emergencies:type_name -> shipwarden.release.v1.EmergencyUse
+	119, // 169: shipwarden.release.v1.RequestRefused.answer:type_name -> shipwarden.release.v1.Answer
+	66,  // 170: shipwarden.release.v1.RequestRefused.decision:type_name -> shipwarden.release.v1.RefusedDecision
+	120, // 171: shipwarden.release.v1.DelegationsChanged.delegations:type_name -> shipwarden.release.v1.Delegation
+	120, // 172: shipwarden.release.v1.DelegationsChanged.changed:type_name -> shipwarden.release.v1.Delegation
+	121, // 173: shipwarden.release.v1.ProcedureActivated.approvals:type_name -> shipwarden.release.v1.ProcedureApproval
+	3,   // 174: shipwarden.release.v1.ProcedureActivated.administrative:type_name -> shipwarden.release.v1.ProcedureActivated.Administrative
+	122, // 175: shipwarden.release.v1.ProcedureActivated.standing:type_name -> shipwarden.release.v1.ProcedureStanding
+	123, // 176: shipwarden.release.v1.ProcedureActivated.debt:type_name -> shipwarden.release.v1.ProcedureDebt
+	97,  // 177: shipwarden.release.v1.ExecutionOverrun.reasons:type_name -> shipwarden.release.v1.HoldReason
+	124, // 178: shipwarden.release.v1.ArtifactQuarantined.state:type_name -> shipwarden.release.v1.Quarantine
+	124, // 179: shipwarden.release.v1.ClearanceProposed.state:type_name -> shipwarden.release.v1.Quarantine
+	124, // 180: shipwarden.release.v1.QuarantineCleared.state:type_name -> shipwarden.release.v1.Quarantine
+	181, // [181:181] is the sub-list for method output_type
+	181, // [181:181] is the sub-list for method input_type
+	181, // [181:181] is the sub-list for extension type_name
+	181, // [181:181] is the sub-list for extension extendee
+	0,   // [0:181] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_event_proto_init() }
@@ -7097,6 +7373,8 @@ func file_shipwarden_release_v1_event_proto_init() {
 		(*Event_Aborted)(nil),
 		(*Event_Paused)(nil),
 		(*Event_Resumed)(nil),
+		(*Event_SignOffWanted)(nil),
+		(*Event_SignedOff)(nil),
 		(*Event_DeadlinePassed)(nil),
 		(*Event_Recorded)(nil),
 		(*Event_ReviewCompleted)(nil),
@@ -7134,7 +7412,7 @@ func file_shipwarden_release_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_event_proto_rawDesc), len(file_shipwarden_release_v1_event_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   68,
+			NumMessages:   71,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -138,6 +138,8 @@ const (
 	// It waits for them no more: it is authorized, or over. Whoever was told that they are
 	// wanted is told.
 	Occasion_OCCASION_APPROVAL_SETTLED Occasion = 11
+	// A verification waits for people's answers. Those who may give them are told.
+	Occasion_OCCASION_SIGN_OFF_WANTED Occasion = 12
 )
 
 // Enum value maps for Occasion.
@@ -155,6 +157,7 @@ var (
 		9:  "OCCASION_FREEZE_OVERRIDDEN",
 		10: "OCCASION_APPROVAL_WANTED",
 		11: "OCCASION_APPROVAL_SETTLED",
+		12: "OCCASION_SIGN_OFF_WANTED",
 	}
 	Occasion_value = map[string]int32{
 		"OCCASION_UNSPECIFIED":       0,
@@ -169,6 +172,7 @@ var (
 		"OCCASION_FREEZE_OVERRIDDEN": 9,
 		"OCCASION_APPROVAL_WANTED":   10,
 		"OCCASION_APPROVAL_SETTLED":  11,
+		"OCCASION_SIGN_OFF_WANTED":   12,
 	}
 )
 
@@ -5642,7 +5646,7 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x17OUTCOME_ROLLBACK_FAILED\x10\n" +
 	"\x12 \n" +
 	"\x1cOUTCOME_ROLLBACK_UNAVAILABLE\x10\v\x12\x1c\n" +
-	"\x18OUTCOME_ROLLBACK_UNKNOWN\x10\f*\xb6\x02\n" +
+	"\x18OUTCOME_ROLLBACK_UNKNOWN\x10\f*\xd4\x02\n" +
 	"\bOccasion\x12\x18\n" +
 	"\x14OCCASION_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eOCCASION_START\x10\x01\x12\x10\n" +
@@ -5656,7 +5660,8 @@ const file_shipwarden_release_v1_facts_proto_rawDesc = "" +
 	"\x1aOCCASION_FREEZE_OVERRIDDEN\x10\t\x12\x1c\n" +
 	"\x18OCCASION_APPROVAL_WANTED\x10\n" +
 	"\x12\x1d\n" +
-	"\x19OCCASION_APPROVAL_SETTLED\x10\v*\xa7\x04\n" +
+	"\x19OCCASION_APPROVAL_SETTLED\x10\v\x12\x1c\n" +
+	"\x18OCCASION_SIGN_OFF_WANTED\x10\f*\xa7\x04\n" +
 	"\x05Cause\x12\x15\n" +
 	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17CAUSE_VALIDATION_FAILED\x10\x01\x12\x1a\n" +

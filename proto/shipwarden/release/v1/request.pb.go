@@ -323,7 +323,7 @@ func (x MetricBaseline_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MetricBaseline_Kind.Descriptor instead.
 func (MetricBaseline_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Which values are worse.
@@ -376,7 +376,7 @@ func (x MetricBaseline_Direction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MetricBaseline_Direction.Descriptor instead.
 func (MetricBaseline_Direction) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21, 1}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22, 1}
 }
 
 // Kind of a workload.
@@ -429,7 +429,7 @@ func (x KubernetesWorkload_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KubernetesWorkload_Kind.Descriptor instead.
 func (KubernetesWorkload_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{23, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // Level of the standards.
@@ -482,7 +482,7 @@ func (x KubernetesPodControl_Level) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KubernetesPodControl_Level.Descriptor instead.
 func (KubernetesPodControl_Level) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{27, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{28, 0}
 }
 
 // Whether data can be brought back.
@@ -542,7 +542,7 @@ func (x Risk_Data) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Risk_Data.Descriptor instead.
 func (Risk_Data) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{34, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{35, 0}
 }
 
 // Outcome of a request.
@@ -606,7 +606,7 @@ func (x Answer_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Answer_Outcome.Descriptor instead.
 func (Answer_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{36, 0}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{37, 0}
 }
 
 // Request asks for one release of one service to one environment. CI publishes
@@ -1305,6 +1305,7 @@ type Check struct {
 	//	*Check_KubernetesSecurity
 	//	*Check_Logs
 	//	*Check_Command
+	//	*Check_SignOff
 	Probe isCheck_Probe `protobuf_oneof:"probe"`
 	// The share of samples that must pass, in (0, 1]. Absent: all.
 	MinPassRatio *float64 `protobuf:"fixed64,4,opt,name=min_pass_ratio,json=minPassRatio,proto3,oneof" json:"min_pass_ratio,omitempty"`
@@ -1450,6 +1451,15 @@ func (x *Check) GetCommand() *CommandProbe {
 	return nil
 }
 
+func (x *Check) GetSignOff() *SignOffProbe {
+	if x != nil {
+		if x, ok := x.Probe.(*Check_SignOff); ok {
+			return x.SignOff
+		}
+	}
+	return nil
+}
+
 func (x *Check) GetMinPassRatio() float64 {
 	if x != nil && x.MinPassRatio != nil {
 		return *x.MinPassRatio
@@ -1515,6 +1525,10 @@ type Check_Command struct {
 	Command *CommandProbe `protobuf:"bytes,20,opt,name=command,proto3,oneof"`
 }
 
+type Check_SignOff struct {
+	SignOff *SignOffProbe `protobuf:"bytes,18,opt,name=sign_off,json=signOff,proto3,oneof"`
+}
+
 func (*Check_Http) isCheck_Probe() {}
 
 func (*Check_Tcp) isCheck_Probe() {}
@@ -1534,6 +1548,8 @@ func (*Check_KubernetesSecurity) isCheck_Probe() {}
 func (*Check_Logs) isCheck_Probe() {}
 
 func (*Check_Command) isCheck_Probe() {}
+
+func (*Check_SignOff) isCheck_Probe() {}
 
 // HttpProbe asks for a page and looks at the answer.
 type HttpProbe struct {
@@ -2544,6 +2560,72 @@ func (x *CommandProbe) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+// SignOffProbe asks people to look, and to say whether it is as it should be. It is answered once
+// for all targets of a wave, and has no samples but that answer: without one it is no pass.
+type SignOffProbe struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is to be looked at, and when it is as it should be.
+	Question string `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
+	// Groups whose members may answer, each of them.
+	Groups []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	// How long after they are asked an answer counts, not longer than the bake. Absent: for as long
+	// as the bake.
+	Within        *durationpb.Duration `protobuf:"bytes,3,opt,name=within,proto3" json:"within,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignOffProbe) Reset() {
+	*x = SignOffProbe{}
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignOffProbe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignOffProbe) ProtoMessage() {}
+
+func (x *SignOffProbe) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignOffProbe.ProtoReflect.Descriptor instead.
+func (*SignOffProbe) Descriptor() ([]byte, []int) {
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SignOffProbe) GetQuestion() string {
+	if x != nil {
+		return x.Question
+	}
+	return ""
+}
+
+func (x *SignOffProbe) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *SignOffProbe) GetWithin() *durationpb.Duration {
+	if x != nil {
+		return x.Within
+	}
+	return nil
+}
+
 // LineFilter is what a line of a log must be.
 type LineFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2560,7 +2642,7 @@ type LineFilter struct {
 
 func (x *LineFilter) Reset() {
 	*x = LineFilter{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2572,7 +2654,7 @@ func (x *LineFilter) String() string {
 func (*LineFilter) ProtoMessage() {}
 
 func (x *LineFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[20]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2585,7 +2667,7 @@ func (x *LineFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LineFilter.ProtoReflect.Descriptor instead.
 func (*LineFilter) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LineFilter) GetFilter() isLineFilter_Filter {
@@ -2692,7 +2774,7 @@ type MetricBaseline struct {
 
 func (x *MetricBaseline) Reset() {
 	*x = MetricBaseline{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2704,7 +2786,7 @@ func (x *MetricBaseline) String() string {
 func (*MetricBaseline) ProtoMessage() {}
 
 func (x *MetricBaseline) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[21]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2717,7 +2799,7 @@ func (x *MetricBaseline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricBaseline.ProtoReflect.Descriptor instead.
 func (*MetricBaseline) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MetricBaseline) GetKind() MetricBaseline_Kind {
@@ -2791,7 +2873,7 @@ type KubernetesWorkloads struct {
 
 func (x *KubernetesWorkloads) Reset() {
 	*x = KubernetesWorkloads{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2803,7 +2885,7 @@ func (x *KubernetesWorkloads) String() string {
 func (*KubernetesWorkloads) ProtoMessage() {}
 
 func (x *KubernetesWorkloads) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[22]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2816,7 +2898,7 @@ func (x *KubernetesWorkloads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesWorkloads.ProtoReflect.Descriptor instead.
 func (*KubernetesWorkloads) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *KubernetesWorkloads) GetNamed() []*KubernetesWorkload {
@@ -2846,7 +2928,7 @@ type KubernetesWorkload struct {
 
 func (x *KubernetesWorkload) Reset() {
 	*x = KubernetesWorkload{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2858,7 +2940,7 @@ func (x *KubernetesWorkload) String() string {
 func (*KubernetesWorkload) ProtoMessage() {}
 
 func (x *KubernetesWorkload) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[23]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2871,7 +2953,7 @@ func (x *KubernetesWorkload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesWorkload.ProtoReflect.Descriptor instead.
 func (*KubernetesWorkload) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *KubernetesWorkload) GetKind() KubernetesWorkload_Kind {
@@ -2907,7 +2989,7 @@ type KubernetesRolloutProbe struct {
 
 func (x *KubernetesRolloutProbe) Reset() {
 	*x = KubernetesRolloutProbe{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2919,7 +3001,7 @@ func (x *KubernetesRolloutProbe) String() string {
 func (*KubernetesRolloutProbe) ProtoMessage() {}
 
 func (x *KubernetesRolloutProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[24]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2932,7 +3014,7 @@ func (x *KubernetesRolloutProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesRolloutProbe.ProtoReflect.Descriptor instead.
 func (*KubernetesRolloutProbe) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *KubernetesRolloutProbe) GetWorkloads() *KubernetesWorkloads {
@@ -2993,7 +3075,7 @@ type KubernetesSecurityProbe struct {
 
 func (x *KubernetesSecurityProbe) Reset() {
 	*x = KubernetesSecurityProbe{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3005,7 +3087,7 @@ func (x *KubernetesSecurityProbe) String() string {
 func (*KubernetesSecurityProbe) ProtoMessage() {}
 
 func (x *KubernetesSecurityProbe) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[25]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3018,7 +3100,7 @@ func (x *KubernetesSecurityProbe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesSecurityProbe.ProtoReflect.Descriptor instead.
 func (*KubernetesSecurityProbe) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *KubernetesSecurityProbe) GetWorkloads() *KubernetesWorkloads {
@@ -3090,7 +3172,7 @@ type KubernetesImageControl struct {
 
 func (x *KubernetesImageControl) Reset() {
 	*x = KubernetesImageControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3102,7 +3184,7 @@ func (x *KubernetesImageControl) String() string {
 func (*KubernetesImageControl) ProtoMessage() {}
 
 func (x *KubernetesImageControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[26]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3115,7 +3197,7 @@ func (x *KubernetesImageControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesImageControl.ProtoReflect.Descriptor instead.
 func (*KubernetesImageControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *KubernetesImageControl) GetAlso() []string {
@@ -3138,7 +3220,7 @@ type KubernetesPodControl struct {
 
 func (x *KubernetesPodControl) Reset() {
 	*x = KubernetesPodControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3150,7 +3232,7 @@ func (x *KubernetesPodControl) String() string {
 func (*KubernetesPodControl) ProtoMessage() {}
 
 func (x *KubernetesPodControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[27]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3163,7 +3245,7 @@ func (x *KubernetesPodControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesPodControl.ProtoReflect.Descriptor instead.
 func (*KubernetesPodControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *KubernetesPodControl) GetLevel() KubernetesPodControl_Level {
@@ -3194,7 +3276,7 @@ type KubernetesNetworkControl struct {
 
 func (x *KubernetesNetworkControl) Reset() {
 	*x = KubernetesNetworkControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3206,7 +3288,7 @@ func (x *KubernetesNetworkControl) String() string {
 func (*KubernetesNetworkControl) ProtoMessage() {}
 
 func (x *KubernetesNetworkControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[28]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3219,7 +3301,7 @@ func (x *KubernetesNetworkControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesNetworkControl.ProtoReflect.Descriptor instead.
 func (*KubernetesNetworkControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *KubernetesNetworkControl) GetIngress() bool {
@@ -3247,7 +3329,7 @@ type KubernetesExposureControl struct {
 
 func (x *KubernetesExposureControl) Reset() {
 	*x = KubernetesExposureControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3259,7 +3341,7 @@ func (x *KubernetesExposureControl) String() string {
 func (*KubernetesExposureControl) ProtoMessage() {}
 
 func (x *KubernetesExposureControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[29]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3272,7 +3354,7 @@ func (x *KubernetesExposureControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesExposureControl.ProtoReflect.Descriptor instead.
 func (*KubernetesExposureControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *KubernetesExposureControl) GetAllowed() []*KubernetesExposure {
@@ -3299,7 +3381,7 @@ type KubernetesExposure struct {
 
 func (x *KubernetesExposure) Reset() {
 	*x = KubernetesExposure{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3311,7 +3393,7 @@ func (x *KubernetesExposure) String() string {
 func (*KubernetesExposure) ProtoMessage() {}
 
 func (x *KubernetesExposure) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[30]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3324,7 +3406,7 @@ func (x *KubernetesExposure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesExposure.ProtoReflect.Descriptor instead.
 func (*KubernetesExposure) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *KubernetesExposure) GetKind() string {
@@ -3362,7 +3444,7 @@ type KubernetesAccountControl struct {
 
 func (x *KubernetesAccountControl) Reset() {
 	*x = KubernetesAccountControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3374,7 +3456,7 @@ func (x *KubernetesAccountControl) String() string {
 func (*KubernetesAccountControl) ProtoMessage() {}
 
 func (x *KubernetesAccountControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[31]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3387,7 +3469,7 @@ func (x *KubernetesAccountControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesAccountControl.ProtoReflect.Descriptor instead.
 func (*KubernetesAccountControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *KubernetesAccountControl) GetRightsDigest() string {
@@ -3423,7 +3505,7 @@ type KubernetesRight struct {
 
 func (x *KubernetesRight) Reset() {
 	*x = KubernetesRight{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3435,7 +3517,7 @@ func (x *KubernetesRight) String() string {
 func (*KubernetesRight) ProtoMessage() {}
 
 func (x *KubernetesRight) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[32]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3448,7 +3530,7 @@ func (x *KubernetesRight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesRight.ProtoReflect.Descriptor instead.
 func (*KubernetesRight) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *KubernetesRight) GetApiGroup() string {
@@ -3497,7 +3579,7 @@ type KubernetesSecretControl struct {
 
 func (x *KubernetesSecretControl) Reset() {
 	*x = KubernetesSecretControl{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3509,7 +3591,7 @@ func (x *KubernetesSecretControl) String() string {
 func (*KubernetesSecretControl) ProtoMessage() {}
 
 func (x *KubernetesSecretControl) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[33]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3522,7 +3604,7 @@ func (x *KubernetesSecretControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KubernetesSecretControl.ProtoReflect.Descriptor instead.
 func (*KubernetesSecretControl) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *KubernetesSecretControl) GetAllowed() []string {
@@ -3552,7 +3634,7 @@ type Risk struct {
 
 func (x *Risk) Reset() {
 	*x = Risk{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3564,7 +3646,7 @@ func (x *Risk) String() string {
 func (*Risk) ProtoMessage() {}
 
 func (x *Risk) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[34]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3577,7 +3659,7 @@ func (x *Risk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Risk.ProtoReflect.Descriptor instead.
 func (*Risk) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Risk) GetData() Risk_Data {
@@ -3621,7 +3703,7 @@ type Emergency struct {
 
 func (x *Emergency) Reset() {
 	*x = Emergency{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3633,7 +3715,7 @@ func (x *Emergency) String() string {
 func (*Emergency) ProtoMessage() {}
 
 func (x *Emergency) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[35]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3646,7 +3728,7 @@ func (x *Emergency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emergency.ProtoReflect.Descriptor instead.
 func (*Emergency) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Emergency) GetReason() string {
@@ -3700,7 +3782,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3712,7 +3794,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[36]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3725,7 +3807,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Answer) GetOutcome() Answer_Outcome {
@@ -3827,7 +3909,7 @@ type Violation struct {
 
 func (x *Violation) Reset() {
 	*x = Violation{}
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3839,7 +3921,7 @@ func (x *Violation) String() string {
 func (*Violation) ProtoMessage() {}
 
 func (x *Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_release_v1_request_proto_msgTypes[37]
+	mi := &file_shipwarden_release_v1_request_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3852,7 +3934,7 @@ func (x *Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Violation.ProtoReflect.Descriptor instead.
 func (*Violation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_release_v1_request_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Violation) GetField() string {
@@ -3960,7 +4042,7 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x06checks\x18\x01 \x03(\v2\x1c.shipwarden.release.v1.CheckB\v\xbaH\b\x92\x01\x05\b\x01\x10\xc8\x01R\x06checks\x12E\n" +
 	"\x04bake\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x16\xbaH\x13\xc8\x01\x01\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xc2\xd7/R\x04bake\x12L\n" +
 	"\binterval\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x15\xbaH\x12\xc8\x01\x01\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xe1\xeb\x17R\binterval\x12\x1b\n" +
-	"\tmay_raise\x18\x04 \x01(\bR\bmayRaise\"\xe2\a\n" +
+	"\tmay_raise\x18\x04 \x01(\bR\bmayRaise\"\xa4\b\n" +
 	"\x05Check\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x04name\x126\n" +
 	"\x04http\x18\x02 \x01(\v2 .shipwarden.release.v1.HttpProbeH\x00R\x04http\x123\n" +
@@ -3975,7 +4057,8 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\x12kubernetes_rollout\x18\x10 \x01(\v2-.shipwarden.release.v1.KubernetesRolloutProbeH\x00R\x11kubernetesRollout\x12a\n" +
 	"\x13kubernetes_security\x18\x11 \x01(\v2..shipwarden.release.v1.KubernetesSecurityProbeH\x00R\x12kubernetesSecurity\x125\n" +
 	"\x04logs\x18\x13 \x01(\v2\x1f.shipwarden.release.v1.LogProbeH\x00R\x04logs\x12?\n" +
-	"\acommand\x18\x14 \x01(\v2#.shipwarden.release.v1.CommandProbeH\x00R\acommand\x12D\n" +
+	"\acommand\x18\x14 \x01(\v2#.shipwarden.release.v1.CommandProbeH\x00R\acommand\x12@\n" +
+	"\bsign_off\x18\x12 \x01(\v2#.shipwarden.release.v1.SignOffProbeH\x00R\asignOff\x12D\n" +
 	"\x0emin_pass_ratio\x18\x04 \x01(\x01B\x19\xbaH\x16\x12\x14@\x01\x19\x00\x00\x00\x00\x00\x00\xf0?!\x00\x00\x00\x00\x00\x00\x00\x00H\x01R\fminPassRatio\x88\x01\x01\x12I\n" +
 	"\x18max_consecutive_failures\x18\x05 \x01(\rB\n" +
 	"\xbaH\a*\x05\x18\xe8\a(\x01H\x02R\x16maxConsecutiveFailures\x88\x01\x01\x121\n" +
@@ -4089,7 +4172,14 @@ const file_shipwarden_release_v1_request_proto_rawDesc = "" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<*\x00R\atimeout\x1a<\n" +
 	"\x0eArgumentsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x81\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xaf\x02\n" +
+	"\fSignOffProbe\x12\xab\x01\n" +
+	"\bquestion\x18\x01 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
+	"\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80\bR\bquestion\x12,\n" +
+	"\x06groups\x18\x02 \x03(\tB\x14\xbaH\x11\x92\x01\x0e\b\x01\x10\b\x18\x01\"\x06r\x04\x10\x01\x18@R\x06groups\x12C\n" +
+	"\x06within\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x10\xbaH\r\xaa\x01\n" +
+	"\"\x04\b\x80\xf5$2\x02\b\x01R\x06within\"\x81\x02\n" +
 	"\n" +
 	"LineFilter\x12:\n" +
 	"\bcontains\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x10\x01(\x80\x022\x10^( |[^\\pC\\pZ])*$H\x00R\bcontains\x124\n" +
@@ -4267,7 +4357,7 @@ func file_shipwarden_release_v1_request_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_release_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
-var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_shipwarden_release_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(Trigger)(0),                      // 0: shipwarden.release.v1.Trigger
 	(ArtifactKind)(0),                 // 1: shipwarden.release.v1.ArtifactKind
@@ -4299,29 +4389,30 @@ var file_shipwarden_release_v1_request_proto_goTypes = []any{
 	(*PrometheusProbe)(nil),           // 27: shipwarden.release.v1.PrometheusProbe
 	(*LogProbe)(nil),                  // 28: shipwarden.release.v1.LogProbe
 	(*CommandProbe)(nil),              // 29: shipwarden.release.v1.CommandProbe
-	(*LineFilter)(nil),                // 30: shipwarden.release.v1.LineFilter
-	(*MetricBaseline)(nil),            // 31: shipwarden.release.v1.MetricBaseline
-	(*KubernetesWorkloads)(nil),       // 32: shipwarden.release.v1.KubernetesWorkloads
-	(*KubernetesWorkload)(nil),        // 33: shipwarden.release.v1.KubernetesWorkload
-	(*KubernetesRolloutProbe)(nil),    // 34: shipwarden.release.v1.KubernetesRolloutProbe
-	(*KubernetesSecurityProbe)(nil),   // 35: shipwarden.release.v1.KubernetesSecurityProbe
-	(*KubernetesImageControl)(nil),    // 36: shipwarden.release.v1.KubernetesImageControl
-	(*KubernetesPodControl)(nil),      // 37: shipwarden.release.v1.KubernetesPodControl
-	(*KubernetesNetworkControl)(nil),  // 38: shipwarden.release.v1.KubernetesNetworkControl
-	(*KubernetesExposureControl)(nil), // 39: shipwarden.release.v1.KubernetesExposureControl
-	(*KubernetesExposure)(nil),        // 40: shipwarden.release.v1.KubernetesExposure
-	(*KubernetesAccountControl)(nil),  // 41: shipwarden.release.v1.KubernetesAccountControl
-	(*KubernetesRight)(nil),           // 42: shipwarden.release.v1.KubernetesRight
-	(*KubernetesSecretControl)(nil),   // 43: shipwarden.release.v1.KubernetesSecretControl
-	(*Risk)(nil),                      // 44: shipwarden.release.v1.Risk
-	(*Emergency)(nil),                 // 45: shipwarden.release.v1.Emergency
-	(*Answer)(nil),                    // 46: shipwarden.release.v1.Answer
-	(*Violation)(nil),                 // 47: shipwarden.release.v1.Violation
-	nil,                               // 48: shipwarden.release.v1.Plan.ParametersEntry
-	nil,                               // 49: shipwarden.release.v1.CommandProbe.ArgumentsEntry
-	nil,                               // 50: shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
-	(*timestamppb.Timestamp)(nil),     // 51: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 52: google.protobuf.Duration
+	(*SignOffProbe)(nil),              // 30: shipwarden.release.v1.SignOffProbe
+	(*LineFilter)(nil),                // 31: shipwarden.release.v1.LineFilter
+	(*MetricBaseline)(nil),            // 32: shipwarden.release.v1.MetricBaseline
+	(*KubernetesWorkloads)(nil),       // 33: shipwarden.release.v1.KubernetesWorkloads
+	(*KubernetesWorkload)(nil),        // 34: shipwarden.release.v1.KubernetesWorkload
+	(*KubernetesRolloutProbe)(nil),    // 35: shipwarden.release.v1.KubernetesRolloutProbe
+	(*KubernetesSecurityProbe)(nil),   // 36: shipwarden.release.v1.KubernetesSecurityProbe
+	(*KubernetesImageControl)(nil),    // 37: shipwarden.release.v1.KubernetesImageControl
+	(*KubernetesPodControl)(nil),      // 38: shipwarden.release.v1.KubernetesPodControl
+	(*KubernetesNetworkControl)(nil),  // 39: shipwarden.release.v1.KubernetesNetworkControl
+	(*KubernetesExposureControl)(nil), // 40: shipwarden.release.v1.KubernetesExposureControl
+	(*KubernetesExposure)(nil),        // 41: shipwarden.release.v1.KubernetesExposure
+	(*KubernetesAccountControl)(nil),  // 42: shipwarden.release.v1.KubernetesAccountControl
+	(*KubernetesRight)(nil),           // 43: shipwarden.release.v1.KubernetesRight
+	(*KubernetesSecretControl)(nil),   // 44: shipwarden.release.v1.KubernetesSecretControl
+	(*Risk)(nil),                      // 45: shipwarden.release.v1.Risk
+	(*Emergency)(nil),                 // 46: shipwarden.release.v1.Emergency
+	(*Answer)(nil),                    // 47: shipwarden.release.v1.Answer
+	(*Violation)(nil),                 // 48: shipwarden.release.v1.Violation
+	nil,                               // 49: shipwarden.release.v1.Plan.ParametersEntry
+	nil,                               // 50: shipwarden.release.v1.CommandProbe.ArgumentsEntry
+	nil,                               // 51: shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
+	(*timestamppb.Timestamp)(nil),     // 52: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 53: google.protobuf.Duration
 }
 var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	0,  // 0: shipwarden.release.v1.Request.trigger:type_name -> shipwarden.release.v1.Trigger
@@ -4330,82 +4421,84 @@ var file_shipwarden_release_v1_request_proto_depIdxs = []int32{
 	14, // 3: shipwarden.release.v1.Request.plan:type_name -> shipwarden.release.v1.Plan
 	16, // 4: shipwarden.release.v1.Request.rollback_plan:type_name -> shipwarden.release.v1.RollbackPlan
 	17, // 5: shipwarden.release.v1.Request.validation:type_name -> shipwarden.release.v1.Validation
-	44, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
-	45, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
-	51, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
+	45, // 6: shipwarden.release.v1.Request.risk:type_name -> shipwarden.release.v1.Risk
+	46, // 7: shipwarden.release.v1.Request.emergency:type_name -> shipwarden.release.v1.Emergency
+	52, // 8: shipwarden.release.v1.Request.not_before:type_name -> google.protobuf.Timestamp
 	1,  // 9: shipwarden.release.v1.Artifact.kind:type_name -> shipwarden.release.v1.ArtifactKind
 	15, // 10: shipwarden.release.v1.Plan.waves:type_name -> shipwarden.release.v1.Wave
-	48, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
+	49, // 11: shipwarden.release.v1.Plan.parameters:type_name -> shipwarden.release.v1.Plan.ParametersEntry
 	2,  // 12: shipwarden.release.v1.RollbackPlan.strategy:type_name -> shipwarden.release.v1.RollbackPlan.Strategy
 	18, // 13: shipwarden.release.v1.RollbackPlan.checks:type_name -> shipwarden.release.v1.Check
 	18, // 14: shipwarden.release.v1.Validation.checks:type_name -> shipwarden.release.v1.Check
-	52, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
-	52, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
+	53, // 15: shipwarden.release.v1.Validation.bake:type_name -> google.protobuf.Duration
+	53, // 16: shipwarden.release.v1.Validation.interval:type_name -> google.protobuf.Duration
 	19, // 17: shipwarden.release.v1.Check.http:type_name -> shipwarden.release.v1.HttpProbe
 	23, // 18: shipwarden.release.v1.Check.tcp:type_name -> shipwarden.release.v1.TcpProbe
 	24, // 19: shipwarden.release.v1.Check.grpc:type_name -> shipwarden.release.v1.GrpcProbe
 	25, // 20: shipwarden.release.v1.Check.dns:type_name -> shipwarden.release.v1.DnsProbe
 	26, // 21: shipwarden.release.v1.Check.tls:type_name -> shipwarden.release.v1.TlsProbe
 	27, // 22: shipwarden.release.v1.Check.prometheus:type_name -> shipwarden.release.v1.PrometheusProbe
-	34, // 23: shipwarden.release.v1.Check.kubernetes_rollout:type_name -> shipwarden.release.v1.KubernetesRolloutProbe
-	35, // 24: shipwarden.release.v1.Check.kubernetes_security:type_name -> shipwarden.release.v1.KubernetesSecurityProbe
+	35, // 23: shipwarden.release.v1.Check.kubernetes_rollout:type_name -> shipwarden.release.v1.KubernetesRolloutProbe
+	36, // 24: shipwarden.release.v1.Check.kubernetes_security:type_name -> shipwarden.release.v1.KubernetesSecurityProbe
 	28, // 25: shipwarden.release.v1.Check.logs:type_name -> shipwarden.release.v1.LogProbe
 	29, // 26: shipwarden.release.v1.Check.command:type_name -> shipwarden.release.v1.CommandProbe
-	52, // 27: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
-	20, // 28: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
-	21, // 29: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
-	52, // 30: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
-	22, // 31: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
-	52, // 32: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
-	52, // 33: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
-	52, // 34: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
-	3,  // 35: shipwarden.release.v1.TlsProbe.min_version:type_name -> shipwarden.release.v1.TlsProbe.Version
-	52, // 36: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
-	22, // 37: shipwarden.release.v1.PrometheusProbe.range:type_name -> shipwarden.release.v1.NumberRange
-	52, // 38: shipwarden.release.v1.PrometheusProbe.over:type_name -> google.protobuf.Duration
-	52, // 39: shipwarden.release.v1.PrometheusProbe.step:type_name -> google.protobuf.Duration
-	52, // 40: shipwarden.release.v1.PrometheusProbe.max_age:type_name -> google.protobuf.Duration
-	52, // 41: shipwarden.release.v1.PrometheusProbe.timeout:type_name -> google.protobuf.Duration
-	31, // 42: shipwarden.release.v1.PrometheusProbe.baseline:type_name -> shipwarden.release.v1.MetricBaseline
-	30, // 43: shipwarden.release.v1.LogProbe.lines:type_name -> shipwarden.release.v1.LineFilter
-	22, // 44: shipwarden.release.v1.LogProbe.range:type_name -> shipwarden.release.v1.NumberRange
-	52, // 45: shipwarden.release.v1.LogProbe.over:type_name -> google.protobuf.Duration
-	52, // 46: shipwarden.release.v1.LogProbe.max_silence:type_name -> google.protobuf.Duration
-	52, // 47: shipwarden.release.v1.LogProbe.settle:type_name -> google.protobuf.Duration
-	52, // 48: shipwarden.release.v1.LogProbe.timeout:type_name -> google.protobuf.Duration
-	49, // 49: shipwarden.release.v1.CommandProbe.arguments:type_name -> shipwarden.release.v1.CommandProbe.ArgumentsEntry
-	52, // 50: shipwarden.release.v1.CommandProbe.timeout:type_name -> google.protobuf.Duration
-	4,  // 51: shipwarden.release.v1.MetricBaseline.kind:type_name -> shipwarden.release.v1.MetricBaseline.Kind
-	5,  // 52: shipwarden.release.v1.MetricBaseline.direction:type_name -> shipwarden.release.v1.MetricBaseline.Direction
-	52, // 53: shipwarden.release.v1.MetricBaseline.over:type_name -> google.protobuf.Duration
-	52, // 54: shipwarden.release.v1.MetricBaseline.step:type_name -> google.protobuf.Duration
-	33, // 55: shipwarden.release.v1.KubernetesWorkloads.named:type_name -> shipwarden.release.v1.KubernetesWorkload
-	50, // 56: shipwarden.release.v1.KubernetesWorkloads.labels:type_name -> shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
-	6,  // 57: shipwarden.release.v1.KubernetesWorkload.kind:type_name -> shipwarden.release.v1.KubernetesWorkload.Kind
-	32, // 58: shipwarden.release.v1.KubernetesRolloutProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
-	52, // 59: shipwarden.release.v1.KubernetesRolloutProbe.timeout:type_name -> google.protobuf.Duration
-	32, // 60: shipwarden.release.v1.KubernetesSecurityProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
-	36, // 61: shipwarden.release.v1.KubernetesSecurityProbe.image_digests:type_name -> shipwarden.release.v1.KubernetesImageControl
-	37, // 62: shipwarden.release.v1.KubernetesSecurityProbe.pod_security:type_name -> shipwarden.release.v1.KubernetesPodControl
-	38, // 63: shipwarden.release.v1.KubernetesSecurityProbe.network_policy:type_name -> shipwarden.release.v1.KubernetesNetworkControl
-	39, // 64: shipwarden.release.v1.KubernetesSecurityProbe.exposure:type_name -> shipwarden.release.v1.KubernetesExposureControl
-	41, // 65: shipwarden.release.v1.KubernetesSecurityProbe.service_account:type_name -> shipwarden.release.v1.KubernetesAccountControl
-	43, // 66: shipwarden.release.v1.KubernetesSecurityProbe.plain_secrets:type_name -> shipwarden.release.v1.KubernetesSecretControl
-	52, // 67: shipwarden.release.v1.KubernetesSecurityProbe.timeout:type_name -> google.protobuf.Duration
-	7,  // 68: shipwarden.release.v1.KubernetesPodControl.level:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
-	7,  // 69: shipwarden.release.v1.KubernetesPodControl.enforced:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
-	40, // 70: shipwarden.release.v1.KubernetesExposureControl.allowed:type_name -> shipwarden.release.v1.KubernetesExposure
-	42, // 71: shipwarden.release.v1.KubernetesAccountControl.allowed:type_name -> shipwarden.release.v1.KubernetesRight
-	8,  // 72: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
-	9,  // 73: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
-	47, // 74: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
-	51, // 75: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
-	51, // 76: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
-	77, // [77:77] is the sub-list for method output_type
-	77, // [77:77] is the sub-list for method input_type
-	77, // [77:77] is the sub-list for extension type_name
-	77, // [77:77] is the sub-list for extension extendee
-	0,  // [0:77] is the sub-list for field type_name
+	30, // 27: shipwarden.release.v1.Check.sign_off:type_name -> shipwarden.release.v1.SignOffProbe
+	53, // 28: shipwarden.release.v1.HttpProbe.timeout:type_name -> google.protobuf.Duration
+	20, // 29: shipwarden.release.v1.HttpProbe.expect_headers:type_name -> shipwarden.release.v1.ExpectedHeader
+	21, // 30: shipwarden.release.v1.HttpProbe.expect_json:type_name -> shipwarden.release.v1.ExpectedJson
+	53, // 31: shipwarden.release.v1.HttpProbe.max_latency:type_name -> google.protobuf.Duration
+	22, // 32: shipwarden.release.v1.ExpectedJson.range:type_name -> shipwarden.release.v1.NumberRange
+	53, // 33: shipwarden.release.v1.TcpProbe.timeout:type_name -> google.protobuf.Duration
+	53, // 34: shipwarden.release.v1.GrpcProbe.timeout:type_name -> google.protobuf.Duration
+	53, // 35: shipwarden.release.v1.DnsProbe.timeout:type_name -> google.protobuf.Duration
+	3,  // 36: shipwarden.release.v1.TlsProbe.min_version:type_name -> shipwarden.release.v1.TlsProbe.Version
+	53, // 37: shipwarden.release.v1.TlsProbe.timeout:type_name -> google.protobuf.Duration
+	22, // 38: shipwarden.release.v1.PrometheusProbe.range:type_name -> shipwarden.release.v1.NumberRange
+	53, // 39: shipwarden.release.v1.PrometheusProbe.over:type_name -> google.protobuf.Duration
+	53, // 40: shipwarden.release.v1.PrometheusProbe.step:type_name -> google.protobuf.Duration
+	53, // 41: shipwarden.release.v1.PrometheusProbe.max_age:type_name -> google.protobuf.Duration
+	53, // 42: shipwarden.release.v1.PrometheusProbe.timeout:type_name -> google.protobuf.Duration
+	32, // 43: shipwarden.release.v1.PrometheusProbe.baseline:type_name -> shipwarden.release.v1.MetricBaseline
+	31, // 44: shipwarden.release.v1.LogProbe.lines:type_name -> shipwarden.release.v1.LineFilter
+	22, // 45: shipwarden.release.v1.LogProbe.range:type_name -> shipwarden.release.v1.NumberRange
+	53, // 46: shipwarden.release.v1.LogProbe.over:type_name -> google.protobuf.Duration
+	53, // 47: shipwarden.release.v1.LogProbe.max_silence:type_name -> google.protobuf.Duration
+	53, // 48: shipwarden.release.v1.LogProbe.settle:type_name -> google.protobuf.Duration
+	53, // 49: shipwarden.release.v1.LogProbe.timeout:type_name -> google.protobuf.Duration
+	50, // 50: shipwarden.release.v1.CommandProbe.arguments:type_name -> shipwarden.release.v1.CommandProbe.ArgumentsEntry
+	53, // 51: shipwarden.release.v1.CommandProbe.timeout:type_name -> google.protobuf.Duration
+	53, // 52: shipwarden.release.v1.SignOffProbe.within:type_name -> google.protobuf.Duration
+	4,  // 53: shipwarden.release.v1.MetricBaseline.kind:type_name -> shipwarden.release.v1.MetricBaseline.Kind
+	5,  // 54: shipwarden.release.v1.MetricBaseline.direction:type_name -> shipwarden.release.v1.MetricBaseline.Direction
+	53, // 55: shipwarden.release.v1.MetricBaseline.over:type_name -> google.protobuf.Duration
+	53, // 56: shipwarden.release.v1.MetricBaseline.step:type_name -> google.protobuf.Duration
+	34, // 57: shipwarden.release.v1.KubernetesWorkloads.named:type_name -> shipwarden.release.v1.KubernetesWorkload
+	51, // 58: shipwarden.release.v1.KubernetesWorkloads.labels:type_name -> shipwarden.release.v1.KubernetesWorkloads.LabelsEntry
+	6,  // 59: shipwarden.release.v1.KubernetesWorkload.kind:type_name -> shipwarden.release.v1.KubernetesWorkload.Kind
+	33, // 60: shipwarden.release.v1.KubernetesRolloutProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
+	53, // 61: shipwarden.release.v1.KubernetesRolloutProbe.timeout:type_name -> google.protobuf.Duration
+	33, // 62: shipwarden.release.v1.KubernetesSecurityProbe.workloads:type_name -> shipwarden.release.v1.KubernetesWorkloads
+	37, // 63: shipwarden.release.v1.KubernetesSecurityProbe.image_digests:type_name -> shipwarden.release.v1.KubernetesImageControl
+	38, // 64: shipwarden.release.v1.KubernetesSecurityProbe.pod_security:type_name -> shipwarden.release.v1.KubernetesPodControl
+	39, // 65: shipwarden.release.v1.KubernetesSecurityProbe.network_policy:type_name -> shipwarden.release.v1.KubernetesNetworkControl
+	40, // 66: shipwarden.release.v1.KubernetesSecurityProbe.exposure:type_name -> shipwarden.release.v1.KubernetesExposureControl
+	42, // 67: shipwarden.release.v1.KubernetesSecurityProbe.service_account:type_name -> shipwarden.release.v1.KubernetesAccountControl
+	44, // 68: shipwarden.release.v1.KubernetesSecurityProbe.plain_secrets:type_name -> shipwarden.release.v1.KubernetesSecretControl
+	53, // 69: shipwarden.release.v1.KubernetesSecurityProbe.timeout:type_name -> google.protobuf.Duration
+	7,  // 70: shipwarden.release.v1.KubernetesPodControl.level:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
+	7,  // 71: shipwarden.release.v1.KubernetesPodControl.enforced:type_name -> shipwarden.release.v1.KubernetesPodControl.Level
+	41, // 72: shipwarden.release.v1.KubernetesExposureControl.allowed:type_name -> shipwarden.release.v1.KubernetesExposure
+	43, // 73: shipwarden.release.v1.KubernetesAccountControl.allowed:type_name -> shipwarden.release.v1.KubernetesRight
+	8,  // 74: shipwarden.release.v1.Risk.data:type_name -> shipwarden.release.v1.Risk.Data
+	9,  // 75: shipwarden.release.v1.Answer.outcome:type_name -> shipwarden.release.v1.Answer.Outcome
+	48, // 76: shipwarden.release.v1.Answer.violations:type_name -> shipwarden.release.v1.Violation
+	52, // 77: shipwarden.release.v1.Answer.time:type_name -> google.protobuf.Timestamp
+	52, // 78: shipwarden.release.v1.Answer.earliest_start:type_name -> google.protobuf.Timestamp
+	79, // [79:79] is the sub-list for method output_type
+	79, // [79:79] is the sub-list for method input_type
+	79, // [79:79] is the sub-list for extension type_name
+	79, // [79:79] is the sub-list for extension extendee
+	0,  // [0:79] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_release_v1_request_proto_init() }
@@ -4424,6 +4517,7 @@ func file_shipwarden_release_v1_request_proto_init() {
 		(*Check_KubernetesSecurity)(nil),
 		(*Check_Logs)(nil),
 		(*Check_Command)(nil),
+		(*Check_SignOff)(nil),
 	}
 	file_shipwarden_release_v1_request_proto_msgTypes[9].OneofWrappers = []any{}
 	file_shipwarden_release_v1_request_proto_msgTypes[10].OneofWrappers = []any{
@@ -4440,21 +4534,21 @@ func file_shipwarden_release_v1_request_proto_init() {
 	}
 	file_shipwarden_release_v1_request_proto_msgTypes[12].OneofWrappers = []any{}
 	file_shipwarden_release_v1_request_proto_msgTypes[17].OneofWrappers = []any{}
-	file_shipwarden_release_v1_request_proto_msgTypes[20].OneofWrappers = []any{
+	file_shipwarden_release_v1_request_proto_msgTypes[21].OneofWrappers = []any{
 		(*LineFilter_Contains)(nil),
 		(*LineFilter_Lacks)(nil),
 		(*LineFilter_Matches)(nil),
 		(*LineFilter_Misses)(nil),
 	}
-	file_shipwarden_release_v1_request_proto_msgTypes[21].OneofWrappers = []any{}
-	file_shipwarden_release_v1_request_proto_msgTypes[24].OneofWrappers = []any{}
+	file_shipwarden_release_v1_request_proto_msgTypes[22].OneofWrappers = []any{}
+	file_shipwarden_release_v1_request_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_release_v1_request_proto_rawDesc), len(file_shipwarden_release_v1_request_proto_rawDesc)),
 			NumEnums:      10,
-			NumMessages:   41,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
