@@ -247,3 +247,38 @@ func TestALookLastsAsLongAsTheBake(t *testing.T) {
 		}
 	}
 }
+
+// TestALookThatNobodyTookIsMissed: when it was due, the next one was as well, and that would have been
+// told by then; until two intervals after the last look that there could have been. Between a look
+// that was told and that nothing is missed, nor of a release that is not looked at any more.
+func TestALookThatNobodyTookIsMissed(t *testing.T) {
+	h := proceduretest.New(proceduretest.Request())
+	h.Do(t, "", proceduretest.LookedAtAgain(h.Asked, h.Now, time.Hour, 2))
+	h.To(t, procedure.PhaseClosed)
+	verified, look := h.State().Verified, procedure.LookLasts(h.State())
+	missed := func(after time.Duration) bool { return procedure.LooksMissed(h.State(), verified.Add(after)) }
+	over := func(after time.Duration) bool { return procedure.LooksOver(h.State(), verified.Add(after)) }
+	if missed(2*time.Hour+look-1) || !missed(2*time.Hour+look) || !missed(13*time.Hour-1) || missed(13*time.Hour) {
+		t.Error("at first: something is missed too early, too late, or for too long")
+	}
+	if over(13*time.Hour-1) || !over(13*time.Hour) {
+		t.Error("it is over too early, or too late")
+	}
+	h.Advance(verified.Add(9 * time.Hour).Sub(h.Now))
+	h.Do(t, "", proceduretest.LaterLook(h.State(), h.Now, releasev1.CheckResult_VERDICT_PASS))
+	if missed(11*time.Hour+look-1) || !missed(11*time.Hour+look) || missed(13*time.Hour) {
+		t.Error("after the ninth: something is missed too early, too late, or for too long")
+	}
+	h.Advance(time.Hour)
+	h.Do(t, "", proceduretest.LaterLook(h.State(), h.Now, releasev1.CheckResult_VERDICT_FAIL))
+	for after := range 14 {
+		if missed(time.Duration(after)*time.Hour) || !over(time.Duration(after)*time.Hour) {
+			t.Errorf("verified no more: after %d hours it is missed, or not over", after)
+		}
+	}
+	never := proceduretest.New(proceduretest.Request())
+	never.To(t, procedure.PhaseClosed)
+	if s := never.State(); procedure.LooksMissed(s, s.Verified.Add(3*time.Hour)) || !procedure.LooksOver(s, s.Verified) {
+		t.Error("what is never to be looked at is missed, or not over")
+	}
+}

@@ -65,9 +65,9 @@ func LooksMissed(s State, now time.Time) bool {
 	if s.Verified.IsZero() || !s.Recorded || s.Later.Revoked != nil || every <= 0 {
 		return false
 	}
-	next, last := time.Duration(s.Later.Number)+1, min(during/every, MaxLaterLooks)
-	from := s.Verified.Add((next+1)*every + LookLasts(s))
-	return next <= last && !now.Before(from) && now.Before(s.Verified.Add((last+3)*every))
+	next, last := int64(s.Later.Number)+1, min(int64(during/every), MaxLaterLooks)
+	from := s.Verified.Add(time.Duration(next+1)*every + LookLasts(s))
+	return next <= last && !now.Before(from) && now.Before(s.Verified.Add(time.Duration(last+3)*every))
 }
 
 // LooksOver reports whether nothing of a release is looked at any more that was never to be, or no

@@ -100,10 +100,12 @@ func TestWhatNobodyLooksAtIsShown(t *testing.T) {
 		after  time.Duration
 		missed float64
 	}{
-		{"before the first", 59 * time.Minute, 0}, {"when it is due", time.Hour, 0},
+		{"before the first", 59 * time.Minute, 0},
+		{"when it is due", time.Hour, 0},
 		{"when the next one is due, and may be under way", 2 * time.Hour, 0},
 		{"a moment before that one would be told", 2*time.Hour + look - 1, 0},
-		{"when it would have been told", 2*time.Hour + look, 1}, {"later", 9 * time.Hour, 1},
+		{"when it would have been told", 2*time.Hour + look, 1},
+		{"later", 9 * time.Hour, 1},
 		{"a moment before nobody can look any more", 13*time.Hour - 1, 1},
 	} {
 		now = verified.Add(step.after)
