@@ -1,6 +1,7 @@
 package apart
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"path"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -61,8 +63,7 @@ func Make(ctx context.Context, l Limits, o Order, server Server) (Made, error) {
 	return m, nil
 }
 
-// Literal is a chart that makes the same, whoever renders it: its templates are what was made, and hold
-// no instruction.
+// Literal is a chart that makes the same, whoever renders it: its templates are what was made.
 func (m Made) Literal() *chart.Chart {
 	meta := *m.Chart.Metadata
 	meta.Dependencies = nil
@@ -71,10 +72,20 @@ func (m Made) Literal() *chart.Chart {
 		c.Templates = append(c.Templates, &common.File{
 			// Helm puts the chart's name before it again.
 			Name: strings.TrimPrefix(name, meta.Name+"/"),
-			Data: []byte(strings.ReplaceAll(string(m.files[name]), "{{", "{{`{{`}}")),
+			Data: literal(m.files[name]),
 		})
 	}
 	return c
+}
+
+// literal is a template that makes a text. Where the text has what begins an instruction it is one
+// instruction for all of it: with one for each time, of which there may be millions, a text of some MiB
+// would take a hundred times as much to be read.
+func literal(text []byte) []byte {
+	if !bytes.Contains(text, []byte("{{")) {
+		return text
+	}
+	return []byte("{{" + strconv.Quote(string(text)) + "}}")
 }
 
 // do has an order carried out.

@@ -235,6 +235,35 @@ func TestAChartThatAsksWithoutAnEndIsRefused(t *testing.T) {
 	}
 }
 
+// What a chart makes is placed to the letter by Helm in this process, for which two braces begin an
+// instruction: as many of them as there may be make no more of them.
+func TestWhatLooksLikeInstructionsIsPlacedToTheLetterAndTakesNoMoreMemory(t *testing.T) {
+	few := few
+	few.Processor = 10 * time.Second
+	for name, template := range map[string]string{
+		"braces":    `{{ printf "a: %s" (repeat 4000000 "{" | quote) }}`,
+		"all kinds": "a: |\n  {{ \"{{ x }} {{- y -}} {{{ `z` }}} {{/* c */}} \\\"q\\\" \\\\ é\\u2028\" }}\n{{ printf \"%c\" 7 }}\r\n\t{{ \"/v8=\" | b64dec }}\n",
+		"none":      "a: b\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			made, err := apart.Make(t.Context(), few, order(shop(t, map[string]string{"templates/x.yaml": template})), nobody{t})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			got := rendered(t, made)
+			runtime.ReadMemStats(&after)
+			if want := made.File("shop/templates/x.yaml"); want == "" || got["shop/templates/x.yaml"] != want {
+				t.Errorf("%d bytes are placed of %d", len(got["shop/templates/x.yaml"]), len(want))
+			}
+			if n := after.TotalAlloc - before.TotalAlloc; n > 128<<20 {
+				t.Errorf("it took %d MiB of memory here", n>>20)
+			}
+		})
+	}
+}
+
 // A chart that nobody here wrote makes what Helm makes of it in one process, and so does its literal one.
 func TestAThirdPartyChartMakesTheSameAsInOneProcess(t *testing.T) {
 	packed, err := helmtest.Archive(helmtest.Podinfo(t))
