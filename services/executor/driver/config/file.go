@@ -139,6 +139,12 @@ func (f *inFile) load(ctx context.Context) (state, error) {
 		}
 	}
 	s.in = newest
+	// An older executor does not write it down.
+	word, err := head.Dated(ctx, s.note.word())
+	if err != nil {
+		return s, wrong(err)
+	}
+	s.note.Since = word.Made
 	if len(s.uncounted) > 0 {
 		s.anew += fmt.Sprintf(" (a fence counts for nothing: %s)", s.uncounted[0])
 	}
@@ -153,7 +159,7 @@ func (f *inFile) noteOf(c gitrepo.Commit) (note, error) {
 		return n, err
 	}
 	if n.Parent == "" {
-		n.Turn, n.Line = c.When.Unix(), c.ID // A person has written it.
+		n.Turn, n.Line, n.Since = c.When.Unix(), c.ID, c.When.Unix() // A person has written it.
 	}
 	if n.Parent != "" && !slices.Equal(c.Parents, []string{n.Parent}) {
 		return n, fmt.Errorf("commit %s has a fence that was written on %s, which is not its parent: the branch was rewritten, or the commit copied: %s: %w", c.ID, n.Parent, f.anew(), driver.ErrConflict)
@@ -164,9 +170,9 @@ func (f *inFile) noteOf(c gitrepo.Commit) (note, error) {
 // remember compares with what this process has seen before. A person's note begins anew. mu is held.
 func (f *inFile) remember(s state, commit string) error {
 	switch {
-	case s.note.Turn > f.seen.Turn, s.note.Line != f.seen.Line && s.note.Line != "":
+	case s.note.word().After(f.seen.word()), s.note.Turn > f.seen.Turn && s.note.Line == f.seen.Line:
 		f.seen, f.at = s.note, commit
-	case s.note.Turn < f.seen.Turn || commit != f.at && f.at != "":
+	case s.note.Line != f.seen.Line || s.note.Turn < f.seen.Turn || commit != f.at && f.at != "":
 		return fmt.Errorf("commit %s, which has the newest fence of the file, is not on the branch any more: it was rewritten: %s: %w", f.at, s.anew, driver.ErrConflict)
 	}
 	return nil
@@ -194,7 +200,7 @@ func (f *inFile) head(s state) *gitrepo.Snapshot {
 // write makes one commit of document and note.
 func (f *inFile) write(ctx context.Context, s state, w writing) (string, error) {
 	head := f.head(s)
-	w.note.Parent, w.note.Turn, w.note.Line = head.Commit().ID, max(f.now().Unix(), s.note.Turn+1), s.note.Line
+	w.note.Parent, w.note.Turn, w.note.Line, w.note.Since = head.Commit().ID, max(f.now().Unix(), s.note.Turn+1), s.note.Line, s.note.Since
 	record, err := w.note.text()
 	if err != nil {
 		return "", err

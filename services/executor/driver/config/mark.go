@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/blackdice/shipwarden/services/executor/driver"
+	"github.com/blackdice/shipwarden/services/executor/driver/gitrepo"
 )
 
 var (
@@ -96,14 +97,17 @@ func (f *inFile) altered(ctx context.Context, s state) ([]string, error) {
 type sight struct {
 	Turn   int64  `json:"turn"`
 	Line   string `json:"line,omitempty"`
+	Since  int64  `json:"since,omitempty"`
 	Commit string `json:"commit"`
 }
+
+func (n note) word() gitrepo.Word { return gitrepo.Word{Commit: n.Line, Made: n.Since} }
 
 func (f *inFile) mark(s state) string {
 	if !s.noted {
 		return ""
 	}
-	text, err := json.Marshal(sight{Turn: s.note.Turn, Line: s.note.Line, Commit: s.in})
+	text, err := json.Marshal(sight{Turn: s.note.Turn, Line: s.note.Line, Since: s.note.Since, Commit: s.in})
 	if err != nil {
 		return ""
 	}
@@ -120,7 +124,8 @@ func (f *inFile) remembers(s state, mark string) error {
 	if err := json.Unmarshal([]byte(mark), &before); err != nil {
 		return fmt.Errorf("what is on record of the file's commits cannot be read: %w", driver.ErrInvalid)
 	}
-	if s.note.Line != before.Line && s.note.Line != "" || s.note.Turn > before.Turn || s.note.Turn == before.Turn && s.in == before.Commit {
+	word := gitrepo.Word{Commit: before.Line, Made: before.Since}
+	if s.note.word().After(word) || s.note.Turn > before.Turn && s.note.Line == before.Line || s.note.Turn == before.Turn && s.in == before.Commit {
 		return nil
 	}
 	return fmt.Errorf("commit %.12s, which has the newest fence of the file by the record, is not on the branch any more: it was set back or rewritten: %s: %w",

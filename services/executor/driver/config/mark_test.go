@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/gitrepo/gitrepotest"
@@ -94,6 +95,52 @@ func TestABranchThatWasSetBackIsMissedByWhoWasNotThere(t *testing.T) {
 	next.Mark = "{"
 	if _, err := r.open(t, nil).Apply(t.Context(), driver.ApplyKey("shop-5", 0, 1), at(50), next); !errors.Is(err, driver.ErrInvalid) {
 		t.Errorf("a mark that is none: %v", err)
+	}
+}
+
+// TestABranchThatWasSetBackToAnOlderWordIsMissed: the word of a person begins anew, the newest alone.
+// Whoever sets a branch back to before it has another one there, by which nobody is let in again.
+func TestABranchThatWasSetBackToAnOlderWordIsMissed(t *testing.T) {
+	t.Parallel()
+	r := newRepository(t)
+	d := r.open(t, nil)
+	word := func(ago time.Duration) {
+		t.Helper()
+		r.CommitAt(t, time.Now().Add(-ago), "begin anew\n\nShipwarden-File: "+file+"\nShipwarden-Record: {}\n", map[string]string{file: document(2)})
+	}
+	r.release(t, d, 1, "")
+	word(3 * time.Hour)
+	r.release(t, d, 2, document(2))
+	before := strings.TrimSpace(r.Git(t, "rev-parse", "main"))
+	word(2 * time.Hour)
+	r.release(t, d, 3, document(2))
+	mark, err := d.Mark(t.Context())
+	if err != nil || mark == "" {
+		t.Fatalf("%q, %v", mark, err)
+	}
+	r.reset(t, before)
+	next := from(document(2), 4)
+	next.PreviousVersion, next.Mark = "3.0.0", mark
+	missed := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "rewritten") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	missed("a look of another", r.open(t, nil).Remembers(t.Context(), mark))
+	_, err = d.Apply(t.Context(), driver.ApplyKey("shop-1", 1, 1), at(25), next)
+	missed("who was there", err)
+	// Also where somebody has written since.
+	r.release(t, r.open(t, nil), 5, document(2))
+	missed("a look of another, later", r.open(t, nil).Remembers(t.Context(), mark))
+	_, err = d.Apply(t.Context(), driver.ApplyKey("shop-6", 0, 1), at(60), next)
+	missed("who was there, later", err)
+	word(time.Hour)
+	if _, err := d.Apply(t.Context(), driver.ApplyKey("shop-7", 0, 1), at(70), next); err != nil {
+		t.Errorf("after a newer word: %v", err)
+	}
+	if err := r.open(t, nil).Remembers(t.Context(), mark); err != nil {
+		t.Errorf("after a newer word, by the record: %v", err)
 	}
 }
 

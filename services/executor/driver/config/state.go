@@ -31,9 +31,10 @@ type note struct {
 	// Turn is greater than those of all notes before it: the second at which it was written, or
 	// more than that; in a repository alone.
 	Turn int64 `json:"turn,omitempty"`
-	// Line is the commit of the person's note that it follows, "" where there is none; in a
-	// repository alone.
-	Line string `json:"line,omitempty"`
+	// Line is the commit of the person's note that it follows, "" where there is none, and Since
+	// when that was made; in a repository alone.
+	Line  string `json:"line,omitempty"`
+	Since int64  `json:"since,omitempty"`
 }
 
 // text is the note as it is written, in one line.
@@ -51,7 +52,7 @@ func newest[T any](list []T) []T { return list[max(0, len(list)-maxPast):] }
 // same reports whether a note says what another one does, whoever wrote it.
 func (n note) same(other note) bool {
 	for _, n := range []*note{&n, &other} {
-		n.Write, n.Bucket, n.Parent, n.Turn, n.Line = "", "", "", 0, ""
+		n.Write, n.Bucket, n.Parent, n.Turn, n.Line, n.Since = "", "", "", 0, "", 0
 	}
 	a, errA := json.Marshal(n)
 	b, errB := json.Marshal(other)

@@ -22,7 +22,7 @@ func (d *Driver) Mark(ctx context.Context) (string, error) {
 	if !s.noted {
 		return "", nil
 	}
-	text, err := json.Marshal(sight{Line: s.note.Line, Serial: s.note.Serial, Commit: s.at})
+	text, err := json.Marshal(s.sight())
 	if err != nil {
 		return "", fmt.Errorf("look at target %s: %w", d.target, err)
 	}
@@ -53,7 +53,7 @@ func (d *Driver) remembers(s state, mark string) error {
 	if err := json.Unmarshal([]byte(mark), &before); err != nil {
 		return fmt.Errorf("what is on record of the branch cannot be read: %w", driver.ErrInvalid)
 	}
-	if s.note.Line != before.Line && s.note.Line != "" || s.note.Serial > before.Serial && s.note.Line == before.Line || s.note.Serial == before.Serial && s.at == before.Commit {
+	if s.note.word().After(before.word()) || s.note.Serial > before.Serial && s.note.Line == before.Line || s.note.Serial == before.Serial && s.at == before.Commit {
 		return nil
 	}
 	return fmt.Errorf("commit %s, which has the newest record of the target that Shipwarden knows of, is not on the branch any more: it was set back or rewritten: %s: %w",

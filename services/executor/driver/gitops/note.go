@@ -29,9 +29,10 @@ type note struct {
 	// Serial grows with each note.
 	Serial uint64 `json:"serial,omitempty"`
 	// Parent is the commit that it was written on; of a person's note there is none. Line is the
-	// commit of the person's note that it follows, "" where there is none.
+	// commit of the person's note that it follows, "" where there is none, and Since when that was made.
 	Parent string `json:"parent,omitempty"`
 	Line   string `json:"line,omitempty"`
+	Since  int64  `json:"since,omitempty"`
 	// Sum is that of the files that Digest names, and Change the name of the newest change of them.
 	Sum    string `json:"sum,omitempty"`
 	Change string `json:"change,omitempty"`
@@ -62,7 +63,7 @@ func newest[T any](list []T) []T { return slices.Clone(list[max(0, len(list)-max
 // same reports whether a note says what another one does.
 func (n note) same(other note) bool {
 	for _, n := range []*note{&n, &other} {
-		n.Serial, n.Parent, n.Line = 0, "", ""
+		n.Serial, n.Parent, n.Line, n.Since = 0, "", "", 0
 	}
 	a, errA := n.text()
 	b, errB := other.text()
@@ -93,7 +94,7 @@ func (d *Driver) noteOf(signers gitrepo.Signers, c gitrepo.Commit) (n note, ther
 	case n.Target != d.target:
 		return n, false, nil
 	case n.Parent == "":
-		n.Line = c.ID // A person has written it.
+		n.Line, n.Since = c.ID, c.When.Unix() // A person has written it.
 	case !slices.Equal(c.Parents, []string{n.Parent}):
 		return n, false, fmt.Errorf("commit %s has a record that was written on %s, which is not its parent: the commit was copied, or the branch rewritten: %s: %w",
 			short(c.ID), short(n.Parent), d.anew(), driver.ErrConflict)
@@ -142,14 +143,14 @@ func (d *Driver) load(ctx context.Context) (state, error) {
 		return s, err
 	}
 	// What others have seen meanwhile may be newer than this.
-	anew := s.note.Line != before.Line && s.note.Line != ""
+	anew := s.note.word().After(before.word())
 	if !anew && before.Commit != "" && (s.note.Line != before.Line || s.note.Serial < before.Serial || s.note.Serial == before.Serial && s.at != before.Commit) {
 		return s, fmt.Errorf("commit %s, which had the newest record of it, is not on the branch any more: it was rewritten: %s: %w", short(before.Commit), d.anew(), driver.ErrConflict)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if s.noted && d.seen == before {
-		d.seen = sight{Line: s.note.Line, Serial: s.note.Serial, Commit: s.at}
+		d.seen = s.sight()
 	}
 	return s, nil
 }
@@ -157,9 +158,18 @@ func (d *Driver) load(ctx context.Context) (state, error) {
 // sight is the newest note that a process has read.
 type sight struct {
 	Line   string `json:"line,omitempty"`
+	Since  int64  `json:"since,omitempty"`
 	Serial uint64 `json:"serial"`
 	Commit string `json:"commit"`
 }
+
+func (s state) sight() sight {
+	return sight{Line: s.note.Line, Since: s.note.Since, Serial: s.note.Serial, Commit: s.at}
+}
+
+func (s sight) word() gitrepo.Word { return gitrepo.Word{Commit: s.Line, Made: s.Since} }
+
+func (n note) word() gitrepo.Word { return gitrepo.Word{Commit: n.Line, Made: n.Since} }
 
 func (d *Driver) read(ctx context.Context, at *gitrepo.Snapshot) (state, error) {
 	s := state{Snapshot: at}
@@ -188,6 +198,12 @@ func (d *Driver) read(ctx context.Context, at *gitrepo.Snapshot) (state, error) 
 	if s.noted && s.note.Installation != d.installation && (s.note.Parent != "" || s.note.Installation != "") {
 		return s, fmt.Errorf("%w: the folder is that of installation %q of Shipwarden, and this is %q", driver.ErrConflict, s.note.Installation, d.installation)
 	}
+	// An older executor does not write it down.
+	word, err := at.Dated(ctx, s.note.word())
+	if err != nil {
+		return s, wrong(err)
+	}
+	s.note.Since = word.Made
 	s.files, err = d.folder(ctx, at)
 	s.sum = sum(s.files)
 	return s, err

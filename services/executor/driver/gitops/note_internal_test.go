@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/executor/driver"
@@ -124,6 +125,55 @@ func TestAnOlderRecordComesBackByNobodysHand(t *testing.T) {
 				t.Errorf("another installation: %v", err)
 			}
 		})
+	}
+}
+
+// TestAnOlderWordOfAPersonComesBackByNobodysHand: a branch that was set back to before the newest one
+// has it, and what was written behind it, and begins nothing anew. That an older executor does not
+// write down when a word was made changes nothing of it.
+func TestAnOlderWordOfAPersonComesBackByNobodysHand(t *testing.T) {
+	t.Parallel()
+	r := gitrepotest.New(t)
+	old := beside(t, r, "eu")
+	word := func(ago time.Duration) string {
+		t.Helper()
+		return r.CommitAt(t, time.Now().Add(-ago), "Nobody is at work\n\n"+Trailer+`: {"target":"shop-eu-1"}`, map[string]string{"apps/shop/shop.yaml": ""})
+	}
+	word(3 * time.Hour)
+	// As an older executor has written it.
+	s, err := old.load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := s.note
+	next.Installation, next.Since = "eu", 0
+	next.Serial++
+	if err := old.write(t.Context(), s, next, nil); err != nil {
+		t.Fatal(err)
+	}
+	before := r.Head(t)
+	word(2 * time.Hour)
+	if err := commits(t, old, 2, 20); err != nil {
+		t.Fatal(err)
+	}
+	mark, err := old.Mark(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Git(t, "update-ref", "refs/heads/main", before)
+	for who, err := range map[string]error{
+		"was there": commits(t, old, 3, 15), "was not, by the record": beside(t, r, "eu").Remembers(t.Context(), mark),
+	} {
+		if !errors.Is(err, driver.ErrConflict) || !strings.Contains(err.Error(), "is not on the branch any more") {
+			t.Errorf("an executor that %s: %v", who, err)
+		}
+	}
+	word(time.Hour)
+	if err := commits(t, old, 4, 40); err != nil {
+		t.Errorf("after a newer word: %v", err)
+	}
+	if err := beside(t, r, "eu").Remembers(t.Context(), mark); err != nil {
+		t.Errorf("after a newer word, by the record: %v", err)
 	}
 }
 

@@ -38,6 +38,37 @@ func (s *Snapshot) AtFirst(ctx context.Context, match func(Commit) bool) (*Snaps
 	return found, found != nil, err
 }
 
+// Word is a note that a person has written, which begins a branch's memory anew.
+type Word struct {
+	// Commit has it; "" where there is none.
+	Commit string
+	// Made is the second at which that was made, by its own word; 0 where nobody knows.
+	Made int64
+}
+
+// After reports whether it begins anew what another one began. An older one comes back where a branch
+// is set back to before the newest.
+func (w Word) After(other Word) bool {
+	return w.Commit != "" && w.Commit != other.Commit && (w.Made == 0 || w.Made >= other.Made)
+}
+
+// Dated is a word with the time at which it was made, where it lacks that and the branch has it as far
+// back as it is looked through. Errors as of Find, but ErrTooOld.
+func (s *Snapshot) Dated(ctx context.Context, w Word) (Word, error) {
+	if w.Commit == "" || w.Made != 0 {
+		return w, nil
+	}
+	at, there, err := s.At(ctx, w.Commit)
+	if errors.Is(err, ErrTooOld) || err == nil && !there {
+		return w, nil
+	}
+	if err != nil {
+		return w, err
+	}
+	w.Made = at.Commit().When.Unix()
+	return w, nil
+}
+
 // Since is the commit since which there is at a path what is there now, be it nothing: the oldest
 // of the newest commits that have it so. Where branches were merged it is that by their own times.
 // Errors as of Find.

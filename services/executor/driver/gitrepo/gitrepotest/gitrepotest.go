@@ -16,10 +16,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -227,6 +229,16 @@ func (r *Repository) CommitOn(t *testing.T, branch, from, message string, files 
 	}
 	r.run(t, []byte(in.String()), r.Folder, "fast-import", "--quiet", "--force", "--date-format=now")
 	return strings.TrimSpace(r.Git(t, "rev-parse", ref))
+}
+
+// CommitAt is Commit by somebody whose clock says another time.
+func (r *Repository) CommitAt(t *testing.T, when time.Time, message string, files map[string]string) string {
+	t.Helper()
+	text := r.Git(t, "cat-file", "commit", r.Commit(t, message, files))
+	text = regexp.MustCompile(`(?m)^(committer .*> )[0-9]+ `).ReplaceAllString(text, fmt.Sprintf("${1}%d ", when.Unix()))
+	id := strings.TrimSpace(r.run(t, []byte(text), r.Folder, "hash-object", "-t", "commit", "-w", "--stdin"))
+	r.Git(t, "update-ref", "refs/heads/"+Branch, id)
+	return id
 }
 
 // CommitSigned is what a person commits and signs with a key of theirs, by Git.
