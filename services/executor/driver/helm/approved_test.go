@@ -143,6 +143,34 @@ func TestASecretThatAChartTrimsIsNotShown(t *testing.T) {
 	}
 }
 
+// A chart is told what the executor may read, and the preview is read before anybody has approved
+// anything: what a Secret of the namespace has is in it no more than a secret of the configuration.
+func TestWhatAChartIsToldOfSecretsIsNotShown(t *testing.T) {
+	w := open(t)
+	d := w.driver(t, config(w.folder), helm.Options{})
+	secret := func(name string, data map[string]any) {
+		w.admin.Must(t, http.MethodPost, w.path("secrets"), map[string]any{"metadata": map[string]any{"name": name}, "stringData": data})
+	}
+	long := strings.Repeat("correct-horse-battery-", 500)
+	secret("database", map[string]any{"password": "correct-horse-1 ", "pin": "4711"})
+	secret("another", map[string]any{"long": long})
+	of := `(lookup "v1" "Secret" .Release.Namespace "database").data.password`
+	for name, text := range map[string]string{
+		"in base64": `{{ ` + of + ` }}`, "as it is": `{{ ` + of + ` | b64dec }}`, "trimmed, in a text": `{{ printf "p=%s!" (` + of + ` | b64dec | trim) }}`,
+		"of all":     `{{ range (lookup "v1" "Secret" .Release.Namespace "").items }}{{ range .data }}{{ . }} {{ end }}{{ end }}`,
+		"a long one": `{{ (lookup "v1" "Secret" .Release.Namespace "another").data.long | b64dec }}`,
+	} {
+		asked, err := d.Diff(t.Context(), web(1, "1.0.0", note("greeting", "", text)))
+		if err != nil || asked.Failed != "" || !strings.Contains(asked.Text, "create ConfigMap greeting") || strings.Contains(asked.Text, "correct-horse") || strings.Contains(asked.Text, "Y29ycmVjdC1ob3JzZ") {
+			t.Errorf("%s: approvers see %+v, %v", name, asked, err)
+		}
+	}
+	asked, err := d.Diff(t.Context(), web(1, "1.0.0", note("greeting", "", `{{ fail (`+of+` | b64dec) }}`)))
+	if err != nil || !strings.Contains(asked.Failed, "(secret)") || strings.Contains(asked.Failed, "correct-horse") {
+		t.Errorf("a failure: approvers see %+v, %v", asked, err)
+	}
+}
+
 // Whoever upgrades by hand hands on the labels of the revision before: theirs is not what was to be placed.
 func TestARevisionThatSomebodyMadeByHandIsNotTakenForOurs(t *testing.T) {
 	w := open(t)

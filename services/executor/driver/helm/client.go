@@ -2,6 +2,7 @@ package helm
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"helm.sh/helm/v4/pkg/action"
 	release "helm.sh/helm/v4/pkg/release/v1"
@@ -94,20 +96,22 @@ func capabilities(s *cluster.Server) (apart.Capabilities, error) {
 type asker struct {
 	client *http.Client
 	base   *url.URL
+	// told are the secrets that the chart has been told.
+	told []string
 }
 
-func questions(g *gate) (asker, error) {
+func questions(g *gate) (*asker, error) {
 	config := g.config()
 	base, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
-		return asker{}, err
+		return nil, err
 	}
 	client, err := rest.HTTPClientFor(config)
-	return asker{client, base}, err
+	return &asker{client: client, base: base}, err
 }
 
 // Get implements apart.Server.
-func (a asker) Get(ctx context.Context, uri, accept string) (apart.Reply, error) {
+func (a *asker) Get(ctx context.Context, uri, accept string) (apart.Reply, error) {
 	what, err := url.ParseRequestURI(uri)
 	if err != nil || what.Host != "" {
 		return apart.Reply{}, fmt.Errorf("%q is no question to the server: %w", uri, driver.ErrInvalid)
@@ -125,7 +129,52 @@ func (a asker) Get(ctx context.Context, uri, accept string) (apart.Reply, error)
 		return apart.Reply{}, err
 	}
 	text, err := read(answer.Body)
+	if err == nil {
+		a.told = append(a.told, secretsIn(text)...)
+	}
+	if len(a.told) > maxTold {
+		return apart.Reply{}, fmt.Errorf("the chart asks for more than %d values of Secrets: %w", maxTold, driver.ErrUnsupported)
+	}
 	return apart.Reply{Status: answer.StatusCode, Type: answer.Header.Get("Content-Type"), Body: text}, err
+}
+
+const (
+	// maxTold is how many values of Secrets a chart may be told, for all of them are looked for in what
+	// it makes.
+	maxTold = 2000
+	// A value of more than longTold bytes is known by the first firstTold of them: a multiple of three, so
+	// that in base64 it begins so as well.
+	longTold, firstTold = 4 << 10, 255
+)
+
+// secretsIn are the values of an answer of the server that is a Secret, or a list of them, by which they
+// are known in what a chart makes of them.
+func secretsIn(answer []byte) (all []string) {
+	type secret struct {
+		Data map[string][]byte `json:"data"`
+	}
+	var said struct {
+		Kind string `json:"kind"`
+		secret
+		Items []secret `json:"items"`
+	}
+	// A ConfigMap has something else there.
+	if err := json.Unmarshal(answer, &said); err != nil || said.Kind != "Secret" && said.Kind != "SecretList" {
+		return nil
+	}
+	for _, s := range append(said.Items, said.secret) {
+		for _, value := range s.Data {
+			if len(value) > longTold {
+				value = value[:firstTold]
+			}
+			for _, text := range slices.Compact([]string{string(value), strings.TrimSpace(string(value))}) {
+				if len(text) >= minSecret {
+					all = append(all, text)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // revision is one of Helm's history, as its Secret says without being unpacked.

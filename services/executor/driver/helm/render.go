@@ -93,7 +93,9 @@ func (d *Driver) render(ctx context.Context, s *cluster.Server, m material, hist
 	if err != nil {
 		return content{}, hidden, err
 	}
-	made, err := d.makes(ctx, g, m.Chart, all, history)
+	made, told, err := d.makes(ctx, g, m.Chart, all, history)
+	hidden = append(hidden, told...)
+	g.hidden = hidden
 	if err != nil {
 		return content{}, hidden, scrubbed{fmt.Errorf("render the chart: %w", err), hidden}
 	}
@@ -117,11 +119,12 @@ func (d *Driver) render(ctx context.Context, s *cluster.Server, m material, hist
 	return c, hidden, err
 }
 
-// makes has a chart make what it makes as the next revision, apart from this process.
-func (d *Driver) makes(ctx context.Context, g *gate, chart []byte, values map[string]any, history []revision) (apart.Made, error) {
+// makes has a chart make what it makes as the next revision, apart from this process, and returns the
+// secrets that it was told for it.
+func (d *Driver) makes(ctx context.Context, g *gate, chart []byte, values map[string]any, history []revision) (made apart.Made, told []string, err error) {
 	able, err := capabilities(g.server)
 	if err != nil {
-		return apart.Made{}, err
+		return made, nil, err
 	}
 	next := apart.Release{Name: d.release, Namespace: d.Name, Revision: 1, Install: len(history) == 0}
 	if !next.Install {
@@ -129,9 +132,10 @@ func (d *Driver) makes(ctx context.Context, g *gate, chart []byte, values map[st
 	}
 	asked, err := questions(g)
 	if err != nil {
-		return apart.Made{}, err
+		return made, nil, err
 	}
-	return apart.Make(ctx, d.limits, apart.Order{Chart: chart, Values: values, Release: &next, Capabilities: able}, asked)
+	made, err = apart.Make(ctx, d.limits, apart.Order{Chart: chart, Values: values, Release: &next, Capabilities: able}, asked)
+	return made, asked.told, err
 }
 
 // rehearse has Helm make a release of which nothing is placed: an installation, or the revision after the
