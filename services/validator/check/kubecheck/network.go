@@ -136,9 +136,9 @@ var protocols = []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP, corev1
 
 const (
 	lastPort = 65535
-	// maxSums bounds how much is added up for one pod: with more rules than that nobody says what they
-	// let through.
-	maxSums = 2_000_000
+	// maxSums bounds how much is added up for one pod, and maxSpans how many addresses with it: with
+	// more rules than that, or more in them, nobody says what they let through.
+	maxSums, maxSpans = 2_000_000, 20_000_000
 )
 
 // passage is what a rule of a policy lets through on ports of one protocol, from the first to the last.
@@ -163,7 +163,11 @@ func open(all []passage) (string, error) {
 	}
 	slices.Sort(starts)
 	starts = slices.Compact(starts)
-	if len(starts)*len(all) > maxSums {
+	spans := 0
+	for _, p := range all {
+		spans += len(p.addresses)
+	}
+	if len(starts)*len(all) > maxSums || len(starts)*spans > maxSpans {
 		return "", fmt.Errorf("rules of policies of the network: %w", kube.ErrMany)
 	}
 	addresses := true

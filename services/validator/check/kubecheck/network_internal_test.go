@@ -2,6 +2,7 @@ package kubecheck
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -86,6 +87,20 @@ func TestARuleThatLetsEverythingThroughIsOpen(t *testing.T) {
 			t.Errorf("by two protocols: %q, %v, want %q", got, err, want)
 		}
 		halves.Spec.Egress[1].Ports = nil
+	}
+	// Of many rules for many addresses each nobody says what they are together.
+	var wide networkingv1.NetworkPolicy
+	for i := range int32(120) {
+		var from []networkingv1.NetworkPolicyPeer
+		for j := range 1000 {
+			from = append(from, block(fmt.Sprintf("10.%d.%d.0/25", j/256, j%256))...)
+		}
+		from = append(from, networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{}})
+		wide.Spec.Ingress = append(wide.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{From: from, Ports: span(1+i, 65535-i)})
+	}
+	wide.Spec.PolicyTypes = []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}
+	if got, err := covers([]networkingv1.NetworkPolicy{wide}, corev1.Pod{}, networkingv1.PolicyTypeIngress, incoming); !errors.Is(err, kube.ErrMany) {
+		t.Errorf("many addresses for many ports: %q, %v", got, err)
 	}
 	// Halves of all ports, for halves of all addresses, are all of them together.
 	var quarters []networkingv1.NetworkPolicy
