@@ -137,8 +137,12 @@ func TestASecretIsKnownInWhateverItIsWritten(t *testing.T) {
 			}
 			return string(text)
 		},
-		"in base64":                 func(secret string) string { return base64.StdEncoding.EncodeToString([]byte(secret)) },
-		"in base64 of addresses":    func(secret string) string { return base64.URLEncoding.EncodeToString([]byte(secret)) },
+		"in base64":               func(secret string) string { return base64.StdEncoding.EncodeToString([]byte(secret)) },
+		"in base64 of addresses":  func(secret string) string { return base64.URLEncoding.EncodeToString([]byte(secret)) },
+		"in base64 behind a name": func(secret string) string { return base64.StdEncoding.EncodeToString([]byte("shop:" + secret)) },
+		"in base64 behind another, in a text": func(secret string) string {
+			return "auth: " + base64.RawURLEncoding.EncodeToString([]byte("orders:"+secret+"@db"))
+		},
 		"with its lines set inward": func(secret string) string { return "dsn: |\n  " + strings.ReplaceAll(secret, "\n", "\n  ") },
 	} {
 		shown := func(secret string) string {

@@ -157,13 +157,14 @@ func TestWhatIsWrongWithAChartIsSaid(t *testing.T) {
 		limit func(*apart.Limits)
 		want  string
 	}{
-		"time":     {map[string]string{"templates/x.yaml": "{{ range 1000000000000 }}{{ end }}"}, func(l *apart.Limits) { l.Processor = time.Second }, "more than 1s of a processor"},
-		"memory":   {map[string]string{"templates/x.yaml": `{{ repeat 1000000000 "x" }}`}, nil, "more than 128 MiB of memory"},
-		"size":     {map[string]string{"templates/x.yaml": `{{ repeat 9000000 "x" }}`}, nil, "what it makes measures more than 8388608 bytes"},
-		"syntax":   {map[string]string{"templates/x.yaml": "a\n{{ nothing }}"}, nil, `templates/x.yaml:2): function "nothing" not defined`},
-		"a demand": {map[string]string{"templates/x.yaml": `{{ fail "give it a host" }}`}, nil, "give it a host"},
-		"a schema": {map[string]string{"values.schema.json": `{"required": ["host"]}`}, nil, "missing property 'host'"},
-		"a server": {map[string]string{"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\nkubeVersion: \">=2.0.0\"\n"}, nil, "requires Kubernetes >=2.0.0, and the server is v1.34.1"},
+		"time":       {map[string]string{"templates/x.yaml": "{{ range 1000000000000 }}{{ end }}"}, func(l *apart.Limits) { l.Processor = time.Second }, "more than 1s of a processor"},
+		"memory":     {map[string]string{"templates/x.yaml": `{{ repeat 1000000000 "x" }}`}, nil, "more than 128 MiB of memory"},
+		"size":       {map[string]string{"templates/x.yaml": `{{ repeat 9000000 "x" }}`}, nil, "what it makes measures more than 8388608 bytes"},
+		"syntax":     {map[string]string{"templates/x.yaml": "a\n{{ nothing }}"}, nil, `templates/x.yaml:2): function "nothing" not defined`},
+		"a demand":   {map[string]string{"templates/x.yaml": `{{ fail "give it a host" }}`}, nil, "give it a host"},
+		"a long one": {map[string]string{"templates/x.yaml": `{{ fail (repeat 3000000 "x") }}`}, nil, "what it is refused for measures more than 65536 bytes"},
+		"a schema":   {map[string]string{"values.schema.json": `{"required": ["host"]}`}, nil, "missing property 'host'"},
+		"a server":   {map[string]string{"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\nkubeVersion: \">=2.0.0\"\n"}, nil, "requires Kubernetes >=2.0.0, and the server is v1.34.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := few

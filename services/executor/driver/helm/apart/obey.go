@@ -57,6 +57,10 @@ func obey(in io.Reader, out io.Writer) error {
 	got, err := o.obey(s)
 	if err != nil {
 		got = answer{Refused: err.Error(), Kind: kindOf(err)}
+		if len(got.Refused) > maxRefused {
+			// A part of them might be the beginning of a secret, which nobody would know.
+			got.Refused = largeError("chart: what it is refused for", maxRefused).Error()
+		}
 	}
 	return s.say.Encode(message{Answer: &got})
 }

@@ -15,6 +15,9 @@ const (
 	maxMade = 8 << 20
 	// maxAnswer is the most that an answer measures: what is made, and the chart with it.
 	maxAnswer = 48 << 20
+	// maxRefused is the most of words that are told of what is wrong, in bytes: templates have words of
+	// their own for it.
+	maxRefused = 64 << 10
 	// maxAsked is how often a chart may ask the server, maxURI how long a question may be.
 	maxAsked, maxURI = 2000, 4 << 10
 )
