@@ -158,6 +158,46 @@ func TestWhatIsReportedWhileSomebodyClosesStaysOpen(t *testing.T) {
 	}
 }
 
+// TestTheSameAgainWhileSomebodyClosesStaysOpen: another impact is another thing that they had not
+// seen, whether or not somebody has taken on the one before, and whether they close the incident or
+// end the release with it.
+func TestTheSameAgainWhileSomebodyClosesStaysOpen(t *testing.T) {
+	r := newRig(t)
+	impact := []releasev1.Cause{releasev1.Cause_CAUSE_UNEXPECTED_IMPACT}
+	for name, taken := range map[string]bool{"taken-on": true, "open": false} {
+		release := r.wentBack(t, "same-"+name)
+		r.Do(t, release, "rita", proceduretest.Impact())
+		if taken {
+			r.Do(t, release, "gina", proceduretest.Acknowledge(impact[0]))
+		}
+		_, err := r.slow(func() { r.Do(t, release, "rita", proceduretest.Impact()) }).CloseIncident(known(t, "otto"), closing(release))
+		want(t, name, err, codes.Aborted, "STALE_INCIDENT")
+		if s := r.State(t, release); len(procedure.Unclosed(s)) != 2 || len(s.OpenEscalations()) != 1 {
+			t.Errorf("%s: open of %v, called for %v", name, procedure.Unclosed(s), s.OpenEscalations())
+		}
+	}
+	release := r.unknown(t, "same-accepted")
+	accept := &approvalv1.InterveneRequest{Release: release, Action: releasev1.Intervened_ACTION_ACCEPT, Reason: "it runs"}
+	_, err := r.slow(func() { r.Do(t, release, "rita", proceduretest.Impact()) }).Intervene(known(t, "otto"), accept)
+	want(t, "accepted with an impact since", err, codes.Aborted, "STALE_INCIDENT")
+	if s := r.State(t, release); s.Phase != procedure.PhaseEscalated || len(procedure.Unclosed(s)) != 2 {
+		t.Errorf("phase %s, open of %v", s.Phase, procedure.Unclosed(s))
+	}
+	if _, err := r.dial(t).Intervene(as(t, "otto"), accept); err != nil {
+		t.Error(err)
+	}
+	if s := r.State(t, release); len(procedure.Unclosed(s)) > 0 {
+		t.Errorf("accepted: open of %v", procedure.Unclosed(s))
+	}
+	// What has the release go on ends nothing, so that nobody has to look again.
+	release = r.unknown(t, "same-retried")
+	if _, err := r.slow(func() { r.Do(t, release, "rita", proceduretest.Impact()) }).Intervene(known(t, "otto"), &approvalv1.InterveneRequest{
+		Release: release, Action: releasev1.Intervened_ACTION_ROLL_BACK, Reason: "away with it",
+	}); err != nil {
+		t.Errorf("rolled back with an impact since: %v", err)
+	}
+}
+
 // TestAnIncidentIsClosedWhereOthersWrote something that is none: it is decided again.
 func TestAnIncidentIsClosedWhereOthersWrote(t *testing.T) {
 	r := newRig(t)

@@ -230,10 +230,19 @@ func (s *Server) open(ctx context.Context, r *approvalv1.AcknowledgeRequest) ([]
 }
 
 // Intervene implements approvalv1.ApprovalServiceServer (PD-7.2).
+//
+// A decision that ends the release closes its incident: like who closes one, whoever makes it has to
+// have seen all of it.
 func (s *Server) Intervene(ctx context.Context, r *approvalv1.InterveneRequest) (*approvalv1.InterveneResponse, error) {
+	var sees sight
 	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		if err := d.operator(); err != nil {
 			return nil, err
+		}
+		if r.GetAction() == releasev1.Intervened_ACTION_ACCEPT {
+			if err := sees.still(d.state); err != nil {
+				return nil, err
+			}
 		}
 		return procedure.DecideIntervention(d.state, r.GetAction(), r.GetReason()), nil
 	})
