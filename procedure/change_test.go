@@ -83,7 +83,7 @@ func TestEveryFieldOfAReleaseIsApprovedOrHasAReason(t *testing.T) {
 		"WavesBegan": course, "Verifications": course, "RollbackAttempt": course, "Rollbacks": course,
 
 		"ChangeDigest": "it is the digest", "Quorum": people, "ApproveBy": people, "Approvals": people, "TakenBack": people, "Authorized": people,
-		"Deciders": people, "AbortBy": people, "AbortReason": people, "Pause": people, "Pauses": people, "Forced": people, "Attempts": people, "Overrides": people, "DecideFrom": people,
+		"Deciders": people, "AbortBy": people, "AbortReason": people, "Pause": people, "Pauses": people, "Forced": people, "SignOffs": people, "SignOffsAsked": people, "Attempts": people, "Overrides": people, "DecideFrom": people,
 
 		"RemindAt": told, "Announced": told, "ApprovalWaits": told, "ApprovalsFollowed": told, "Escalations": told, "Wanted": told, "Deferred": told,
 		"Told": told, "Corrections": told, "Corrected": told, "KnownWaits": told, "NoticeOverdue": told, "Reminded": told,

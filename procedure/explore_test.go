@@ -105,6 +105,9 @@ var (
 	}
 )
 
+// seen is a check that a person answers.
+var seen = &releasev1.Check{Name: "seen", Probe: &releasev1.Check_SignOff{SignOff: &releasev1.SignOffProbe{Question: "Is it well?", Groups: []string{"release-managers"}}}}
+
 // worlds are the kinds of releases that differ in what may happen to them. Whether data
 // stays changed, or no way back is planned, decides about the way back alone, and the
 // class of the drivers about who may take over: not every pair of the two is told apart.
@@ -194,6 +197,36 @@ func worlds() []*world {
 			return &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: proceduretest.Hold(procedure.HoldPaused, now.Add(time.Hour))}}
 		}},
 		move{name: "resume", person: "dan", build: func(procedure.State, time.Time) *releasev1.Event { return proceduretest.Resume() }},
+	)
+	add("planned", one, fenced, ", somebody signs it off", func(r *releasev1.Request) {
+		r.Validation.Checks = append(r.GetValidation().GetChecks(), seen)
+	})
+	signing := all[len(all)-1]
+	// What is before the end of a wave is the same as in the others.
+	signing.moves = slices.DeleteFunc(signing.moves, func(m move) bool {
+		return slices.ContainsFunc([]string{"unapprove", "approve rita", "risk hold", "risk busy", "gates hold", "evidence", "override", "follow up"}, func(of string) bool {
+			return strings.HasPrefix(m.name, of)
+		})
+	})
+	signs := func(passed bool) func(procedure.State, time.Time) *releasev1.Event {
+		return func(s procedure.State, _ time.Time) *releasev1.Event {
+			if len(s.SignOffs) == 0 {
+				return nil
+			}
+			return &releasev1.Event{Data: &releasev1.Event_SignedOff{SignedOff: &releasev1.SignedOff{
+				Check: seen.GetName(), Number: s.Verifications + 1, Passed: passed, Comment: "looked",
+			}}}
+		}
+	}
+	signing.moves = append(signing.moves,
+		move{name: "ask for a sign-off", build: func(s procedure.State, now time.Time) *releasev1.Event {
+			if s.Phase != procedure.PhaseVerify || len(s.SignOffs) > 0 {
+				return nil // Asked anew it is the same as asked once.
+			}
+			return procedure.DecideSignOffWanted(s, s.Request.GetValidation().GetChecks(), time.Hour, now)
+		}},
+		move{name: "sign off", person: "dan", build: signs(true)},
+		move{name: "sign off a failure", person: "dan", build: signs(false)},
 	)
 	add("planned", two, fenced, ", data changed for good", proceduretest.Irreversible)
 	add("emergency", one, probeable, ", data changed for good", proceduretest.Irreversible)
@@ -313,6 +346,9 @@ func abstraction(n *node) string {
 	put(s.Paused(), s.Phase == procedure.PhaseHeld && slices.ContainsFunc(s.Holds, func(h *releasev1.HoldReason) bool {
 		return h.GetRule() == procedure.HoldPaused
 	}))
+	for _, o := range s.SignOffs {
+		put(o.Check, o.Answer == nil, o.Answer != nil && o.Answer.Passed, n.now.Before(o.Until))
+	}
 	put(s.Wave, s.RollbackAttempt > 0, len(s.Touched), s.AbortBy != "", s.Forced, s.EscalatedFor, s.EscalatedRollback, s.Question.Otherwise)
 	put(s.Claim.Claimer != "", s.ClassOf(s.Touched) == releasev1.DriverClass_DRIVER_CLASS_PROBEABLE && n.now.Before(s.Claim.LeaseUntil))
 	for _, r := range s.Results {

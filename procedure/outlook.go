@@ -137,9 +137,7 @@ func (s State) wait(stage *Stage, at time.Time) {
 		if waves := len(s.Request.GetPlan().GetWaves()); waves > 1 {
 			say("wave %d of %d", s.Wave+1, waves)
 		}
-		s.waitSigned(say)
-	case PhaseVerifyRollback:
-		s.waitSigned(say)
+		stage.Waits = append(stage.Waits, Awaited(s)...)
 	case PhaseRelease:
 		stage.Service = ServiceExecutor
 	case PhaseFollowUp:

@@ -38,9 +38,10 @@ var phasesOf = map[string][]procedure.Phase{
 	"rollback_unavailable":      {procedure.PhaseRemedy},
 	"rolled_back":               {procedure.PhaseRollingBack}, "rollback_failed": {procedure.PhaseRollingBack},
 	"targets_released": {procedure.PhaseRelease}, "recorded": {procedure.PhaseRecord},
-	"aborted":   {procedure.PhaseHeld, procedure.PhaseExecute, procedure.PhaseExecuting, procedure.PhaseVerify},
-	"paused":    append([]procedure.Phase{procedure.PhaseExecuting, procedure.PhaseVerify, procedure.PhaseEscalated}, beforeExecution...),
-	"withdrawn": beforeExecution, "superseded": beforeExecution, "rejected": beforeExecution,
+	"aborted":         {procedure.PhaseHeld, procedure.PhaseExecute, procedure.PhaseExecuting, procedure.PhaseVerify},
+	"paused":          append([]procedure.Phase{procedure.PhaseExecuting, procedure.PhaseVerify, procedure.PhaseEscalated}, beforeExecution...),
+	"sign_off_wanted": {procedure.PhaseVerify, procedure.PhaseVerifyRollback},
+	"withdrawn":       beforeExecution, "superseded": beforeExecution, "rejected": beforeExecution,
 	"approval_withdrawn": beforeExecution, "expired": beforeExecution,
 	"freeze_overridden": append([]procedure.Phase{procedure.PhaseExecuting, procedure.PhaseVerify}, beforeExecution...),
 	"execution_overrun": {procedure.PhaseExecute},
@@ -71,7 +72,7 @@ func TestEveryEventIsJudged(t *testing.T) {
 	otherwise := []string{
 		"requested", "approval_given", "notified", "escalated", "acknowledged", "intervened", "deadline_passed", "review_completed",
 		"follow_up_added", "follow_up_closed", "notice_acknowledged", "impact_reported", "unrecorded_change",
-		"verification_revoked", "reverified", "resumed", "incident_closed",
+		"verification_revoked", "reverified", "resumed", "incident_closed", "signed_off",
 	}
 	for _, name := range eventTypes() {
 		if _, ok := phasesOf[name]; ofReleases(name) && ok == slices.Contains(otherwise, name) {

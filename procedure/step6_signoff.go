@@ -199,9 +199,11 @@ func (s State) unsigned(checks []*releasev1.Check) string {
 	return ""
 }
 
-// waitSigned says whose answers a verification waits for.
-func (s State) waitSigned(say func(format string, args ...any)) {
+// Awaited says in words whose answers a verification waits for, one phrase for each check.
+func Awaited(s State) (all []string) {
 	for _, o := range Unanswered(s) {
-		say("somebody of %s to sign off %s until %s: %s", strings.Join(o.Groups, " or "), o.Check, o.Until.UTC().Format(time.RFC3339), o.Question)
+		all = append(all, fmt.Sprintf("somebody of %s to sign off %s until %s: %s",
+			strings.Join(o.Groups, " or "), o.Check, o.Until.UTC().Format(time.RFC3339), o.Question))
 	}
+	return all
 }

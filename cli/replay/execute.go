@@ -153,6 +153,20 @@ func (p *pass) verified(ctx context.Context, d *Decision, before procedure.State
 	return same(derived, e.Event)
 }
 
+// signOffWanted derives again whom a verification asks what, until when.
+func (p *pass) signOffWanted(ctx context.Context, d *Decision, before procedure.State, e procedure.Entry) error {
+	index, err := p.document(ctx, before.ProcedureDigest)
+	if err != nil {
+		return err
+	}
+	now, _, err := clock(e)
+	if err != nil {
+		return err
+	}
+	d.Result, d.Detail = Derived, "who is asked to sign off what, until when"
+	return same(verify.Wanted(index, before, now), e.Event)
+}
+
 // lookedLater judges a look at a release that was verified by its samples again.
 func (p *pass) lookedLater(ctx context.Context, d *Decision, before procedure.State, e procedure.Entry, l *releasev1.LaterLook) error {
 	index, err := p.document(ctx, before.ProcedureDigest)

@@ -50,6 +50,8 @@ func (p *pass) judge(ctx context.Context, d *Decision, before procedure.State, e
 		return p.verified(ctx, d, before, e, x.VerificationFailed.GetVerification())
 	case *releasev1.Event_VerificationInconclusive:
 		return p.verified(ctx, d, before, e, x.VerificationInconclusive.GetVerification())
+	case *releasev1.Event_SignOffWanted:
+		return p.signOffWanted(ctx, d, before, e)
 	case *releasev1.Event_VerificationRevoked:
 		return p.lookedLater(ctx, d, before, e, x.VerificationRevoked.GetLook())
 	case *releasev1.Event_Reverified:

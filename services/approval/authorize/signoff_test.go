@@ -1,6 +1,7 @@
 package authorize_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,12 +38,21 @@ func TestOnlyWhoIsAskedSignsOff(t *testing.T) {
 	s := r.Do(t, release, "", proceduretest.Executed(r.State(t, release), nil))
 	refused("before it is asked", answer("anna", "ledger", true, 0), codes.FailedPrecondition, "OTHER_STATE", "nobody is asked to sign anything off, or not yet")
 	r.Do(t, release, "", procedure.DecideSignOffWanted(s, []*releasev1.Check{ledger}, time.Hour, time.Now()))
+	explained, err := desk.Explain(as(t, "finn"), &approvalv1.ExplainRequest{Release: release})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Rita asked for it, Otto owns it, Ada and Alan wrote it.
+	if step := stepOf(t, explained.GetOutlook(), "6"); !slices.Equal(step.GetWho(), []string{procedure.ServiceValidator, "anna", "cleo", "dan"}) ||
+		!strings.Contains(strings.Join(step.GetWaitsFor(), "\n"), "somebody of release-managers to sign off ledger until ") {
+		t.Errorf("explained: %v", step)
+	}
 	before := len(r.Events(t, release))
 	refused("who is in none of the groups", answer("ben", "ledger", true, 0), codes.PermissionDenied, "NOT_ALLOWED", "ben is in none of the groups that may sign off ledger: release-managers")
 	refused("another check", answer("anna", "healthy", true, 0), codes.FailedPrecondition, "OTHER_STATE", "people are asked ledger")
 	refused("another verification", answer("anna", "ledger", true, 2), codes.FailedPrecondition, "OTHER_STATE", "it answers verification 2, and number 1 is under way")
 	refused("who asked for the release", answer("rita", "ledger", true, 0), codes.FailedPrecondition, "OTHER_STATE", "nobody signs off their own change: rita is the requester")
-	_, err := desk.SignOff(as(t, "anna"), &approvalv1.SignOffRequest{Release: release, Check: "ledger", Comment: " "})
+	_, err = desk.SignOff(as(t, "anna"), &approvalv1.SignOffRequest{Release: release, Check: "ledger", Comment: " "})
 	want(t, "without a word", err, codes.InvalidArgument, "INVALID_FIELD")
 	if got := len(r.Events(t, release)); got != before {
 		t.Errorf("%d events of what was refused", got-before)

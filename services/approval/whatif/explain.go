@@ -53,6 +53,8 @@ func Explain(documents []*policy.Index, s procedure.State, normal bool, known Kn
 			slices.Sort(step.GetWho())
 			step.Who = slices.Compact(step.GetWho())
 		}
+	case procedure.PhaseVerify:
+		ahead["6"].Who = append(ahead["6"].Who, w.signers(s, now)...)
 	case procedure.PhaseRemedy, procedure.PhaseRollingBack, procedure.PhaseVerifyRollback, procedure.PhaseEscalated:
 		w.remedy(s, now)
 	}
@@ -72,7 +74,8 @@ func Explain(documents []*policy.Index, s procedure.State, normal bool, known Kn
 func (w way) remedy(s procedure.State, now time.Time) {
 	step := &approvalv1.OutlookStep{Number: "7", Name: "remediate", Standing: approvalv1.OutlookStep_STANDING_NOW, WaitsFor: []string{"the way back"}, Who: []string{procedure.ServiceExecutor}}
 	if s.Phase == procedure.PhaseVerifyRollback {
-		step.Who = []string{procedure.ServiceValidator}
+		step.Who = append([]string{procedure.ServiceValidator}, w.signers(s, now)...)
+		step.WaitsFor = append(step.WaitsFor, procedure.Awaited(s)...)
 	}
 	if s.Phase == procedure.PhaseEscalated {
 		step.WaitsFor = []string{"a person's decision: " + s.EndReason}

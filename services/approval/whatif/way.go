@@ -112,6 +112,21 @@ func (w way) approvers(s procedure.State, now time.Time) []string {
 	return out
 }
 
+// signers are those who may answer the checks that ask people, and that nobody has answered.
+func (w way) signers(s procedure.State, now time.Time) (out []string) {
+	for _, o := range procedure.Unanswered(s) {
+		for _, group := range o.Groups {
+			for _, person := range w.index.PeopleAt(group, now) {
+				actor := &releasev1.Actor{Id: person, Kind: releasev1.Actor_KIND_HUMAN, Groups: w.index.GroupsAt(person, now)}
+				if procedure.MaySignOff(s, actor, o.Check, now) == "" && !slices.Contains(out, person) {
+					out = append(out, person)
+				}
+			}
+		}
+	}
+	return out
+}
+
 func (w way) able(s procedure.State, group string, now time.Time) []string {
 	return slices.DeleteFunc(w.index.PeopleAt(group, now), func(person string) bool {
 		actor := &releasev1.Actor{Id: person, Kind: releasev1.Actor_KIND_HUMAN, Groups: w.index.GroupsAt(person, now)}

@@ -165,16 +165,28 @@ func stands(s procedure.State) string {
 	case procedure.PhaseExecuting:
 		return fmt.Sprintf("Wave %d of %d is being deployed.", s.Wave+1, len(s.Request.GetPlan().GetWaves()))
 	case procedure.PhaseVerify:
-		return fmt.Sprintf("Wave %d of %d is being verified.", s.Wave+1, len(s.Request.GetPlan().GetWaves()))
+		return fmt.Sprintf("Wave %d of %d is being verified", s.Wave+1, len(s.Request.GetPlan().GetWaves())) + awaited(s) + "."
 	case procedure.PhaseRemedy, procedure.PhaseRollingBack:
 		return joined("It is being rolled back", s.EndReason) + "."
 	case procedure.PhaseVerifyRollback:
-		return "The way back is being verified."
+		return "The way back is being verified" + awaited(s) + "."
 	case procedure.PhaseEscalated:
 		return joined("A person has to decide", strings.ReplaceAll(CauseWord(s.EscalatedFor), "_", " ")) + "."
 	case procedure.PhaseNone, procedure.PhaseRelease, procedure.PhaseRecord, procedure.PhaseFollowUp, procedure.PhaseClosed:
 	}
 	return ""
+}
+
+// awaited says which checks a verification waits for people to answer.
+func awaited(s procedure.State) string {
+	var all []string
+	for _, o := range procedure.Unanswered(s) {
+		all = append(all, o.Check+" by "+strings.Join(o.Groups, " or "))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return ", and waits to be signed off: " + strings.Join(all, ", ")
 }
 
 func ending(s procedure.State) string {

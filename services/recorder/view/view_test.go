@@ -69,6 +69,10 @@ func TestStepsAsTheyGo(t *testing.T) {
 
 // TestASupersededReleaseSaysOnceByWhich: "superseded: superseded by" says it twice.
 func TestASupersededReleaseSaysOnceByWhich(t *testing.T) {
+	asked := view.Summary(procedure.State{Phase: procedure.PhaseVerifyRollback, SignOffs: []procedure.SignOff{{Check: "ledger", Groups: []string{"finance", "operators"}}}})
+	if asked != "The way back is being verified, and waits to be signed off: ledger by finance or operators." {
+		t.Errorf("asked: %q", asked)
+	}
 	got := view.Summary(procedure.State{Outcome: releasev1.Outcome_OUTCOME_SUPERSEDED, EndReason: "superseded by shop-2", Phase: procedure.PhaseClosed})
 	if want := "It was superseded by shop-2."; got != want {
 		t.Errorf("%q, want %q", got, want)

@@ -3,9 +3,12 @@ package verify
 import (
 	"context"
 	"fmt"
+	"time"
 
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/validator/check"
 )
 
@@ -33,6 +36,12 @@ func (l *listener) answers(ctx context.Context) (map[string]check.Answer, error)
 		}
 	}
 	return answersOf(l.task.State), nil
+}
+
+// Wanted derives again what people are asked as a verification begins, by that time (N-01); nil where
+// nobody is.
+func Wanted(index *policy.Index, state procedure.State, now time.Time) *releasev1.Event {
+	return procedure.DecideSignOffWanted(state, checks(state, index), state.Request.GetValidation().GetBake().AsDuration(), now)
 }
 
 // same reports whether it is the same verification that is under way in both.

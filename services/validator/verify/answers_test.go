@@ -70,6 +70,11 @@ func TestAPersonsAnswerIsAPartOfTheVerdict(t *testing.T) {
 			if err != nil || len(asked.GetSignOffWanted().GetChecks()) != 1 || at.count("/digest") > 0 {
 				t.Fatalf("asked %v, looked %d times: %v", asked, at.count("/digest"), err)
 			}
+			history, _ := r.history(t)
+			unasked, _ := procedure.Fold(r.id, history.Entries[:len(history.Entries)-1])
+			if again := verify.Wanted(r.index(t), unasked, asked.GetDecided().AsTime()); !proto.Equal(again.GetSignOffWanted(), asked.GetSignOffWanted()) {
+				t.Errorf("asked again: %v, before %v", again, asked)
+			}
 			begun := atWork(at)
 			type verdict struct {
 				event *releasev1.Event
@@ -100,9 +105,11 @@ func TestAPersonsAnswerIsAPartOfTheVerdict(t *testing.T) {
 			if got.GetVerdict() != test.want || got.GetReason() != test.says || r.state(t).Phase != test.phase {
 				t.Errorf("%s (%s), in phase %s: %s", got.GetVerdict(), got.GetReason(), r.state(t).Phase, recorded.GetReason())
 			}
-			lasted := recorded.GetEnded().AsTime().Sub(recorded.GetStarted().AsTime())
-			if ends := test.name == "failed" || test.sick; ends != (lasted < 1900*time.Millisecond) {
-				t.Errorf("it lasted %s", lasted)
+			switch early := test.name == "failed" || test.sick; {
+			case early != strings.Contains(recorded.GetReason(), "ended early: check "):
+				t.Errorf("ended early: %t, want %t: %s", !early, early, recorded.GetReason())
+			case !early && recorded.GetEnded().AsTime().Before(before.SignOffsAsked.Add(2*time.Second)):
+				t.Errorf("it ended at %s, and people were asked at %s", recorded.GetEnded().AsTime(), before.SignOffsAsked)
 			}
 			samples, err := evidence.New(r.JetStream()).Get(t.Context(), recorded.GetSamples().GetDigest())
 			if err != nil {

@@ -79,7 +79,7 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		}
 	}
 	if slices.ContainsFunc(plan.Checks, criterion.AsksPeople) {
-		if event := procedure.DecideSignOffWanted(t.State, plan.Checks, plan.Bake, t.Now); event != nil {
+		if event := Wanted(index, t.State, t.Now); event != nil {
 			return []eventstore.Draft{t.Draft(event)}, nil // It is due again as soon as that is on record.
 		}
 		heard = &listener{histories: s.histories, task: t}
