@@ -87,10 +87,10 @@ func JudgeRan(r *Ran) Observation {
 		return seen
 	}
 	seen.Detail = fmt.Sprintf("status %d", r.Status)
-	switch {
-	case r.Status == 0:
+	switch r.Status {
+	case 0:
 		seen.Outcome = Passed
-	case r.Status == r.Fails:
+	case r.Fails:
 		seen.Outcome = Failed
 	default:
 		seen.Detail += fmt.Sprintf(", which says nothing: 0 is a pass, %d a failure", r.Fails)

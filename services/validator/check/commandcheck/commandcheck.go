@@ -96,7 +96,7 @@ func (c command) file() (path, digest string, err error) {
 	if err := argv.CheckExecutable(path); err != nil {
 		return "", "", err
 	}
-	file, err := os.Open(path) //nolint:gosec // the configuration names it
+	file, err := os.Open(path)
 	if err != nil {
 		return "", "", err
 	}
