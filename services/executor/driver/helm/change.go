@@ -14,6 +14,7 @@ import (
 
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/cluster"
+	"github.com/blackdice/shipwarden/services/executor/driver/helm/apart"
 )
 
 // grace is how long a call may take beyond what a release may: to try, to write and to prune.
@@ -44,6 +45,7 @@ type change struct {
 }
 
 func (d *Driver) apply(ctx context.Context, key driver.Key, f driver.Fence, plan driver.Plan) (driver.Result, error) {
+	ctx = apart.ForAChange(ctx)
 	if err := check(plan); err != nil {
 		return driver.Result{}, err
 	}
@@ -78,6 +80,7 @@ func (d *Driver) material(ctx context.Context, plan driver.Plan) (m material, er
 }
 
 func (d *Driver) rollback(ctx context.Context, key driver.Key, f driver.Fence, plan driver.Plan) (driver.Result, error) {
+	ctx = apart.ForAChange(ctx)
 	if plan.Previous == "" {
 		return driver.Result{}, fmt.Errorf("nothing was there before: %w", driver.ErrNoWayBack)
 	}

@@ -28,9 +28,6 @@ import (
 // it does not have: a test binary without Obey ends, instead of testing.
 const argument = "-read-a-chart"
 
-// turn is had by whoever has a process: of two at once neither would be bounded.
-var turn = make(chan struct{}, 1)
-
 // Server answers what charts ask of it. Its errors are told to the chart.
 type Server interface {
 	Get(ctx context.Context, uri, accept string) (Reply, error)
@@ -98,12 +95,11 @@ func do(ctx context.Context, l Limits, o Order, server Server) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	select {
-	case turn <- struct{}{}:
-	case <-ctx.Done():
-		return answer{}, fmt.Errorf("another chart is read: %w", context.Cause(ctx))
+	done, err := take(ctx)
+	if err != nil {
+		return answer{}, err
 	}
-	defer func() { <-turn }()
+	defer done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in, orders, err := os.Pipe()

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -191,6 +192,53 @@ func TestAServerThatDoesNotAnswerEndsTheProcess(t *testing.T) {
 	if !errors.Is(err, argv.ErrKilled) || !strings.Contains(err.Error(), "not there in time") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// Whoever may ask for a preview may ask for many, of charts that take all the time that they may: a
+// change, or its way back, waits for one of them at most.
+func TestAChangeWaitsBehindOnePreviewAtMost(t *testing.T) {
+	asks := shop(t, map[string]string{"templates/x.yaml": `{{ lookup "v1" "Secret" "shop" "key" }}`})
+	begun, goOn := make(chan string, 8), make(chan struct{})
+	var all sync.WaitGroup
+	begin := func(who string, ctx context.Context) {
+		all.Go(func() {
+			first := true
+			_, err := apart.Make(ctx, few, order(asks), answers(func(context.Context, string) (apart.Reply, error) {
+				if first {
+					begun <- who
+					<-goOn
+				}
+				first = false
+				return apart.Reply{Status: 404, Type: "application/json", Body: []byte(`{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}`)}, nil
+			}))
+			if err != nil {
+				t.Errorf("%s: %v", who, err)
+			}
+		})
+	}
+	waiting := func(n int) {
+		for apart.Waiting() != n {
+			if t.Context().Err() != nil {
+				t.Fatal("nobody waits")
+			}
+			runtime.Gosched()
+		}
+	}
+	begin("a preview", t.Context())
+	if got := <-begun; got != "a preview" {
+		t.Fatal(got)
+	}
+	for n := range 3 {
+		begin("another preview", t.Context())
+		waiting(n + 1)
+	}
+	begin("a change", apart.ForAChange(t.Context()))
+	waiting(4)
+	close(goOn)
+	if got := <-begun; got != "a change" {
+		t.Errorf("%s comes before a change", got)
+	}
+	all.Wait()
 }
 
 // Questions of a chart are answered by who started the process: it has neither the address of the server

@@ -15,7 +15,8 @@
 // The process has no environment, no credentials, no arguments but one, one processor at low priority,
 // and limits of the system on its memory, its time on the processor, and the files that it writes (none).
 // It is killed as a group when its time is over or when it has said too much, and dies with the executor.
-// Where the system runs out of memory it is the first to go. Of these processes there is one at a time.
+// Where the system runs out of memory it is the first to go. Of these processes there is one at a time, and
+// a change waits behind one preview at most.
 //
 // What it made is placed as it is (Made.Literal): it is not rendered again, so that nothing depends on a
 // second time making the same, be it a time, a password or what the server answers.
