@@ -10,9 +10,11 @@ import (
 	"syscall"
 
 	"github.com/blackdice/shipwarden/cli/command"
+	"github.com/blackdice/shipwarden/services/executor"
 )
 
 func main() {
+	executor.Obey() // `shipwarden dev` is an executor, too.
 	os.Exit(run())
 }
 
