@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/types/known/durationpb"
-
 	"github.com/blackdice/shipwarden/cli/exit"
 	"github.com/blackdice/shipwarden/cli/terminal"
 	"github.com/blackdice/shipwarden/e2e/shop"
@@ -64,7 +62,6 @@ func (s *story) rolledBack(ctx context.Context, versions []shop.Artifact) error 
 func (s *story) emergency(ctx context.Context, versions []shop.Artifact) error {
 	s.title("3. Version 2.0.1: an emergency, without tests, authorized by the one person at hand")
 	id, err := s.submit(ctx, versions[2], "3-emergency", func(r *releasev1.Request) {
-		brief(r)
 		r.Trigger = releasev1.Trigger_TRIGGER_EMERGENCY
 		r.Emergency = &releasev1.Emergency{Reason: "Payments fail for every tenth customer.", Incident: "INC-77"}
 		r.Evidence = [][]byte{r.GetEvidence()[0], r.GetEvidence()[2]}
@@ -111,7 +108,7 @@ func (s *story) frozen(ctx context.Context, versions []shop.Artifact) error {
 		return err
 	}
 	s.line("Procedure document 1.1 is in effect: carol froze production until %s.", s.world.Rules.FreezeEnd.UTC().Format(time.RFC3339))
-	id, err := s.submit(ctx, versions[3], "4-frozen", brief)
+	id, err := s.submit(ctx, versions[3], "4-frozen", nil)
 	if err != nil {
 		return err
 	}
@@ -134,9 +131,6 @@ func (s *story) frozen(ctx context.Context, versions []shop.Artifact) error {
 	}
 	return s.record(ctx, id, "4-frozen")
 }
-
-// brief has the waves of a request looked at for a moment only.
-func brief(r *releasev1.Request) { r.Validation.Bake = durationpb.New(time.Second) }
 
 // review does the review that is owed of an emergency; it must end with that code.
 func (s *story) review(ctx context.Context, person, id string, code int) error {
