@@ -68,7 +68,7 @@ func (c *checker) reverify() {
 	c.known("reverify.environments", "environment", rule.GetEnvironments(), c.hasEnvironment)
 	c.known("reverify.services", "service", rule.GetServices(), c.hasService)
 	for i, name := range rule.GetChecks() {
-		if !c.catalogued(rule, name) {
+		if !c.cataloged(rule, name) {
 			c.report(fmt.Sprintf("reverify.checks[%d]", i), "reverify.check", "no service that is looked at again has a check %q in its checks: everything would be looked at", name)
 		}
 	}
@@ -88,9 +88,9 @@ func (c *checker) reverify() {
 	}
 }
 
-// catalogued reports whether a service that is looked at again has a check of that name in the
+// cataloged reports whether a service that is looked at again has a check of that name in the
 // catalogue. What requests bring is not known here: it is looked at where the document names none.
-func (c *checker) catalogued(rule *policyv1.Reverify, name string) bool {
+func (c *checker) cataloged(rule *policyv1.Reverify, name string) bool {
 	return slices.ContainsFunc(c.document.GetServices(), func(s *policyv1.Service) bool {
 		return emptyOrHas(rule.GetServices(), s.GetName()) && slices.ContainsFunc(s.GetChecks(), func(x *releasev1.Check) bool { return x.GetName() == name })
 	})

@@ -101,7 +101,7 @@ func badRequests(at time.Time) []badRequest {
 	}
 	signed := func(f func(*releasev1.Check)) change {
 		return func(q *releasev1.Request) {
-			k := q.Validation.Checks[0]
+			k := q.GetValidation().GetChecks()[0]
 			k.MinPassRatio, k.MaxConsecutiveFailures, k.MinSamples = nil, nil, nil
 			k.Probe = &releasev1.Check_SignOff{SignOff: &releasev1.SignOffProbe{Question: "Do the sums agree?", Groups: []string{"qa"}}}
 			f(k)
