@@ -93,7 +93,7 @@ func Forms(secrets []string) (all []string) {
 
 // amid is how base64 of a longer text has a secret that stands in it, such as that of a name and a
 // password: whichever of three places its first byte has there, and without the letters at both ends
-// that its neighbours share.
+// that its neighbors share.
 func amid(secret string) (all []string) {
 	for before := range 3 {
 		first, end := (before*8+5)/6, (before+len(secret))*8/6

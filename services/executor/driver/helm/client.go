@@ -124,7 +124,7 @@ func (a *asker) Get(ctx context.Context, uri, accept string) (apart.Reply, error
 		return apart.Reply{}, err
 	}
 	r.Header.Set("Accept", accept)
-	answer, err := a.client.Do(r) //nolint:bodyclose // read closes it
+	answer, err := a.client.Do(r) //nolint:bodyclose // read closes it.
 	if err != nil {
 		return apart.Reply{}, err
 	}
