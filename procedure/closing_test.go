@@ -236,3 +236,58 @@ func TestWhoeverWasCalledIsToldOfTheClosing(t *testing.T) {
 		t.Errorf("told %v, want %v", told, want)
 	}
 }
+
+// TestTheEndOfACallIsToldWhereTheCallIsUnderWay: somebody takes it on, or closes the incident, between
+// the call and that it is on record who was told; or when the next rung was called and the one before
+// has been told. In releases of before closing was demanded it is not, as it was then.
+func TestTheEndOfACallIsToldWhereTheCallIsUnderWay(t *testing.T) {
+	number := uint32(releasev1.Cause_CAUSE_UNEXPECTED_IMPACT)*1000 + 1
+	for name, c := range map[string]struct {
+		before, told bool
+		end          func(procedure.State) *releasev1.Event
+		want         []uint32
+	}{
+		"closed":                                 {end: proceduretest.CloseIncident, want: []uint32{number + 500}},
+		"closed, and the rung before was told":   {told: true, end: proceduretest.CloseIncident, want: []uint32{number + 501}},
+		"taken on":                               {end: takeOn, want: []uint32{number}},
+		"taken on, and the rung before was told": {told: true, end: takeOn, want: []uint32{number + 1}},
+		"of before, taken on":                    {before: true, end: takeOn},
+	} {
+		h := proceduretest.New(proceduretest.Request())
+		asked := proceduretest.Requested(h.Asked, h.Now)
+		asked.GetRequested().ClosingDemanded = !c.before
+		h.Do(t, "", asked)
+		h.To(t, procedure.PhaseRecord)
+		h.Do(t, "rita", proceduretest.Impact())
+		h.Do(t, "", proceduretest.Escalate(h.State(), h.Now))
+		if c.told {
+			for len(h.State().Wanted) > 0 {
+				h.Do(t, "", proceduretest.NotifyFollowed(h.State()))
+			}
+			for h.State().Escalations[0].Rung < 2 {
+				if d := procedure.DecideDeadline(h.State(), h.Now); d != nil {
+					h.Do(t, "", d)
+				} else if len(procedure.DueCalls(h.State())) > 0 {
+					h.Do(t, "", proceduretest.Escalate(h.State(), h.Now))
+				} else {
+					next, _ := procedure.NextDeadline(h.State())
+					h.Advance(next.At.Sub(h.Now))
+				}
+			}
+		}
+		h.Do(t, "eve", c.end(h.State()))
+		var got []uint32
+		for _, n := range h.State().Wanted {
+			if n.Occasion == releasev1.Occasion_OCCASION_TAKEN_ON && n.Number/1000 == number/1000 {
+				got = append(got, n.Number)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: the end is told as %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+func takeOn(procedure.State) *releasev1.Event {
+	return proceduretest.Acknowledge(releasev1.Cause_CAUSE_UNEXPECTED_IMPACT)
+}

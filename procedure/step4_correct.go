@@ -86,11 +86,17 @@ func (s *State) correct(known string) {
 func (s *State) takenOn(x Escalation) { s.endOfCall(x, 0) }
 
 // endOfCall tells those whom a call went to what became of it. What is added to the number makes
-// another notice of it.
+// another notice of it. One of an earlier rung may have been told, and the newest be under way still:
+// when the release is over, nobody else closes an alarm that they raise. In releases of before closing
+// was demanded it has to be on record that the newest one was told.
 func (s *State) endOfCall(x Escalation, more uint32) {
 	number := uint32(x.Cause)*1000 + x.Rung //nolint:gosec // Causes are small and positive.
-	call := Notice{Occasion: releasev1.Occasion_OCCASION_ESCALATION, Number: number}
-	if slices.ContainsFunc(s.Told, func(t Told) bool { return t.Notice == call && t.Followed }) {
+	of := func(n Notice) bool {
+		return n.Occasion == releasev1.Occasion_OCCASION_ESCALATION &&
+			(n.Number == number || s.Requested.GetClosingDemanded() && n.Number/1000 == number/1000)
+	}
+	if slices.ContainsFunc(s.Told, func(t Told) bool { return of(t.Notice) && t.Followed }) ||
+		s.Requested.GetClosingDemanded() && s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED && slices.ContainsFunc(s.Wanted, of) {
 		s.want(releasev1.Occasion_OCCASION_TAKEN_ON, number+more)
 	}
 }

@@ -95,11 +95,28 @@ func raises(o releasev1.Occasion) bool {
 }
 
 // toldBefore is what was told before a notice was raised, in its order: what a notice says
-// must not depend on when it is said.
+// must not depend on when it is said. A call that was under way then is among it: it is told first,
+// and its alarm has nobody else who closes it.
 func toldBefore(x raised, h eventstore.History) []*releasev1.Notified {
 	var out []*releasev1.Notified
+	called := map[uint32]uint64{}
 	for _, e := range h.Entries {
-		if n := e.Event.GetNotified(); n != nil && e.Sequence < x.entry.Sequence {
+		if c := e.Event.GetEscalated(); c != nil {
+			number := uint32(c.GetCause())*1000 + c.GetRung() //nolint:gosec // Causes are small and positive.
+			if _, under := called[number]; !under {
+				called[number] = e.Sequence
+			}
+		}
+		n := e.Event.GetNotified()
+		if n == nil {
+			continue
+		}
+		raised := e.Sequence
+		if at, under := called[n.GetNumber()]; under && n.GetOccasion() == releasev1.Occasion_OCCASION_ESCALATION {
+			raised = at
+			delete(called, n.GetNumber())
+		}
+		if raised < x.entry.Sequence {
 			out = append(out, n)
 		}
 	}

@@ -212,6 +212,47 @@ func TestAnAlarmIsSettledWhenTheIncidentIsClosed(t *testing.T) {
 	}
 }
 
+// A call that was under way when somebody closed the incident, and an earlier one of its ladder, are
+// settled: nothing else would, because the release is over and its end was told.
+func TestACallThatIsUnderWayIsSettledWhenTheIncidentIsClosed(t *testing.T) {
+	r := newRig(t, func(d *policyv1.Procedure) {
+		d.Channels[1].Name, d.Channels[1].Occasions = "pager", []releasev1.Occasion{releasev1.Occasion_OCCASION_ESCALATION}
+	})
+	pager := newReceiver(t)
+	c, err := channel.New(channel.Config{Name: "pager", Kind: configv1.ChannelAddress_KIND_PAGERDUTY, URL: pager.URL, Secrets: []string{strings.Repeat("r", 32)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.channels["pager"] = c
+	release := r.Reach(t, procedure.PhaseFollowUp) // with its end to be told
+	r.Do(t, release, "rita", proceduretest.Impact())
+	r.Do(t, release, "", proceduretest.Escalate(r.State(t, release), time.Now()))
+	r.act(t, release)
+	r.Do(t, release, "gina", proceduretest.Acknowledge(releasev1.Cause_CAUSE_UNEXPECTED_IMPACT))
+	r.Do(t, release, "rita", proceduretest.Impact())
+	r.Do(t, release, "", proceduretest.Escalate(r.State(t, release), time.Now())) // and nobody has told of it
+	r.Do(t, release, "gina", proceduretest.CloseIncident(r.State(t, release)))
+	r.act(t, release)
+	open := map[string]bool{}
+	for _, body := range pager.bodies {
+		var e struct {
+			Action string `json:"event_action"`
+			Key    string `json:"dedup_key"`
+		}
+		if err := json.Unmarshal(body, &e); err != nil {
+			t.Fatal(err)
+		}
+		open[e.Key] = e.Action != "resolve"
+	}
+	want := map[string]bool{release + "/escalation/12001/pager": false, release + "/escalation/12002/pager": false}
+	if diff := cmp.Diff(want, open); diff != "" {
+		t.Errorf("what the pager still has open (-want +got):\n%s", diff)
+	}
+	if s := r.State(t, release); s.Phase != procedure.PhaseClosed {
+		t.Errorf("phase %s, to tell: %v", s.Phase, s.Wanted)
+	}
+}
+
 // Who hears of emergencies hears of who tried to authorize one and may not.
 func TestPeopleHearOfWhoTriedToAuthorizeAnEmergency(t *testing.T) {
 	r := newRig(t)
