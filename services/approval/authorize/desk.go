@@ -3,6 +3,7 @@ package authorize
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -172,6 +173,24 @@ func (d desk) reviewConflict() string {
 	for _, n := range names {
 		if role := d.state.ReviewConflict(n); role != "" {
 			return role
+		}
+	}
+	return ""
+}
+
+// part names the part that the caller has in the change itself, under this or, by the document in
+// effect now, under another account of theirs; empty for none, and in an emergency.
+func (d desk) part() string {
+	if d.state.Emergency() {
+		return ""
+	}
+	id := d.person.GetId()
+	for _, p := range d.state.Parts() {
+		if p.Person == id {
+			return id + " is " + p.Role
+		}
+		if who := d.active.Person(p.Person); who != nil && who == d.active.Person(id) {
+			return fmt.Sprintf("%s is %s, who is %s", id, p.Person, p.Role)
 		}
 	}
 	return ""

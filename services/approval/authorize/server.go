@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/sigstore"
 	"github.com/blackdice/shipwarden/internal/standing"
@@ -179,6 +181,9 @@ func (s *Server) SignOff(ctx context.Context, r *approvalv1.SignOffRequest) (*ap
 		for _, o := range d.state.SignOffs {
 			if o.Check == r.GetCheck() && !d.inOneOf(o.Groups...) {
 				return nil, denied("%s is in none of the groups that may sign off %s: %s", d.person.GetId(), o.Check, strings.Join(o.Groups, ", "))
+			}
+			if why := d.part(); o.Check == r.GetCheck() && why != "" {
+				return nil, refuse(codes.PermissionDenied, "OWN_CHANGE", "nobody signs off their own change: "+why)
 			}
 		}
 		return &releasev1.Event{Data: &releasev1.Event_SignedOff{SignedOff: &releasev1.SignedOff{

@@ -12,6 +12,7 @@ import (
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
+	"github.com/blackdice/shipwarden/services/approval/approvaltest"
 )
 
 // TestOnlyWhoIsAskedSignsOff: a member of the groups that the check names, without a part in the change,
@@ -51,7 +52,10 @@ func TestOnlyWhoIsAskedSignsOff(t *testing.T) {
 	refused("who is in none of the groups", answer("ben", "ledger", true, 0), codes.PermissionDenied, "NOT_ALLOWED", "ben is in none of the groups that may sign off ledger: release-managers")
 	refused("another check", answer("anna", "healthy", true, 0), codes.FailedPrecondition, "OTHER_STATE", "people are asked ledger")
 	refused("another verification", answer("anna", "ledger", true, 2), codes.FailedPrecondition, "OTHER_STATE", "it answers verification 2, and number 1 is under way")
-	refused("who asked for the release", answer("rita", "ledger", true, 0), codes.FailedPrecondition, "OTHER_STATE", "nobody signs off their own change: rita is the requester")
+	refused("who asked for the release", answer("rita", "ledger", true, 0), codes.PermissionDenied, "OWN_CHANGE", "nobody signs off their own change: rita is the requester")
+	// Only the document in effect now knows that Cleo is Ada, who wrote it.
+	r.Activate(t, approvaltest.Document(linked("cleo", "ada")))
+	refused("who wrote it, by another account", answer("cleo", "ledger", true, 0), codes.PermissionDenied, "OWN_CHANGE", "nobody signs off their own change: cleo is ada, who is an author")
 	_, err = desk.SignOff(as(t, "anna"), &approvalv1.SignOffRequest{Release: release, Check: "ledger", Comment: " "})
 	want(t, "without a word", err, codes.InvalidArgument, "INVALID_FIELD")
 	if got := len(r.Events(t, release)); got != before {
