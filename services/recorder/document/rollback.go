@@ -140,12 +140,15 @@ func (d *RollbackRecord) take(b *builder, r view.Recorded) {
 	case *releasev1.Event_RollbackClaimed, *releasev1.Event_RolledBack, *releasev1.Event_RollbackFailed,
 		*releasev1.Event_RollbackUnavailable, *releasev1.Event_ExecutionUnknown:
 		d.Execution = append(d.Execution, b.whole(r))
-	case *releasev1.Event_VerificationPassed, *releasev1.Event_VerificationFailed, *releasev1.Event_VerificationInconclusive:
+	case *releasev1.Event_SignOffWanted, *releasev1.Event_VerificationPassed, *releasev1.Event_VerificationFailed,
+		*releasev1.Event_VerificationInconclusive:
 		d.Verifications = append(d.Verifications, b.whole(r))
 	case *releasev1.Event_Escalated, *releasev1.Event_Acknowledged, *releasev1.Event_DeadlinePassed:
 		d.Escalations = append(d.Escalations, b.whole(r))
 	case *releasev1.Event_Intervened:
 		d.Decisions = append(d.Decisions, b.entry(r, x.Intervened))
+	case *releasev1.Event_SignedOff:
+		d.Decisions = append(d.Decisions, b.entry(r, x.SignedOff))
 	case *releasev1.Event_ImpactReported:
 		d.Decisions = append(d.Decisions, b.entry(r, x.ImpactReported))
 	}
