@@ -83,7 +83,7 @@ func TestAValidatorThatIsKilledInALookTellsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := eu1.count("/healthz")
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very program
 	cmd.Env = append(os.Environ(), lookEnv+"="+string(text))
 	cmd.Stderr = os.Stderr
 	asked := make(chan struct{})
