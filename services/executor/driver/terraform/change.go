@@ -177,7 +177,7 @@ func (d *Driver) carry(ctx context.Context, held fence.Held, record fence.Record
 		return result, err
 	}
 	d.at(PointCounted)
-	unread, err := r.leave(ctx, p)
+	unread, err := r.leave(ctx, p, c.action == ledger.Apply && c.plan.Approved != "" && c.plan.Approved == p.shown(d))
 	if err != nil {
 		return result, err
 	}
@@ -211,7 +211,7 @@ func (d *Driver) judge(c change, p planned, pending bool) error {
 	if err != nil {
 		return err
 	}
-	text := driver.Diff{Asked: true, Text: string(argv.Cut([]byte(p.text(d))).Text)}.Digest()
+	text := p.shown(d)
 	switch {
 	case pending && begun && before.Digest == c.digest && (c.plan.Approved == "" || c.plan.Approved == before.Text):
 		return before.within(d, p)
@@ -219,6 +219,11 @@ func (d *Driver) judge(c change, p planned, pending bool) error {
 		return fmt.Errorf("the plan is %s, and people approved %s: %w", text, c.plan.Approved, driver.ErrConflict)
 	}
 	return d.keep(leaveOf(c.key.Effect(), c.digest, text, p))
+}
+
+// shown is the digest of what people are shown of a plan.
+func (p planned) shown(d *Driver) string {
+	return driver.Diff{Asked: true, Text: string(argv.Cut([]byte(p.text(d))).Text)}.Digest()
 }
 
 // apply applies the very file that was judged.

@@ -147,12 +147,16 @@ func TestWhatAReleaseFoundAndLeftSoIsNoChangeByHand(t *testing.T) {
 		t.Fatalf("approvers are shown\n%s", text)
 	}
 	must(t, d, 2, second)
+	inspects(t, d, "after a release of which nobody was shown what it found", gone)
+	third := wanted(3)
+	third.Approved = diff(t, d, third).Digest()
+	must(t, d, 3, third)
 	inspects(t, d, "after a release that found it")
 	if err := os.Remove(filepath.Join(folder, "made", "prices")); err != nil {
 		t.Fatal(err)
 	}
 	inspects(t, d, "another one is gone", "local_file.prices: it is not there as the state has it")
-	must(t, d, 3, wanted(3))
+	must(t, d, 4, wanted(4))
 	inspects(t, d, "after a release that made it again")
 }
 

@@ -54,7 +54,7 @@ type left struct {
 	All    string            `json:"all"`
 	Places map[string]string `json:"places"`
 	// Found are resources that the plan of the change found otherwise than the state has them, and
-	// left so, as it had nothing to do: people have seen it, and it is there still.
+	// left so, as it had nothing to do: people have seen it and approved, and it is there still.
 	Found map[string]string `json:"found,omitempty"`
 }
 
@@ -180,8 +180,9 @@ func (r *run) pull(ctx context.Context) (holds, error) {
 
 // leave keeps what a change that is complete has left in the state. The caller holds the lock.
 // Where it cannot be read the change is complete all the same, and until the next one nobody can
-// tell whether somebody else writes the state: why is returned, for people.
-func (r *run) leave(ctx context.Context, p planned) (unread string, err error) {
+// tell whether somebody else writes the state: why is returned, for people. Seen says that people
+// have approved the very plan.
+func (r *run) leave(ctx context.Context, p planned, seen bool) (unread string, err error) {
 	last, err := ledger.LastEffect(r.Ledger(), "")
 	if err != nil {
 		return "", err
@@ -194,7 +195,7 @@ func (r *run) leave(ctx context.Context, p planned) (unread string, err error) {
 	if err == nil {
 		err = l.take(ctx, h)
 	}
-	if err == nil && !p.changes() {
+	if err == nil && seen && !p.changes() {
 		l.Found = map[string]string{}
 		for _, c := range sorted(p.plan.ResourceDrift) {
 			l.Found[place(c)] = l.found(c)
