@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -224,6 +225,13 @@ func TestPeopleAreAskedOnceInATime(t *testing.T) {
 	}}}}}
 	if _, err := by(h, s, "", nil, again); err == nil || !strings.Contains(err.Error(), "people are asked already") {
 		t.Errorf("other groups meanwhile: %v", err)
+	}
+	// A validator whose clock is ahead asks again by its own: what it says counts, or it would say it
+	// again and again.
+	early := asks(s, begun.Add(6*time.Minute))
+	early.Decided = timestamppb.New(begun.Add(6 * time.Minute))
+	if ahead, err := by(h, s, "", nil, early); err != nil || len(procedure.Unanswered(ahead)) != 1 {
+		t.Errorf("asked again by a clock that is ahead: %v", err)
 	}
 	h.Now = begun.Add(6 * time.Minute)
 	event := asks(s, h.Now)

@@ -96,7 +96,9 @@ func (s *State) applySignOffWanted(e Entry, d *releasev1.SignOffWanted) error {
 		return s.invalid(e, "it is of another wave")
 	case len(d.GetChecks()) == 0:
 		return s.invalid(e, "nothing is asked")
-	case len(s.SignOffs) > 0 && e.Stored.Before(s.answerBy()):
+	case len(s.SignOffs) > 0 && e.Stored.Before(s.answerBy()) && e.Event.GetDecided().AsTime().Before(s.answerBy()):
+		// Until when was said by the validator's clock, and so is that it is over: where that clock is
+		// ahead, it would be said in vain until the time has come by the others', each time on record.
 		return s.invalid(e, "people are asked already")
 	}
 	var asked []SignOff
