@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -253,6 +254,7 @@ func TestPeopleAreAskedOnceInATime(t *testing.T) {
 	}
 	for name, change := range map[string]func(*releasev1.SignOffWanted){
 		"it is of another wave":             func(d *releasev1.SignOffWanted) { d.Number++ },
+		"verify: it is of another wave":     func(d *releasev1.SignOffWanted) { d.Wave++ },
 		"nothing is asked":                  func(d *releasev1.SignOffWanted) { d.Checks = nil },
 		"it does not say who is asked what": func(d *releasev1.SignOffWanted) { d.Checks[0].Groups = nil },
 		"check ledger is asked twice":       func(d *releasev1.SignOffWanted) { d.Checks = append(d.Checks, d.GetChecks()[0]) },
@@ -263,5 +265,30 @@ func TestPeopleAreAskedOnceInATime(t *testing.T) {
 		if _, err := by(h, s, "", nil, event); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestWhatWasAnsweredStaysAnswered where people are asked again for the sake of another check.
+func TestWhatWasAnsweredStaysAnswered(t *testing.T) {
+	t.Parallel()
+	h, s := toLedger(t)
+	other := proto.CloneOf(ledger)
+	other.Name = "books"
+	both := func() *releasev1.Event {
+		return procedure.DecideSignOffWanted(s, []*releasev1.Check{ledger, other}, 10*time.Minute, h.Now)
+	}
+	s, err := by(h, s, "", nil, both())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = by(h, s, "fay", []string{"finance"}, answer(s, true)); err != nil {
+		t.Fatal(err)
+	}
+	h.Now = h.Now.Add(6 * time.Minute)
+	if s, err = by(h, s, "", nil, both()); err != nil {
+		t.Fatal(err)
+	}
+	if left := procedure.Unanswered(s); len(left) != 1 || left[0].Check != "books" {
+		t.Errorf("still asked: %v", left)
 	}
 }
