@@ -79,7 +79,7 @@ fi
 # Garbage is collected less often where there is memory for it: tests make much of it, and
 # keep little; so do the servers that they start.
 if [ -z "${GOGC:-}" ] && [ "$(awk '/^MemAvailable:/ {print $2}' /proc/meminfo 2>/dev/null)" -ge 12582912 ] 2>/dev/null; then
-	export GOGC=300
+	export GOGC=600
 fi
 
 # By itself, so that a list that cannot be made ends it: tests of nothing would pass.

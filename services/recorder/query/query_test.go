@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -297,7 +298,9 @@ func TestWatchingToTheEnd(t *testing.T) {
 	s.write(t, h, have)
 	have = len(h.Entries)
 	h.To(t, procedure.PhaseClosed)
-	go s.write(t, h, have)
+	var written sync.WaitGroup
+	written.Go(func() { s.write(t, h, have) })
+	defer written.Wait()
 	var sequences []uint64
 	for {
 		got, err := watch.Recv()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -135,7 +136,9 @@ func TestAWayBackIsWatchedByItsId(t *testing.T) {
 	h.To(t, procedure.PhaseRelease)
 	h.Do(t, "eve", proceduretest.Acknowledge(releasev1.Cause_CAUSE_VALIDATION_FAILED)) // of the release alone
 	h.To(t, procedure.PhaseClosed)
-	go s.write(t, h, have)
+	var written sync.WaitGroup
+	written.Go(func() { s.write(t, h, have) })
+	defer written.Wait()
 	var types []string
 	var last *recorderv1.Release
 	for {
