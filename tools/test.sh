@@ -4,7 +4,7 @@
 # needs Terraform uses the one that is installed or has one built (tools/terraform.sh).
 # `go test ./...` at the root would test the roof alone, and say so to nobody.
 #
-# Four at a time: tests wait as much as they compute, for elections, leases and processes,
+# Three at a time: tests wait as much as they compute, for elections, leases and processes,
 # and the longest package of a module would be alone at its end. What one of them says is
 # shown as a whole when it has ended.
 #
@@ -95,10 +95,10 @@ ordered=$({ echo kubernetes; echo terraform; echo "$modules"; } | awk '
 	BEGIN { split(". services/executor kubernetes terraform internal services/approval services/validator", long); for (i in long) rank[long[i]] = i }
 	{ print ($0 in rank ? rank[$0] : 99), NR, $0 }' | sort -n -k 1,1 -k 2,2 | cut -d ' ' -f 3-)
 
-echo "Testing $(wc -w <<<"$ordered") modules, four at a time; what each says is shown when it has ended."
+echo "Testing $(wc -w <<<"$ordered") modules, three at a time; what each says is shown when it has ended."
 ended=$SHIPWARDEN_TEST_LOGS/ended
 : >"$ended"
-printf '%s\n' "$ordered" | xargs -n 1 -P 4 "$BASH" tools/test.sh "$@" |
+printf '%s\n' "$ordered" | xargs -n 1 -P 3 "$BASH" tools/test.sh "$@" |
 	while read -r result seconds module; do
 		printf '\n== test %s\n' "$module"
 		cat "$SHIPWARDEN_TEST_LOGS/log-${module//\//_}"
