@@ -148,7 +148,11 @@ func work(fetching, working context.Context, consumer jetstream.Consumer, d *del
 		case errors.Is(err, jetstream.ErrMsgIteratorClosed):
 			return err
 		case err != nil:
-			// The connection or the leader is away; the iterator asks again by itself.
+			// The connection or the leader is away, and the iterator asks again by itself. Or the durable
+			// is: only who waits when it is deleted is told, and who asks afterwards is told nothing.
+			if _, gone := lookup(fetching, d.js, d.stream, d.durable); errors.Is(gone, jetstream.ErrConsumerNotFound) {
+				return fmt.Errorf("%w: %w", ErrNoDurable, gone)
+			}
 			slog.DebugContext(working, "no messages", slog.String("step", d.durable), slog.Any("error", err))
 		default:
 			d.deliver(working, msg)

@@ -307,6 +307,35 @@ func TestAMissingDurableIsNeverMade(t *testing.T) {
 	})
 }
 
+// Whoever asks a durable for messages after it was deleted is told nothing at all, where whoever waits at that
+// moment is told: the step must find out by itself.
+func TestADurableThatIsDeletedWhileAllWorkEndsTheStep(t *testing.T) {
+	t.Parallel()
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := newRig(t, n)
+		begun, deleted := make(chan struct{}), make(chan struct{})
+		ended := make(chan error, 1)
+		go func() {
+			ended <- reactor.Consume(t.Context(), r.JetStream(), eventstore.StreamRequests, string(procedure.StepIntake), reactor.Config{Workers: 1},
+				func(context.Context, reactor.Message) error { close(begun); <-deleted; return nil })
+		}()
+		r.publish(t, "request.production.shop", "{}")
+		<-begun
+		if err := r.JetStream().DeleteConsumer(t.Context(), eventstore.StreamRequests, string(procedure.StepIntake)); err != nil {
+			t.Fatal(err)
+		}
+		close(deleted)
+		select {
+		case err := <-ended:
+			if !errors.Is(err, reactor.ErrNoDurable) {
+				t.Errorf("consume ended with %v, want a missing durable", err)
+			}
+		case <-time.After(4 * eventstore.MaxPullExpiry):
+			t.Error("consume goes on without a durable")
+		}
+	})
+}
+
 func TestADeletedDurableEndsTheStep(t *testing.T) {
 	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
