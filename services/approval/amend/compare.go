@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
@@ -160,6 +162,9 @@ func pack(base string, whole *approvalv1.Comparison) (comparison, error) {
 	out := comparison{base: base}
 	for _, most := range []int{256, 32, maxAnswers, 1} {
 		cut(whole, len(whole.GetDifferences()), most)
+		if proto.Size(whole) > evidence.MaxSize {
+			continue // It is larger still as text, which may be half a gigabyte.
+		}
 		var err error
 		if out.whole, err = write(whole); err != nil {
 			return comparison{}, err
@@ -168,7 +173,7 @@ func pack(base string, whole *approvalv1.Comparison) (comparison, error) {
 			break
 		}
 	}
-	if len(out.whole) > evidence.MaxSize {
+	if out.whole == nil || len(out.whole) > evidence.MaxSize {
 		return comparison{}, fmt.Errorf("write the comparison: %w", evidence.ErrTooLarge)
 	}
 	whole.Total.Digest = evidence.Digest(out.whole)
