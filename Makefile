@@ -47,8 +47,12 @@ check: setup-tools ## All that can be said without running tests: build, vet, li
 	@tools/check.sh
 
 .PHONY: test
-test: setup-test ## Test every module, against a real control plane of Kubernetes as well
+test: setup-test ## Test every module
 	@tools/test.sh $(ARGS)
+
+.PHONY: test-slow
+test-slow: setup-test ## Test in short forms what is slow: Kubernetes and Terraform, which are built first, once, chaos, bench
+	@tools/test-slow.sh $(ARGS)
 
 .PHONY: test-race
 test-race: setup-test ## Test every module with the race detector

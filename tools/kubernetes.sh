@@ -27,7 +27,7 @@ for room in "${rooms[@]}"; do
 	names=$(tagged "$room" | xargs sed -n 's/^func \(Test[A-Za-z0-9]*\)(t .*/\1/p' | sort -u | paste -sd '|')
 	folders=$(tagged "$room" | xargs -n 1 dirname | sort -u | sed "s|^$room|.|")
 	# shellcheck disable=SC2086 # each is an argument
-	GOWORK=off go -C "$room" test -tags kubernetes -timeout 20m -p 2 -parallel 6 -run "^($names)\$" "$@" $folders || failed+=("$room")
+	GOWORK=off go -C "$room" test -tags kubernetes -timeout 60m -p 2 -parallel 6 -run "^($names)\$" "$@" $folders || failed+=("$room")
 done
 if [ "${#failed[@]}" -gt 0 ]; then
 	printf '\nFAIL: %s\n' "${failed[*]}"

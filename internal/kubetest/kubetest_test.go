@@ -74,11 +74,12 @@ func TestTheTagOfAnImageSaysWhatBecomesOfADeployment(t *testing.T) {
 			kubetest.Eventually(t, "progressing is "+want.progressing, func() bool {
 				return condition(executor.Must(t, http.MethodGet, apps+"/shop", nil), "Progressing") == want.progressing
 			})
-			seen := executor.Must(t, http.MethodGet, "/api/v1/namespaces/"+namespace+"/pods", nil)
-			reason, _ := kubetest.Field(seen, "items", 0, "status", "containerStatuses", 0, "state", "waiting", "reason").(string)
-			if reason != want.waits {
-				t.Errorf("the pods wait for %q, want %q", reason, want.waits)
-			}
+			// A Deployment may be given up before anything was said of its pods.
+			kubetest.Eventually(t, fmt.Sprintf("the pods wait for %q", want.waits), func() bool {
+				seen := executor.Must(t, http.MethodGet, "/api/v1/namespaces/"+namespace+"/pods", nil)
+				reason, _ := kubetest.Field(seen, "items", 0, "status", "containerStatuses", 0, "state", "waiting", "reason").(string)
+				return reason == want.waits
+			})
 		})
 	}
 }

@@ -31,7 +31,7 @@ func run(program, dir, name string, args ...string) (*process, error) {
 	command.Dir, command.Stdout, command.Stderr = dir, log, log
 	// What a person has set for clusters of their own, and keeps at home, is not for these.
 	command.Env = []string{"HOME=" + dir, "TMPDIR=" + dir, "PATH=" + os.Getenv("PATH")}
-	if rate, ok := os.LookupEnv("GOGC"); ok { // Where there is memory for it: tools/test.sh.
+	if rate, ok := os.LookupEnv("GOGC"); ok { // Where there is memory for it: tools/beside.sh.
 		command.Env = append(command.Env, "GOGC="+rate)
 	}
 	started := make(chan error)
