@@ -11,7 +11,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/e2e/shop"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
@@ -36,8 +35,6 @@ func (y *yard) submit(a shop.Artifact, key string, change func(*releasev1.Reques
 	if err != nil {
 		y.Fatal(err)
 	}
-	// Machines that test all of this stand still for longer than those that do some of it.
-	request.Validation.Bake = durationpb.New(4 * time.Second)
 	if change != nil {
 		change(request)
 	}

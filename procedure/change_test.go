@@ -89,7 +89,7 @@ func TestEveryFieldOfAReleaseIsApprovedOrHasAReason(t *testing.T) {
 		"Told": told, "Corrections": told, "Corrected": told, "KnownWaits": told, "NoticeOverdue": told, "Reminded": told,
 
 		"Results": outcome, "EscalatedFor": outcome, "EscalatedRollback": outcome, "Impacts": outcome, "Impact": outcome, "Outcome": outcome,
-		"EndReason": outcome, "EndedBy": outcome, "Recorded": outcome, "ReviewDue": outcome, "ReviewOverdue": outcome, "Review": outcome,
+		"EndReason": outcome, "EndedBy": outcome, "Recorded": outcome, "RecordedAt": outcome, "ReviewDue": outcome, "ReviewOverdue": outcome, "Review": outcome,
 		"ReviewedBy": outcome, "FollowUps": outcome, "Drifts": outcome, "DriftsSeen": outcome, "Question": outcome,
 		"Verified": outcome, "Later": outcome,
 	}

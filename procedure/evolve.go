@@ -52,7 +52,7 @@ func admissible(s State, e Entry) error {
 	if s.Phase != PhaseNone && e.Event.GetProcedureDigest() != s.ProcedureDigest {
 		return ErrProcedure
 	}
-	return nil
+	return s.judged(e)
 }
 
 // admits is the part of it that holds for the events of any aggregate.

@@ -31,7 +31,7 @@ func OpenIncident(s State, causes []releasev1.Cause, taken bool) (Escalation, bo
 		causes = Damage
 	}
 	for _, x := range s.Escalations {
-		if !slices.Contains(causes, x.Cause) || !s.damages(x.Cause) {
+		if !slices.Contains(causes, x.Cause) || !s.Damages(x.Cause) {
 			continue
 		}
 		if x.AcknowledgedBy == "" || !taken && !s.ended(x) {

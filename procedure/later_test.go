@@ -256,8 +256,13 @@ func TestALookThatNobodyTookIsMissed(t *testing.T) {
 	h.Do(t, "", proceduretest.LookedAtAgain(h.Asked, h.Now, time.Hour, 2))
 	h.To(t, procedure.PhaseClosed)
 	verified, look := h.State().Verified, procedure.LookLasts(h.State())
-	missed := func(after time.Duration) bool { return procedure.LooksMissed(h.State(), verified.Add(after)) }
-	over := func(after time.Duration) bool { return procedure.LooksOver(h.State(), verified.Add(after)) }
+	missed := func(after time.Duration) bool {
+		return procedure.LooksMissed(h.State(), time.Time{}, verified.Add(after))
+	}
+	over := func(after time.Duration) bool {
+		end, known := procedure.LooksEnd(h.State())
+		return known && !verified.Add(after).Before(end)
+	}
 	if missed(2*time.Hour+look-1) || !missed(2*time.Hour+look) || !missed(13*time.Hour-1) || missed(13*time.Hour) {
 		t.Error("at first: something is missed too early, too late, or for too long")
 	}
@@ -278,7 +283,46 @@ func TestALookThatNobodyTookIsMissed(t *testing.T) {
 	}
 	never := proceduretest.New(proceduretest.Request())
 	never.To(t, procedure.PhaseClosed)
-	if s := never.State(); procedure.LooksMissed(s, s.Verified.Add(3*time.Hour)) || !procedure.LooksOver(s, s.Verified) {
+	s := never.State()
+	if end, known := procedure.LooksEnd(s); procedure.LooksMissed(s, time.Time{}, s.Verified.Add(3*time.Hour)) || !known || !end.IsZero() {
 		t.Error("what is never to be looked at is missed, or not over")
 	}
+}
+
+// TestALookThatIsRightlyNotTakenIsNotMissed: what was due while another release had a target, or before
+// the release was recorded, counts for nothing, and neither does the rest of that interval.
+func TestALookThatIsRightlyNotTakenIsNotMissed(t *testing.T) {
+	ask := func() *proceduretest.History {
+		h := proceduretest.New(proceduretest.Request())
+		h.Do(t, "", proceduretest.LookedAtAgain(h.Asked, h.Now, time.Hour, 2))
+		h.To(t, procedure.PhaseRecord)
+		return h
+	}
+	compare := func(what string, s procedure.State, since, from time.Duration) {
+		t.Helper()
+		at := func(after time.Duration) bool {
+			return procedure.LooksMissed(s, s.Verified.Add(since), s.Verified.Add(after))
+		}
+		if from += procedure.LookLasts(s); at(from-1) || !at(from) {
+			t.Errorf("%s: something is missed before %s, or not then", what, from)
+		}
+	}
+	h := ask()
+	if _, known := procedure.LooksEnd(h.State()); known {
+		t.Error("it is known when it is over, before it is recorded")
+	}
+	h.To(t, procedure.PhaseClosed)
+	compare("free when it was verified", h.State(), 0, 2*time.Hour)
+	compare("free before its first look", h.State(), time.Hour, 2*time.Hour)
+	compare("free just when a look is due", h.State(), 5*time.Hour, 6*time.Hour)
+	compare("free when one was due already", h.State(), 5*time.Hour+1, 7*time.Hour)
+	for after := range 20 {
+		if s := h.State(); procedure.LooksMissed(s, s.Verified.Add(10*time.Hour+1), s.Verified.Add(time.Duration(after)*time.Hour)) {
+			t.Errorf("free when the last look was due already: missed after %d hours", after)
+		}
+	}
+	late := ask()
+	late.Advance(5*time.Hour + 20*time.Minute)
+	late.To(t, procedure.PhaseClosed)
+	compare("recorded late", late.State(), 0, 7*time.Hour)
 }

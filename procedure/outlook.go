@@ -107,22 +107,12 @@ func (s State) wait(stage *Stage, at time.Time) {
 		stage.Until = d.At
 	}
 	say := func(format string, args ...any) { stage.Waits = append(stage.Waits, fmt.Sprintf(format, args...)) }
-	if s.Paused() && !s.heldBy(HoldPaused) {
-		defer func() { say("nothing new begins: paused by %s: %s", s.Pause.Person, s.Pause.Reason) }()
+	if s.Paused() && !s.heldByPause() {
+		defer func() { say("nothing new begins: %s", s.pausedWords()) }()
 	}
 	switch s.Phase { //nolint:exhaustive // Of the others it is the service that is waited for.
 	case PhaseHeld:
-		stage.Service, stage.Until = "", s.HeldUntil
-		for _, h := range s.Holds {
-			text := h.GetRule()
-			if h.GetSubject() != "" {
-				text += " " + h.GetSubject()
-			}
-			if h.GetSetBy() != "" {
-				text += ", set by " + h.GetSetBy()
-			}
-			say("%s: %s", text, h.GetMessage())
-		}
+		s.waitHeld(stage)
 	case PhasePreview:
 		stage.Service = ServiceExecutor
 	case PhaseApprove:
@@ -137,7 +127,7 @@ func (s State) wait(stage *Stage, at time.Time) {
 		if waves := len(s.Request.GetPlan().GetWaves()); waves > 1 {
 			say("wave %d of %d", s.Wave+1, waves)
 		}
-		stage.Waits = append(stage.Waits, Awaited(s)...)
+		stage.Waits = append(stage.Waits, Awaited(s, at)...)
 	case PhaseRelease:
 		stage.Service = ServiceExecutor
 	case PhaseFollowUp:
@@ -151,4 +141,40 @@ func (s State) wait(stage *Stage, at time.Time) {
 			say("the review of the emergency")
 		}
 	}
+}
+
+// waitHeld says why a release is held, and until when, where somebody knows. A wait without a known
+// end is shown with the time since when it lasts: that of the next look is the end of nothing.
+func (s State) waitHeld(stage *Stage) {
+	stage.Service = ""
+	known := true
+	for _, h := range s.Holds {
+		if h.GetRule() == HoldPaused && s.Paused() {
+			stage.Waits = append(stage.Waits, s.pausedWords())
+			continue
+		}
+		text := h.GetRule()
+		if h.GetSubject() != "" {
+			text += " " + h.GetSubject()
+		}
+		if h.GetSetBy() != "" {
+			text += ", set by " + h.GetSetBy()
+		}
+		stage.Waits = append(stage.Waits, text+": "+h.GetMessage())
+		known = known && h.GetUntil() != nil
+	}
+	switch {
+	case s.Paused() && s.heldByPause(): // Its deadline ends it.
+	case known:
+		stage.Until = s.HeldUntil
+	default:
+		stage.Until = time.Time{}
+		stage.Waits = append(stage.Waits, fmt.Sprintf("held since %s, looked at again %s",
+			s.HeldSince.UTC().Format(time.RFC3339), s.HeldUntil.UTC().Format(time.RFC3339)))
+	}
+}
+
+// pausedWords says who paused the release, since when and why.
+func (s State) pausedWords() string {
+	return fmt.Sprintf("paused by %s since %s: %s", s.Pause.Person, s.Pause.Since.UTC().Format(time.RFC3339), s.Pause.Reason)
 }

@@ -218,6 +218,19 @@ func TestPeopleAreAskedOnceInATime(t *testing.T) {
 	}) {
 		t.Fatalf("told are %v: %v", s.Wanted, err)
 	}
+	// Until when it can be answered is said of it, and that nobody is waited for after that.
+	last := begun.Add(5*time.Minute - time.Second)
+	if len(procedure.Answerable(s, last)) != 1 || len(procedure.Answerable(s, last.Add(time.Second))) != 0 || len(procedure.Unanswered(s)) != 1 {
+		t.Errorf("it can be answered in time %v, and too late %v", procedure.Answerable(s, last), procedure.Answerable(s, last.Add(time.Second)))
+	}
+	for at, want := range map[time.Time]string{
+		last:                  "somebody of finance or operators to sign off ledger until ",
+		last.Add(time.Second): "the end of the bake, for nobody of finance or operators signed off ledger until ",
+	} {
+		if got := procedure.Awaited(s, at); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+			t.Errorf("at %s it waits for %q", at, got)
+		}
+	}
 	if e := asks(s, begun.Add(5*time.Minute-time.Second)); e != nil {
 		t.Errorf("asked again: %v", e)
 	}

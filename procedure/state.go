@@ -170,8 +170,9 @@ type State struct {
 	Outcome   releasev1.Outcome
 	EndReason string
 	EndedBy   string
-	// Recorded says that step 8 is done.
-	Recorded bool
+	// Recorded says that step 8 is done, and RecordedAt since when.
+	Recorded   bool
+	RecordedAt time.Time
 	// ReviewDue is when the retrospective review is due; zero where none is owed.
 	ReviewDue     time.Time
 	ReviewOverdue bool

@@ -267,7 +267,8 @@ func Due(step StepID, s State, now time.Time) bool {
 	return false
 }
 
-// Actions returns what a person can do for the release now, as the CLI's verbs.
+// Actions returns what a person can do for the release now, as the CLI's verbs; "sign-off" also where it
+// is too late for it, of which Answerable knows.
 // Every phase but the end and the last formalities has one.
 func Actions(s State) []string {
 	var out []string

@@ -41,18 +41,29 @@ func PauseHold(s State) *releasev1.HoldReason {
 	return &releasev1.HoldReason{Rule: HoldPaused, SetBy: s.Pause.Person, Message: s.Pause.Reason}
 }
 
+// PauseUntil is when a pause is over that nobody ends: before a start when its time is over, and before
+// a later wave, which has been held by it since that time, when people have had as long as they have
+// to decide. Until then nothing that could be found out lets the release go on, so there is nothing to
+// look at, and nothing to put on record (PD-5.3).
+func PauseUntil(s State, since time.Time) time.Time {
+	if len(s.Begun) == 0 {
+		return s.startBy()
+	}
+	return since.Add(s.Requested.GetTimeouts().GetDecision().AsDuration())
+}
+
 // Holding is why the release waits now, and the pause where it will wait for that: what is under
 // way when it is paused goes on to its end first.
 func Holding(s State) []*releasev1.HoldReason {
-	if !s.Paused() || s.heldBy(HoldPaused) || !slices.Contains(pausable, s.Phase) {
+	if !s.Paused() || s.heldByPause() || !slices.Contains(pausable, s.Phase) {
 		return s.Holds
 	}
 	return append(slices.Clip(s.Holds), PauseHold(s))
 }
 
-// heldBy reports whether the newest hold names a rule.
-func (s State) heldBy(rule string) bool {
-	return slices.ContainsFunc(s.Holds, func(h *releasev1.HoldReason) bool { return h.GetRule() == rule })
+// heldByPause reports whether the newest hold names the pause.
+func (s State) heldByPause() bool {
+	return slices.ContainsFunc(s.Holds, func(h *releasev1.HoldReason) bool { return h.GetRule() == HoldPaused })
 }
 
 // applyPaused keeps every claim of a wave from counting until the release is resumed. It changes
@@ -92,7 +103,7 @@ func (s *State) applyResumed(e Entry, d *releasev1.Resumed) error {
 		return s.invalid(e, "it names no reason")
 	}
 	s.Pause = Pause{}
-	if s.Phase == PhaseHeld && s.heldBy(HoldPaused) {
+	if s.Phase == PhaseHeld && s.heldByPause() {
 		s.Holds, s.HeldUntil, s.HeldSince = nil, time.Time{}, time.Time{}
 		s.enter(s.HeldFor, e.Stored)
 	}

@@ -59,25 +59,36 @@ func LookDue(s State, now time.Time) (number uint32, due time.Time, is bool) {
 // seen would be on record by then: the look that was due was not told, and neither is the next one
 // in its time. It ends when one is told, and two intervals after the last look that there could have
 // been, when nobody can mend it any more (PD-6.1).
-func LooksMissed(s State, now time.Time) bool {
+//
+// Since is when the targets of the release came to be as they are: what became due before, while
+// another release had one, is rightly not taken, and so is what became due before the record.
+func LooksMissed(s State, since, now time.Time) bool {
 	p := s.Requested.GetReverification()
 	every, during := p.GetEvery().AsDuration(), p.GetDuring().AsDuration()
 	if s.Verified.IsZero() || !s.Recorded || s.Later.Revoked != nil || every <= 0 {
 		return false
 	}
 	next, last := int64(s.Later.Number)+1, min(int64(during/every), MaxLaterLooks)
+	for _, free := range []time.Time{since, s.RecordedAt} {
+		if after := free.Sub(s.Verified); after > 0 {
+			next = max(next, int64((after+every-1)/every))
+		}
+	}
 	from := s.Verified.Add(time.Duration(next+1)*every + LookLasts(s))
 	return next <= last && !now.Before(from) && now.Before(s.Verified.Add(time.Duration(last+3)*every))
 }
 
-// LooksOver reports whether nothing of a release is looked at any more that was never to be, or no
-// longer at that time.
-func LooksOver(s State, now time.Time) bool {
+// LooksEnd is from when on nothing of a release is looked at, nor missed, whatever happens to it by
+// then; the zero time where nothing is any more. It is false while that is not known.
+func LooksEnd(s State) (end time.Time, known bool) {
 	p := s.Requested.GetReverification()
-	if p == nil || s.Later.Revoked != nil || s.Recorded && s.Verified.IsZero() {
-		return true
+	switch {
+	case p == nil, s.Later.Revoked != nil, s.Recorded && s.Verified.IsZero():
+		return time.Time{}, true
+	case s.Recorded:
+		return s.Verified.Add(p.GetDuring().AsDuration() + 3*p.GetEvery().AsDuration()), true
 	}
-	return s.Recorded && !now.Before(s.Verified.Add(p.GetDuring().AsDuration()+3*p.GetEvery().AsDuration()))
+	return time.Time{}, false
 }
 
 // LookLasts is how long a later look at a release lasts, at most half of the interval where the

@@ -34,7 +34,7 @@ type Answer struct {
 }
 
 // Unanswered are the checks of the verification under way that people are asked and nobody has
-// answered.
+// answered; it may be too late for it (Answerable).
 func Unanswered(s State) (all []SignOff) {
 	for _, o := range s.SignOffs {
 		if o.Answer == nil {
@@ -44,10 +44,16 @@ func Unanswered(s State) (all []SignOff) {
 	return all
 }
 
+// Answerable are those of them that can still be answered at that time.
+func Answerable(s State, at time.Time) []SignOff {
+	return slices.DeleteFunc(Unanswered(s), func(o SignOff) bool { return !at.Before(o.Until) })
+}
+
 // DecideSignOffWanted asks people for the answers to those of the checks of the verification under way
 // that ask them, for as long as the bake; nil where there are none, or where they were asked and it is
 // not too late to answer. The validator says it before it looks, so that everybody who folds the history
-// knows who may answer what until when.
+// knows who may answer what until when. It says it once: that people are asked again is derived for
+// histories of validators that did, where nobody had answered in time.
 func DecideSignOffWanted(s State, checks []*releasev1.Check, bake time.Duration, now time.Time) *releasev1.Event {
 	d := &releasev1.SignOffWanted{Wave: s.Wave, Rollback: s.Phase == PhaseVerifyRollback, Number: s.Verifications + 1}
 	for _, c := range checks {
@@ -201,11 +207,15 @@ func (s State) unsigned(checks []*releasev1.Check) string {
 	return ""
 }
 
-// Awaited says in words whose answers a verification waits for, one phrase for each check.
-func Awaited(s State) (all []string) {
+// Awaited says in words whose answers a verification waits for at that time, one phrase for each check,
+// and which came too late to be waited for.
+func Awaited(s State, at time.Time) (all []string) {
 	for _, o := range Unanswered(s) {
-		all = append(all, fmt.Sprintf("somebody of %s to sign off %s until %s: %s",
-			strings.Join(o.Groups, " or "), o.Check, o.Until.UTC().Format(time.RFC3339), o.Question))
+		phrase := "somebody of %s to sign off %s until %s: %s"
+		if !at.Before(o.Until) {
+			phrase = "the end of the bake, for nobody of %s signed off %s until %s: %s"
+		}
+		all = append(all, fmt.Sprintf(phrase, strings.Join(o.Groups, " or "), o.Check, o.Until.UTC().Format(time.RFC3339), o.Question))
 	}
 	return all
 }

@@ -7,11 +7,11 @@ import (
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
-// damages reports whether a call for that cause says that something is wrong with what the
+// Damages reports whether a call for that cause says that something is wrong with what the
 // release did. What ended before anything began has damaged nothing, whether it was skipped,
 // refused, or has no way back: otherwise a wave that is not begun because of one incident would
 // be the next one.
-func (s State) damages(cause releasev1.Cause) bool {
+func (s State) Damages(cause releasev1.Cause) bool {
 	return slices.Contains(Damage, cause) && (len(s.Begun) > 0 || !slices.Contains(harmless, cause))
 }
 
@@ -29,13 +29,13 @@ func Unclosed(s State) (all []releasev1.Cause) {
 }
 
 func (s State) unclosed(x Escalation) bool {
-	return s.Requested.GetClosingDemanded() && x.ClosedBy == "" && s.damages(x.Cause)
+	return s.Requested.GetClosingDemanded() && x.ClosedBy == "" && s.Damages(x.Cause)
 }
 
 // ClosingDecides reports whether the incident of the release is one that has to be closed, or had to
 // be: where nothing was damaged, it ends when somebody has taken on what people were called for.
 func ClosingDecides(s State) bool {
-	return s.Requested.GetClosingDemanded() && slices.ContainsFunc(s.Escalations, func(x Escalation) bool { return s.damages(x.Cause) })
+	return s.Requested.GetClosingDemanded() && slices.ContainsFunc(s.Escalations, func(x Escalation) bool { return s.Damages(x.Cause) })
 }
 
 // MayClose reports whether a person can close the incident of the release: it has one, and is over.
@@ -93,7 +93,7 @@ const closings = 500
 // incident when something begins afterwards.
 func (s *State) settledBy(by string, ends bool) {
 	for i := range s.Escalations {
-		if x := &s.Escalations[i]; slices.Contains(Damage, x.Cause) && x.ClosedBy == "" && (ends || !s.damages(x.Cause)) {
+		if x := &s.Escalations[i]; slices.Contains(Damage, x.Cause) && x.ClosedBy == "" && (ends || !s.Damages(x.Cause)) {
 			x.ClosedBy = by
 		}
 	}

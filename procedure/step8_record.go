@@ -27,7 +27,7 @@ func (s *State) applyRecorded(e Entry, d *releasev1.Recorded) error {
 	if err := s.closeRollbacks(e, d.GetRollbacks()); err != nil {
 		return err
 	}
-	s.Recorded = true
+	s.Recorded, s.RecordedAt = true, e.Stored
 	s.want(releasev1.Occasion_OCCASION_END, 1)
 	s.enter(PhaseFollowUp, e.Stored)
 	return nil

@@ -58,10 +58,17 @@ func newPause(a *app) *cobra.Command {
 is resumed. What is under way goes on to its end. A way back, an abort and what people decide
 of it are not kept. It has an end: what has not begun expires when its time to start is over,
 and of what has begun people are called after as long as they have to decide. Of a release
-that is paused already nothing changes.`,
+that is paused already nothing changes: the answer says by whom, since when and why. The
+reason of the second call is not on record then, and one resume ends the pause; so tell
+whoever gave the first.`,
 		call: func(ctx context.Context, client approvalv1.ApprovalServiceClient, release, reason string) error {
 			answer, err := client.Pause(ctx, &approvalv1.PauseRequest{Release: release, Reason: reason})
-			if err == nil {
+			switch {
+			case err != nil:
+			case answer.GetAlready():
+				a.say("%s: paused already, by %s since %s: %s\nNothing was stored, this reason neither; one resume ends the pause",
+					release, answer.GetPausedBy(), terminal.Time(answer.GetSince()), terminal.Escape(answer.GetReason()))
+			default:
 				a.say("%s: paused by %s", release, answer.GetPausedBy())
 			}
 			return err

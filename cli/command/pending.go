@@ -19,9 +19,11 @@ func newPending(a *app) *cobra.Command {
 	var service string
 	var output *form
 	cmd := &cobra.Command{
-		Use:     "pending",
-		Short:   "List releases that wait for approvals",
-		Long:    "Lists releases that wait for approvals, the oldest first.",
+		Use:   "pending",
+		Short: "List releases that wait for approvals, and checks that wait to be signed off",
+		Long: "Lists releases that wait for approvals, the oldest first, and checks of verifications under\n" +
+			"way that wait to be signed off: what is asked, of which targets, until when, and the command\n" +
+			"that answers. With -o name it is the releases that wait for approvals.",
 		Example: "  shipwarden pending --mine",
 		Args:    cobra.NoArgs,
 		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
@@ -44,12 +46,13 @@ func newPending(a *app) *cobra.Command {
 					return exit.Call("list what is pending", err)
 				}
 				all.Pending = append(all.Pending, page.GetPending()...)
+				all.SignOffs = append(all.SignOffs, page.GetSignOffs()...)
 				token = page.GetNextPageToken()
 			}
 			return a.pending(output, all)
 		}),
 	}
-	cmd.Flags().BoolVar(&mine, "mine", false, "only those that the caller may approve")
+	cmd.Flags().BoolVar(&mine, "mine", false, "only those that the caller may approve or sign off")
 	cmd.Flags().StringVar(&service, "service", "", "only this service")
 	output = outputFlag(cmd, formTable, formWide, formJSON, formYAML, formName)
 	return cmd
@@ -65,9 +68,14 @@ func (a *app) pending(f *form, all *approvalv1.ListPendingResponse) error {
 		}
 		return nil
 	}
-	if len(all.GetPending()) == 0 {
+	if len(all.GetPending())+len(all.GetSignOffs()) == 0 {
 		a.say("nothing is pending")
 		return nil
 	}
-	return show.Pending(a.out, all.GetPending(), f.value == formWide)
+	if len(all.GetPending()) > 0 {
+		if err := show.Pending(a.out, all.GetPending(), f.value == formWide); err != nil {
+			return err
+		}
+	}
+	return show.Wanted(a.out, all.GetSignOffs(), len(all.GetPending()) > 0)
 }

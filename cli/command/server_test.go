@@ -119,7 +119,13 @@ func (s *services) ListPending(_ context.Context, r *approvalv1.ListPendingReque
 	}
 	second := pendingRelease()
 	second.Release, second.MayApprove, second.MayNotReason = "shop-second", false, "you asked for it"
-	return &approvalv1.ListPendingResponse{Pending: []*approvalv1.Pending{second}}, nil
+	return &approvalv1.ListPendingResponse{Pending: []*approvalv1.Pending{second}, SignOffs: []*approvalv1.WantedSignOff{
+		{
+			Release: "shop-a", Service: "shop", Environment: "production", Version: "1.4.1", Check: "ledger", Question: "Do the sums agree?\x1b[2J",
+			Groups: []string{"finance"}, Until: weekly.GetUntil(), Number: 2, Wave: 1, Targets: []string{"shop-b", "shop-c"}, MaySignOff: true,
+		},
+		{Release: "shop-b", Check: "books", Until: weekly.GetUntil(), Number: 1, Rollback: true, Targets: []string{"shop-a"}, MayNotReason: "you asked for it"},
+	}}, nil
 }
 
 func (s *services) GetPending(_ context.Context, r *approvalv1.GetPendingRequest) (*approvalv1.GetPendingResponse, error) {
@@ -160,7 +166,9 @@ func (s *services) Withdraw(ctx context.Context, r *approvalv1.WithdrawRequest) 
 }
 
 func (s *services) Pause(ctx context.Context, r *approvalv1.PauseRequest) (*approvalv1.PauseResponse, error) {
-	return &approvalv1.PauseResponse{PausedBy: "dan"}, s.decide(ctx, "pause", r.GetRelease(), r.GetReason())
+	return &approvalv1.PauseResponse{
+		PausedBy: "dan", Reason: "it smells", Since: timestamppb.New(time.Date(2026, 7, 1, 17, 0, 0, 0, time.UTC)), Already: r.GetRelease() == "shop-b",
+	}, s.decide(ctx, "pause", r.GetRelease(), r.GetReason())
 }
 
 func (s *services) Resume(ctx context.Context, r *approvalv1.ResumeRequest) (*approvalv1.ResumeResponse, error) {
@@ -242,6 +250,7 @@ func (s *services) WhoCan(ctx context.Context, r *approvalv1.WhoCanRequest) (*ap
 		{Environment: "production", Action: "approve", Group: "sre", Count: 2, Signed: true, Holders: []*approvalv1.Holder{{Person: "mia", CanSign: true}, {Person: "bob", OnCall: weekly}}},
 		{Environment: "production", Action: "approve_risk", Score: 8, Group: "sre", Count: 1, Holders: []*approvalv1.Holder{{Person: "mia"}}},
 		{Environment: "production", Service: "shop", Action: "approve_lane", Score: 1, Lane: "standard", Group: "sre", Count: 1, Holders: []*approvalv1.Holder{{Person: "mia"}}},
+		{Service: "shop", Action: "sign_off", Check: "ledger", Group: "sre", Count: 1, Holders: []*approvalv1.Holder{{Person: "mia"}}},
 		{Service: "shop", Action: "own", Group: "devs", Count: 1, Holders: []*approvalv1.Holder{{Person: "olu"}, {Person: "bob", StandInFor: "olu"}}},
 	}, OnCall: []*approvalv1.OnDuty{{Person: "bob", Shift: weekly}}}, nil
 }

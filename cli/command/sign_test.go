@@ -144,7 +144,7 @@ func TestAnApprovalIsSignedAsPeopleSign(t *testing.T) {
 			t.Errorf("with another comment: code %d, %s", code, said)
 		}
 	})
-	t.Run("with a key that only the agent has", func(t *testing.T) {
+	t.Run("from an agent", func(t *testing.T) {
 		socket := filepath.Join(t.TempDir(), "a")
 		agent := exec.CommandContext(t.Context(), "ssh-agent", "-D", "-a", socket)
 		if err := agent.Start(); err != nil {

@@ -20,7 +20,8 @@ func newSignOff(a *app) *cobra.Command {
 it should be. Whoever is in one of the groups that the check names may answer, and nobody who has a
 part in the change, but in an emergency. The first answer counts. A pass may be failed by somebody
 until the verification is over; a failure stands, and has the same consequences as that of any other
-check. Without an answer in time there is no verdict. What is asked is shown by get and explain.`,
+check. Without an answer in time there is no verdict. What is asked is listed by pending, and shown by
+get and explain.`,
 		Example: `  shipwarden sign-off shop-k7q2m3xw5d8ta4bc ledger --pass --comment 'the sums agree'
   shipwarden sign-off shop-k7q2m3xw5d8ta4bc ledger --fail --comment '3 invoices are missing' --verification 2`,
 		Args:              cobra.ExactArgs(2),

@@ -17,11 +17,12 @@ func newWhoCan(a *app) *cobra.Command {
 	var output *form
 	cmd := &cobra.Command{
 		Use:   "who-can",
-		Short: "Report who can approve, authorize, review, operate and own",
+		Short: "Report who can approve, authorize, review, operate, own and sign off",
 		Long: "Lists who can do what by the procedure document in effect, with stand-ins, and who is\n" +
 			"on call now and until when: for access reviews. Of what the risk score asks for, it says\n" +
-			"from which score on, and by which lane of standard changes. Whoever has a part in a change\n" +
-			"approves it by none of these rights. A star marks who has a key to sign approvals with.",
+			"from which score on, and by which lane of standard changes; of checks that people sign off,\n" +
+			"those of the services. Whoever has a part in a change approves it, and signs it off, by none\n" +
+			"of these rights. A star marks who has a key to sign approvals with.",
 		Example: "  shipwarden who-can --environment production --service shop\n" +
 			"  shipwarden who-can --person carol -o json",
 		Args: cobra.NoArgs,
@@ -77,6 +78,8 @@ func orAll(name string) string {
 // actionOf says of approvals by the risk score which they are.
 func actionOf(r *approvalv1.Right) string {
 	switch {
+	case r.GetCheck() != "":
+		return fmt.Sprintf("%s (%s)", r.GetAction(), r.GetCheck())
 	case r.GetLane() != "":
 		return fmt.Sprintf("%s (%s, from %d)", r.GetAction(), r.GetLane(), r.GetScore())
 	case r.GetScore() > 0:

@@ -86,6 +86,9 @@ func (p *pass) judge(ctx context.Context, d *Decision, before procedure.State, e
 		d.Result, d.Detail = Derived, "the outcome, the digest of the record and those of the ways back"
 		return same(procedure.DecideRecorded(before, digest, back...), e.Event)
 	default:
+		if decidedByEither(e.Event) {
+			return p.handled(ctx, d, before, e)
+		}
 		d.Result, d.Taken = Taken, []string{why(e.Event)}
 	}
 	return nil

@@ -53,6 +53,30 @@ func Pending(w io.Writer, all []*approvalv1.Pending, wide bool) error {
 	return t.Write(w)
 }
 
+// Wanted writes checks that wait to be signed off as a table, below another one or by itself.
+func Wanted(w io.Writer, all []*approvalv1.WantedSignOff, below bool) error {
+	if len(all) == 0 {
+		return nil
+	}
+	if below {
+		fmt.Fprintln(w)
+	}
+	t := terminal.NewTable("RELEASE", "SERVICE", "ENVIRONMENT", "VERSION", "CHECK", "QUESTION", "TARGETS", "ANSWER BY", "YOU")
+	for _, o := range all {
+		you := "may not: " + o.GetMayNotReason()
+		if o.GetMaySignOff() {
+			you = fmt.Sprintf("shipwarden sign-off %s %s --verification %d --pass --comment TEXT, or --fail", o.GetRelease(), o.GetCheck(), o.GetNumber())
+		}
+		of := fmt.Sprintf("wave %d: ", o.GetWave()+1)
+		if o.GetRollback() {
+			of = "way back: "
+		}
+		t.Add(o.GetRelease(), o.GetService(), o.GetEnvironment(), o.GetVersion(), o.GetCheck(), o.GetQuestion(),
+			of+strings.Join(o.GetTargets(), ","), terminal.Time(o.GetUntil()), you)
+	}
+	return t.Write(w)
+}
+
 // OnDuty writes who is on call as a table.
 func OnDuty(w io.Writer, all []*approvalv1.OnDuty) error {
 	t := terminal.NewTable("ON CALL", "GROUP", "UNTIL", "BY", "INSTEAD BECAUSE")

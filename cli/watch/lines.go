@@ -30,7 +30,7 @@ func (l *Lines) Show(answer *recorderv1.WatchReleaseResponse) {
 	before := l.last
 	l.last, l.stood = r, ""
 	if e == nil {
-		if before != nil && before.GetLastSequence() == r.GetLastSequence() {
+		if before != nil && before.GetLastSequence() == r.GetLastSequence() && before.GetSummary() == r.GetSummary() {
 			return
 		}
 		l.stood = position(r) + ": " + terminal.Escape(r.GetSummary())

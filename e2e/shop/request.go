@@ -35,7 +35,7 @@ func (w *World) Request(a Artifact, key string) (*releasev1.Request, error) {
 				Name:  "front-page",
 				Probe: &releasev1.Check_Http{Http: &releasev1.HttpProbe{Path: "/", ExpectBody: a.Version}},
 			}},
-			Bake: durationpb.New(3 * time.Second), Interval: durationpb.New(200 * time.Millisecond),
+			Bake: durationpb.New(2 * time.Second), Interval: durationpb.New(200 * time.Millisecond),
 		},
 		Risk:     &releasev1.Risk{Data: releasev1.Risk_DATA_UNCHANGED, Description: "None known."},
 		Evidence: evidence,

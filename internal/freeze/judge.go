@@ -2,6 +2,7 @@ package freeze
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -78,6 +79,43 @@ func Judge(freezes []*policyv1.Freeze, at time.Time, scope Scope, x Exceptions) 
 		}
 	}
 	return j, nil
+}
+
+// TakesBack is when, after a moment and within Horizon, something may begin by which a release that is
+// under way is taken back: a window that denies, or the end of one that allows. It may find nothing to
+// be so then, and is never later than when it is. Where one of those that allow takes back, the end of
+// any of them counts: what is outside of the last one is outside of all. Zero for never. Those that the
+// release goes around do not count. Errors are those of Evaluate.
+func TakesBack(freezes []*policyv1.Freeze, at time.Time, scope Scope, x Exceptions) (first time.Time, err error) {
+	var left []*policyv1.Freeze
+	outside := false
+	for _, f := range freezes {
+		if !Applies(f, scope) || x.Overridden != nil && x.Overridden(f) || x.Emergency && f.GetBypassable() {
+			continue
+		}
+		left = append(left, f)
+		outside = outside || f.GetKind() == policyv1.Freeze_KIND_ALLOW && f.GetOverrun() == policyv1.Freeze_OVERRUN_ROLL_BACK
+	}
+	for _, f := range left {
+		allows := f.GetKind() == policyv1.Freeze_KIND_ALLOW
+		if f.GetOverrun() != policyv1.Freeze_OVERRUN_ROLL_BACK && (!allows || !outside) {
+			continue
+		}
+		w, err := newWindow(f, at, at.Add(Horizon))
+		if err != nil {
+			return time.Time{}, fmt.Errorf("freeze %s: %w", f.GetName(), err)
+		}
+		for _, s := range w.spans {
+			begins := s.from
+			if allows {
+				begins = s.until
+			}
+			if begins.After(at) && begins.Before(at.Add(Horizon)) && (first.IsZero() || begins.Before(first)) {
+				first = begins
+			}
+		}
+	}
+	return first, nil
 }
 
 // open is a window that allows a start at any time: what is made of one that a release

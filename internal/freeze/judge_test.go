@@ -123,3 +123,53 @@ func TestWhatAReleaseGoesAround(t *testing.T) {
 		})
 	}
 }
+
+// TestWhenAFreezeTakesBackWhatHasBegun: by the first window that denies, or the end of one that allows;
+// not by one that holds already, is over, goes another way about it, or that the release goes around.
+func TestWhenAFreezeTakesBackWhatHasBegun(t *testing.T) {
+	t.Parallel()
+	at := moment(t, "2026-12-01T10:00:00Z")
+	back := func(f *policyv1.Freeze) *policyv1.Freeze {
+		f.Overrun = policyv1.Freeze_OVERRUN_ROLL_BACK
+		return f
+	}
+	late, soon := back(once("late", at.Add(5*time.Hour), at.Add(6*time.Hour))), back(once("soon", at.Add(2*time.Hour), at.Add(3*time.Hour)))
+	soon.Bypassable = true
+	elsewhere := back(once("elsewhere", at.Add(time.Hour), at.Add(2*time.Hour)))
+	elsewhere.Services = []string{"search"}
+	of := func(names ...string) func(*policyv1.Freeze) bool {
+		return func(f *policyv1.Freeze) bool { return len(names) > 0 && f.GetName() == names[0] }
+	}
+	for _, test := range []struct {
+		name    string
+		freezes []*policyv1.Freeze
+		x       freeze.Exceptions
+		want    time.Duration
+	}{
+		{"nothing", nil, freeze.Exceptions{}, 0},
+		{"the first of two", []*policyv1.Freeze{late, soon}, freeze.Exceptions{}, 2 * time.Hour},
+		{"one that an emergency goes around", []*policyv1.Freeze{late, soon}, freeze.Exceptions{Emergency: true}, 5 * time.Hour},
+		{"one of which an exception was made", []*policyv1.Freeze{late, soon}, freeze.Exceptions{Overridden: of("late")}, 2 * time.Hour},
+		{"one that holds, or is over", []*policyv1.Freeze{back(once("now", at, at.Add(time.Hour))), back(once("over", at.Add(-2*time.Hour), at))}, freeze.Exceptions{}, 0},
+		{"one that lets it wait", []*policyv1.Freeze{once("stop", at.Add(time.Hour), at.Add(2*time.Hour))}, freeze.Exceptions{}, 0},
+		{"one of another service", []*policyv1.Freeze{elsewhere}, freeze.Exceptions{}, 0},
+		{"the end of one that allows", []*policyv1.Freeze{back(allowing(once("day", at.Add(-time.Hour), at.Add(4*time.Hour))))}, freeze.Exceptions{}, 4 * time.Hour},
+		{"the end of the last one that allows", []*policyv1.Freeze{
+			back(allowing(once("day", at.Add(-2*time.Hour), at.Add(-time.Hour)))), allowing(once("evening", at, at.Add(4*time.Hour))),
+		}, freeze.Exceptions{}, 4 * time.Hour},
+		{"the end of one that allows, and lets it wait", []*policyv1.Freeze{allowing(once("day", at.Add(-time.Hour), at.Add(4*time.Hour)))}, freeze.Exceptions{}, 0},
+		{"one beyond the horizon", []*policyv1.Freeze{back(once("far", at.Add(freeze.Horizon), at.Add(2*freeze.Horizon)))}, freeze.Exceptions{}, 0},
+	} {
+		got, err := freeze.TakesBack(test.freezes, at, freeze.Scope{Service: "shop"}, test.x)
+		want := at.Add(test.want)
+		if test.want == 0 {
+			want = time.Time{}
+		}
+		if err != nil || !got.Equal(want) {
+			t.Errorf("%s: %s, %v, want %s", test.name, got, err, want)
+		}
+	}
+	if _, err := freeze.TakesBack([]*policyv1.Freeze{back(&policyv1.Freeze{Name: "never"})}, at, freeze.Scope{}, freeze.Exceptions{}); err == nil {
+		t.Error("a freeze that says no time")
+	}
+}

@@ -153,6 +153,14 @@ func (c scan) those(names []string, is func(i int) bool) []string {
 	})
 }
 
+// takingBack are those among the names of windows that hold by which a release that has begun is
+// taken back.
+func (c scan) takingBack(held []string) []string {
+	return c.those(held, func(i int) bool {
+		return len(c.release.Begun) > 0 && c.document.windows[i].freeze.GetOverrun() == policyv1.Freeze_OVERRUN_ROLL_BACK
+	})
+}
+
 // TestStartOfAReleaseEqualsAScanOfEveryMinute has releases that windows concern by
 // environment, service, target and customer, that go around some of them, and that two
 // documents hold: their own and the one in effect.
@@ -218,12 +226,22 @@ func judgedLikeScanned(t *rapid.T, index *policy.Index, c scan, at time.Time, co
 		{"overridden", way(overridden), j.Overridden},
 		{"bypassed", way(bypassed), j.Bypassed},
 		{"finishing", way(finishing), j.Finishing},
-		{"taking it back", c.those(held, func(i int) bool {
-			return len(c.release.Begun) > 0 && c.document.windows[i].freeze.GetOverrun() == policyv1.Freeze_OVERRUN_ROLL_BACK
-		}), j.RollBack},
+		{"taking it back", c.takingBack(held), j.RollBack},
 	} {
 		if !slices.Equal(got.want, subjectsOf(got.reasons)) {
 			t.Fatalf("at %v %s: %q, the scan says %q", at, got.what, subjectsOf(got.reasons), got.want)
+		}
+	}
+	lookedAt, err := index.TakesBack(c.release, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for minute := 0; len(j.RollBack) == 0 && len(c.release.Begun) > 0 && minute < compared; minute++ {
+		if len(c.takingBack(c.holding(before+minute, false))) > 0 {
+			if when := at.Add(time.Duration(minute) * time.Minute); lookedAt.IsZero() || lookedAt.After(when) {
+				t.Fatalf("at %v: the scan says that it is taken back at %v, and it is looked at again at %v", at, when.UTC(), lookedAt.UTC())
+			}
+			break
 		}
 	}
 	for minute := range compared {

@@ -54,7 +54,7 @@ func start(t testing.TB, size int, opts []Option) *servers {
 		s.waitReady(t, i)
 	}
 	s.conn = s.Connect(t)
-	if s.js, err = jetstream.New(s.conn); err != nil {
+	if s.js, err = jetstream.New(s.conn, jetstream.WithDefaultTimeout(readyTimeout)); err != nil {
 		t.Fatalf("open jetstream: %v", err)
 	}
 	s.waitAnswer(t)

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // Loosened returns what one document demands less of than another, whoever asks: the
@@ -61,6 +62,9 @@ func Loosened(before, after *policyv1.Procedure) []string {
 			still := find(now.GetRequirements(), need.GetService(), (*policyv1.Requirement).GetService)
 			l.lost(now != nil, proto.Equal(need, still), "%s needs %s %s no more", was.GetName(), need.GetService(), need.GetVersions())
 		}
+		for _, c := range was.GetChecks() {
+			l.signOff(was.GetName(), c, find(now.GetChecks(), c.GetName(), (*releasev1.Check).GetName))
+		}
 	}
 	for _, now := range after.GetPeople() {
 		was := find(before.GetPeople(), now.GetId(), (*policyv1.Person).GetId)
@@ -104,6 +108,25 @@ func (l *loosened) takeovers(group string, before, after *policyv1.OnCall) {
 		l.lost(after != nil, same(after.GetOverrides(), o), "whom the rota says is on call for %s from %s until %s, and not %s",
 			group, stamped(o.GetFrom().AsTime()), stamped(o.GetUntil().AsTime()), o.GetPerson())
 	}
+}
+
+// signOff notes where people sign a check of a service off no more, who may besides those who might,
+// and where they are asked something else. That a check is gone is said of the service's checks; how
+// long people may take is no demand.
+func (l *loosened) signOff(service string, was, now *releasev1.Check) {
+	before, after := was.GetSignOff(), now.GetSignOff()
+	if before == nil || now == nil {
+		return
+	}
+	if after == nil {
+		l.lost(true, false, "nobody signs off check %s of %s", was.GetName(), service)
+		return
+	}
+	for _, g := range after.GetGroups() {
+		l.lost(true, slices.Contains(before.GetGroups(), g), "somebody of %s may sign off check %s of %s", g, was.GetName(), service)
+	}
+	l.lost(true, before.GetQuestion() == after.GetQuestion(), "who signs off check %s of %s is asked %q instead of %q",
+		was.GetName(), service, after.GetQuestion(), before.GetQuestion())
 }
 
 // sameWindow reports whether two freezes hold at the same times for the same things.

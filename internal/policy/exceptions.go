@@ -21,7 +21,18 @@ func (x *Index) Decides(person string) (groups []string, decides bool) {
 // PD-3.2): everybody who asks, at whatever step, asks here. Whether an exception counts is
 // read in this document, and not in what somebody wrote about it.
 func (x *Index) Freezes(s procedure.State, at time.Time) (freeze.Judgment, error) {
-	return freeze.Judge(x.document.GetFreezes(), at, freeze.ScopeOf(x.document, s.Request), freeze.Exceptions{
+	return freeze.Judge(x.document.GetFreezes(), at, freeze.ScopeOf(x.document, s.Request), x.exceptions(s))
+}
+
+// TakesBack is when, after a moment, a freeze of the document may begin by which a release that has
+// begun is taken back; zero for never.
+func (x *Index) TakesBack(s procedure.State, at time.Time) (time.Time, error) {
+	return freeze.TakesBack(x.document.GetFreezes(), at, freeze.ScopeOf(x.document, s.Request), x.exceptions(s))
+}
+
+// exceptions are the freezes that a release goes around.
+func (x *Index) exceptions(s procedure.State) freeze.Exceptions {
+	return freeze.Exceptions{
 		Emergency: s.Emergency(), Overridden: freeze.Overridden(s.Overrides, x.Decides), UnderWay: len(s.Begun) > 0,
-	})
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 func fullExample(t *testing.T) *policyv1.Procedure {
@@ -221,6 +222,9 @@ func TestWhatIsLoosenedOfTheRest(t *testing.T) {
 		"keys ci-tests.gates is tests, provenance instead of tests":                               func(d *policyv1.Procedure) { d.Keys[1].Gates = []string{"tests", "provenance"} },
 		"deadlines.approval_valid is 100h0m0s instead of 72h0m0s":                                 func(d *policyv1.Procedure) { d.Deadlines.ApprovalValid = durationpb.New(100 * hour) },
 		"referrers is true instead of false":                                                      nil,
+		"somebody of developers may sign off check ledger of shop": func(d *policyv1.Procedure) {
+			signedOff(d).Groups = append(signedOff(d).GetGroups(), "developers")
+		},
 	} {
 		before := fullExample(t)
 		after := proto.CloneOf(before)
@@ -264,6 +268,45 @@ func TestASubjectOfTwoIssuersIsTwoIdentities(t *testing.T) {
 		t.Errorf("one was added: %q", got)
 	}
 }
+
+// TestWhoSignsOffLessIsNamed: what of a sign-off demands less is said in words that people can judge,
+// and nothing of what demands more.
+func TestWhoSignsOffLessIsNamed(t *testing.T) {
+	before := fullExample(t)
+	for name, test := range map[string]struct {
+		change func(*policyv1.Procedure)
+		want   []string
+	}{
+		"another group": {func(d *policyv1.Procedure) { signedOff(d).Groups = []string{"sre", "developers"} }, []string{"somebody of developers may sign off check ledger of shop"}},
+		"fewer groups":  {func(d *policyv1.Procedure) { signedOff(d).Groups = []string{"sre"} }, nil},
+		"less time":     {func(d *policyv1.Procedure) { signedOff(d).Within = durationpb.New(time.Minute) }, nil},
+		"another question": {func(d *policyv1.Procedure) { signedOff(d).Question = "Is it there?" }, []string{
+			`who signs off check ledger of shop is asked "Is it there?" instead of "Do the sums of the ledger and of the bank agree for the orders since the release?"`,
+		}},
+		"another end of a long question": {func(d *policyv1.Procedure) { signedOff(d).Question += " Or is the difference known?" }, []string{
+			`who signs off check ledger of shop is asked "Do the sums of the ledger and of the bank agree for the orders since the release? Or is the difference known?" instead of "Do the sums of the ledger and of the bank agree for the orders since the release?"`,
+		}},
+		"a program in place of people": {func(d *policyv1.Procedure) {
+			ledger(d).Probe = &releasev1.Check_Command{Command: &releasev1.CommandProbe{Command: "stock"}}
+		}, []string{"nobody signs off check ledger of shop", "services shop.checks ledger.command is something else instead of nothing"}},
+		"it is gone": {func(d *policyv1.Procedure) {
+			d.Services[0].Checks = slices.DeleteFunc(d.GetServices()[0].GetChecks(), func(c *releasev1.Check) bool { return c.GetSignOff() != nil })
+		}, []string{"services shop.checks ledger is gone"}},
+	} {
+		after := proto.CloneOf(before)
+		test.change(after)
+		if got := Loosened(before, after); !slices.Equal(got, test.want) {
+			t.Errorf("%s: it says %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// ledger is the check of the example that people answer, and signedOff what they are asked.
+func ledger(d *policyv1.Procedure) *releasev1.Check {
+	return find(d.GetServices()[0].GetChecks(), "ledger", (*releasev1.Check).GetName)
+}
+
+func signedOff(d *policyv1.Procedure) *releasev1.SignOffProbe { return ledger(d).GetSignOff() }
 
 // board is the audience of the example that is chosen by what is important and dangerous.
 func board(d *policyv1.Procedure) *policyv1.Audience {

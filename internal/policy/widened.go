@@ -100,6 +100,11 @@ func (x *Index) rights(id string) map[may]bool {
 		for _, g := range s.GetOwnerGroups() {
 			waits(g, "own releases of %s", s.GetName())
 		}
+		for _, c := range s.GetChecks() {
+			for _, g := range c.GetSignOff().GetGroups() {
+				urgent(g, "sign off check %s of releases of %s", c.GetName(), s.GetName())
+			}
+		}
 		if slices.Contains(s.GetOwners(), id) {
 			has("own releases of %s", s.GetName())
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/blackdice/shipwarden/internal/policy"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // Each case changes the example; want is one of the rights that the person gains, or "".
@@ -36,6 +37,11 @@ func TestWhoseRightsAreWidened(t *testing.T) {
 		{"a machine that becomes a person", "ci-bot", func(d *policyv1.Procedure) { d.People[6].Machine = false }, "decide as a person"},
 		{"somebody new", "gus", func(d *policyv1.Procedure) { d.People = append(d.People, &policyv1.Person{Id: "gus", Name: "Gus"}) }, "decide as a person"},
 		{"somebody who comes back", "bob", func(d *policyv1.Procedure) {}, ""},
+		{"signing off", "frank", func(d *policyv1.Procedure) {
+			d.Services[0].Checks = append(d.Services[0].Checks, &releasev1.Check{Name: "books", Probe: &releasev1.Check_SignOff{SignOff: &releasev1.SignOffProbe{
+				Question: "Do they agree?", Groups: []string{"security"},
+			}}})
+		}, "sign off check books of releases of shop"},
 		{"a service", "frank", func(d *policyv1.Procedure) { d.Services[0].OwnerGroups = append(d.Services[0].OwnerGroups, "security") }, "own releases of shop"},
 	} {
 		before := example(t)

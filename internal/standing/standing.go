@@ -47,6 +47,9 @@ type Target struct {
 	Head
 	// State is what it carries and carried; never nil.
 	State *releasev1.TargetState
+	// Since is when its newest event was stored: who holds it and what it carries is so since
+	// then. It is zero where nothing was ever released to it.
+	Since time.Time
 	// LockedBy is the release that holds it; empty where none does.
 	LockedBy string
 	// Claimer, LeaseUntil and Fence are of the newest lock.
@@ -67,7 +70,7 @@ func ReadTarget(ctx context.Context, r Reader, id string) (Target, error) {
 	if !found {
 		return t, nil
 	}
-	t.Head = headOf(aggregate, e)
+	t.Head, t.Since = headOf(aggregate, e), e.Stored
 	switch d := e.Event.GetData().(type) {
 	case *releasev1.Event_TargetLocked:
 		t.State, t.LockedBy, t.Claimer = stateOf(d.TargetLocked.GetState()), d.TargetLocked.GetRelease(), d.TargetLocked.GetClaimer()

@@ -36,15 +36,18 @@ type unlooked struct {
 	document func(ctx context.Context) (*policy.Index, error)
 	byDigest func(ctx context.Context, digest string) (*policy.Index, error)
 	store    histories
-	now      func() time.Time
-	gauge    *prometheus.GaugeVec
-	// shown are the targets that have a number, over the releases that are looked at no more.
-	shown, over map[string]bool
+	// clock is that of the bus, by which looks are due.
+	clock func(ctx context.Context) (time.Time, error)
+	gauge *prometheus.GaugeVec
+	// shown are the targets that have a number, and ends says of releases from when on nothing is
+	// looked at any more. That comes from their events: what it means now the clock says each time.
+	shown map[string]bool
+	ends  map[string]time.Time
 }
 
 func newUnlooked(s *station.Station, id string) *unlooked {
 	u := &unlooked{
-		store: s.Store, now: s.Now, gauge: unlookedGauge(), byDigest: s.Procedures.ByDigest,
+		store: s.Store, clock: s.Store.Clock, gauge: unlookedGauge(), byDigest: s.Procedures.ByDigest, ends: map[string]time.Time{},
 		document: func(ctx context.Context) (*policy.Index, error) {
 			active, err := standing.ReadProcedure(ctx, s.Store, id)
 			if err != nil {
@@ -85,17 +88,21 @@ func (u *unlooked) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	now, err := u.clock(ctx)
+	if err != nil {
+		return err
+	}
 	var wrong []error
-	shown, over := map[string]bool{}, map[string]bool{}
+	shown, ends := map[string]bool{}, map[string]time.Time{}
 	for _, t := range index.Document().GetTargets() {
 		shown[t.GetId()] = true
-		missed, release, err := u.missed(ctx, t.GetId())
+		missed, release, err := u.missed(ctx, t.GetId(), now)
 		if err != nil {
 			wrong = append(wrong, err)
 			continue
 		}
-		if u.over[release] {
-			over[release] = true
+		if end, known := u.ends[release]; known {
+			ends[release] = end
 		}
 		u.gauge.WithLabelValues(t.GetId()).Set(map[bool]float64{true: 1}[missed])
 	}
@@ -104,36 +111,33 @@ func (u *unlooked) look(ctx context.Context) error {
 			u.gauge.DeleteLabelValues(id)
 		}
 	}
-	u.shown, u.over = shown, over
+	u.shown, u.ends = shown, ends
 	return errors.Join(wrong...)
 }
 
 // missed reports whether nobody looks at what a target carries. While another release has one of
 // its targets nobody is to look, and of what nobody knows there is nothing to be looked at.
-func (u *unlooked) missed(ctx context.Context, id string) (missed bool, release string, err error) {
+func (u *unlooked) missed(ctx context.Context, id string, now time.Time) (missed bool, release string, err error) {
 	t, err := standing.ReadTarget(ctx, u.store, id)
 	if err != nil {
 		return false, "", err
 	}
 	release = t.State.GetDeployed().GetRelease()
-	if release == "" || t.State.GetUnknownSince() != "" || u.over[release] {
+	if release == "" || t.State.GetUnknownSince() != "" || u.over(release, now) {
 		return false, release, nil
 	}
 	h, err := u.store.Load(ctx, procedure.Aggregate(release))
 	if err != nil {
 		return false, release, fmt.Errorf("read release %s: %w", release, err)
 	}
-	if procedure.LooksOver(h.State, u.now()) {
-		if u.over == nil {
-			u.over = map[string]bool{}
-		}
-		u.over[release] = true
+	if end, known := procedure.LooksEnd(h.State); known {
+		u.ends[release] = end
+	}
+	if !procedure.LooksMissed(h.State, t.Since, now) {
 		return false, release, nil
 	}
-	if !procedure.LooksMissed(h.State, u.now()) {
-		return false, release, nil
-	}
-	if busy, err := u.busy(ctx, h.State); err != nil || busy {
+	since, busy, err := u.free(ctx, h.State)
+	if err != nil || busy || !procedure.LooksMissed(h.State, since, now) {
 		return false, release, err
 	}
 	index, err := u.byDigest(ctx, h.State.ProcedureDigest)
@@ -143,19 +147,29 @@ func (u *unlooked) missed(ctx context.Context, id string) (missed bool, release 
 	return len(index.LaterChecks(h.State)) > 0, release, nil
 }
 
-// busy reports whether another release has a target that still carries this one.
-func (u *unlooked) busy(ctx context.Context, s procedure.State) (bool, error) {
+// over reports whether nothing of that release is looked at any more, without reading it.
+func (u *unlooked) over(release string, now time.Time) bool {
+	end, known := u.ends[release]
+	return known && !now.Before(end)
+}
+
+// free is since when all targets that still carry the release are as they are; busy says that another
+// release has one of them.
+func (u *unlooked) free(ctx context.Context, s procedure.State) (since time.Time, busy bool, err error) {
 	for _, id := range s.Touched {
 		t, err := standing.ReadTarget(ctx, u.store, id)
 		if err != nil {
-			return false, err
+			return time.Time{}, false, err
 		}
 		if t.State.GetDeployed().GetRelease() != s.Release {
 			continue
 		}
 		if held, err := queue.Held(ctx, u.store, id, t, s.Release); err != nil || held {
-			return held, err
+			return time.Time{}, held, err
+		}
+		if t.Since.After(since) {
+			since = t.Since
 		}
 	}
-	return false, nil
+	return since, false, nil
 }

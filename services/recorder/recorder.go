@@ -89,7 +89,7 @@ func Run(ctx context.Context, cfg *configv1.Recorder, deps Deps) error {
 	tail := ledger.NewTail(s.dsn, migrations.Schema)
 	phases := newPhases(registry, s.reader)
 	kept := evidence.New(js)
-	recorderv1.RegisterRecorderServiceServer(grpc.Server, query.New(s.reader, tail, rec.StreamSequence).WithEvidence(kept))
+	recorderv1.RegisterRecorderServiceServer(grpc.Server, query.New(s.reader, tail, rec.StreamSequence, time.Now).WithEvidence(kept))
 	health.Add("nats", service.NATSCheck(conn))
 	health.Add("database", s.reader.Ping)
 	health.Add("recording", rec.Ready)

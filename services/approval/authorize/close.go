@@ -15,7 +15,7 @@ import (
 // whoever closes an incident has to have seen it.
 func (s *Server) CloseIncident(ctx context.Context, r *approvalv1.CloseIncidentRequest) (*approvalv1.CloseIncidentResponse, error) {
 	var sees sight
-	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+	_, err := s.handle(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		if err := d.calledForOne(procedure.Unclosed(d.state)); err != nil {
 			return nil, err
 		}

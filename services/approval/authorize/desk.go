@@ -23,22 +23,39 @@ import (
 
 // desk is one call's view: the release, its procedure, and the person who calls.
 type desk struct {
-	state  procedure.State
-	head   eventstore.History
+	state procedure.State
+	head  eventstore.History
+	// index is the document by which the caller is judged, digest its digest.
 	index  *policy.Index
-	active *policy.Index
-	caller identity.Caller
-	person *releasev1.Actor
-	now    time.Time
+	digest string
+	// own is the release's, active that in effect now, with its digest.
+	own          *policy.Index
+	active       *policy.Index
+	activeDigest string
+	caller       identity.Caller
+	person       *releasev1.Actor
+	now          time.Time
 }
 
 // sit finds out who calls, and loads the release.
 func (s *Server) sit(ctx context.Context, release string) (desk, error) {
-	caller, active, err := s.known(ctx)
+	caller, active, digest, err := s.knownBy(ctx)
 	if err != nil {
 		return desk{}, err
 	}
-	return s.view(ctx, caller, active, release)
+	d, err := s.view(ctx, caller, active, release)
+	d.activeDigest = digest
+	return d, err
+}
+
+// look is sit for who only looks, or may be judged by the document in effect now: the release's
+// own need not know them.
+func (s *Server) look(ctx context.Context, release string) (desk, error) {
+	d, err := s.sit(ctx, release)
+	if d.unknown(err) {
+		return d, nil
+	}
+	return d, err
 }
 
 // view loads the release, with the caller as the release's own procedure document
@@ -61,7 +78,7 @@ func (s *Server) view(ctx context.Context, caller identity.Caller, active *polic
 	if err != nil {
 		return desk{}, err
 	}
-	d := desk{state: state, head: h, index: index, active: active, caller: caller, now: s.now()}
+	d := desk{state: state, head: h, index: index, digest: state.ProcedureDigest, own: index, active: active, caller: caller, now: s.now()}
 	if d.person, err = personOf(caller, index); err != nil {
 		return d, err
 	}
@@ -74,23 +91,29 @@ func (s *Server) view(ctx context.Context, caller identity.Caller, active *polic
 // must be a person: whoever has left decides nothing more, not even about releases that began when
 // they were there. Until a document is in effect, nobody is known.
 func (s *Server) known(ctx context.Context) (identity.Caller, *policy.Index, error) {
+	caller, index, _, err := s.knownBy(ctx)
+	return caller, index, err
+}
+
+// knownBy is known, with the digest of the document.
+func (s *Server) knownBy(ctx context.Context) (identity.Caller, *policy.Index, string, error) {
 	caller, ok := identity.FromContext(ctx)
 	if !ok {
-		return identity.Caller{}, nil, errUnauthenticated
+		return identity.Caller{}, nil, "", errUnauthenticated
 	}
 	active, err := standing.ReadProcedure(ctx, s.store, s.procedureID)
 	if err != nil {
-		return identity.Caller{}, nil, err
+		return identity.Caller{}, nil, "", err
 	}
 	if active.Digest == "" {
-		return identity.Caller{}, nil, errStranger
+		return identity.Caller{}, nil, "", errStranger
 	}
 	index, err := s.procedures.ByDigest(ctx, active.Digest)
 	if err != nil {
-		return identity.Caller{}, nil, err
+		return identity.Caller{}, nil, "", err
 	}
 	_, err = personOf(caller, index)
-	return caller, index, err
+	return caller, index, active.Digest, err
 }
 
 // personOf turns the caller into a person, with the groups that the document has the
@@ -137,16 +160,6 @@ func groupsOf(caller identity.Caller, index *policy.Index, id string) []string {
 
 func (d desk) memberOf(group string) bool { return slices.Contains(d.person.GetGroups(), group) }
 
-// stands reports whether the caller is in a group that the release's document names for
-// something that must not be left undone, or, where the document in effect now has no
-// such group any more, in the one that it names instead: nobody could do it otherwise.
-func (d desk) stands(own, now string) bool {
-	if d.active.Group(own) == nil {
-		return slices.Contains(groupsOf(d.caller, d.active, d.person.GetId()), now)
-	}
-	return d.memberOf(own)
-}
-
 // operator refuses people who may not handle a release that is under way: its
 // owner and the operators may, and who is on call for them.
 func (d desk) operator() error {
@@ -154,28 +167,17 @@ func (d desk) operator() error {
 		return nil
 	}
 	group := d.index.Document().GetOperatorsGroup()
-	if d.inOneOf(group) || d.stands(group, d.active.Document().GetOperatorsGroup()) {
+	if d.inOneOf(group) {
 		return nil
 	}
-	return denied("only the owner %s or a member of %s may do this",
+	return denied("only the owner %s or a member of %s (operators_group) may do this",
 		d.state.Request.GetOwner(), group)
 }
 
-// reviewConflict names the part that the caller had in the emergency, under this or,
-// by the document in effect now, under another account of theirs.
+// reviewConflict names the part that the caller had in the emergency, under this or another
+// account of theirs, by whichever document.
 func (d desk) reviewConflict() string {
-	names := []string{d.person.GetId()}
-	for _, p := range d.active.Document().GetPeople() {
-		if other := d.active.Person(d.person.GetId()); other != nil && other == p {
-			names = append(append(names, p.GetId()), p.GetAliases()...)
-		}
-	}
-	for _, n := range names {
-		if role := d.state.ReviewConflict(n); role != "" {
-			return role
-		}
-	}
-	return ""
+	return ReviewConflict(d.state, append([]string{d.person.GetId()}, d.caller.Names...), d.own, d.active)
 }
 
 // part names the part that the caller has in the change itself, under this or, by the document in
@@ -196,15 +198,25 @@ func (d desk) part() string {
 	return ""
 }
 
+// decision makes the event of what somebody decides at a desk, or says why they may not.
+type decision func(desk) (*releasev1.Event, error)
+
 // decide lets the caller decide something about a release, and stores it. The
 // decision is made again where somebody else wrote in between.
-func (s *Server) decide(ctx context.Context, release string, what func(desk) (*releasev1.Event, error)) (procedure.State, error) {
-	for {
-		d, err := s.sit(ctx, release)
+func (s *Server) decide(ctx context.Context, release string, what decision) (procedure.State, error) {
+	return s.decideBy(ctx, release, func(d desk, err error) (desk, *releasev1.Event, error) {
 		if err != nil {
-			return procedure.State{}, s.attempted(ctx, release, toStatus(ctx, err))
+			return d, nil, err
 		}
 		event, err := what(d)
+		return d, event, err
+	})
+}
+
+// decideBy has a decision made by whoever may, of what was found out about the caller.
+func (s *Server) decideBy(ctx context.Context, release string, by func(desk, error) (desk, *releasev1.Event, error)) (procedure.State, error) {
+	for {
+		d, event, err := by(s.sit(ctx, release))
 		if err != nil {
 			return procedure.State{}, s.attempted(ctx, release, toStatus(ctx, err))
 		}

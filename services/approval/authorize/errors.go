@@ -19,11 +19,14 @@ import (
 // domain is that of the reasons in google.rpc.ErrorInfo.
 const domain = "shipwarden.approval.v1"
 
+// reasonNotAllowed is that of somebody who is in none of the groups that may.
+const reasonNotAllowed = "NOT_ALLOWED"
+
 // Answers that need nothing of the call.
 var (
 	errNotFound        = refuse(codes.NotFound, "RELEASE_NOT_FOUND", "there is no such release")
 	errUnauthenticated = refuse(codes.Unauthenticated, refusal.ReasonUnauthenticated, "nobody is known to be calling")
-	errStranger        = refuse(codes.PermissionDenied, "UNKNOWN_PERSON", "the caller is no person of the procedure")
+	errStranger        = refuse(codes.PermissionDenied, "UNKNOWN_PERSON", "the caller is no person of the procedure: people of its document names nobody so")
 	errInactive        = refuse(codes.PermissionDenied, "INACTIVE_PERSON", "the caller has left")
 	errAmbiguous       = refuse(codes.PermissionDenied, "AMBIGUOUS_PERSON", "the caller's certificate names several people")
 	errFull            = refuse(codes.ResourceExhausted, "HISTORY_FULL", "too much has happened to this release: withdraw it and request it again")
@@ -37,7 +40,7 @@ func refuse(code codes.Code, reason, message string) error {
 }
 
 func denied(format string, args ...any) error {
-	return refuse(codes.PermissionDenied, "NOT_ALLOWED", fmt.Sprintf(format, args...))
+	return refuse(codes.PermissionDenied, reasonNotAllowed, fmt.Sprintf(format, args...))
 }
 
 func precondition(format string, args ...any) error {

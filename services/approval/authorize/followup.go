@@ -13,7 +13,7 @@ import (
 // for the release, handles it, approves it or reviews it may say what is to be done.
 func (s *Server) AddFollowUp(ctx context.Context, r *approvalv1.AddFollowUpRequest) (*approvalv1.AddFollowUpResponse, error) {
 	var number uint32
-	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+	_, err := s.handle(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		if err := d.concerned(); err != nil {
 			return nil, err
 		}
@@ -34,7 +34,7 @@ func (s *Server) AddFollowUp(ctx context.Context, r *approvalv1.AddFollowUpReque
 // CloseFollowUp implements approvalv1.ApprovalServiceServer (PD-8.1). Whoever has to do
 // it may also say that it is done.
 func (s *Server) CloseFollowUp(ctx context.Context, r *approvalv1.CloseFollowUpRequest) (*approvalv1.CloseFollowUpResponse, error) {
-	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+	_, err := s.handle(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		owns := slices.ContainsFunc(d.state.FollowUps, func(f procedure.FollowUp) bool {
 			return f.Number == r.GetNumber() && f.What.GetOwner() == d.person.GetId()
 		})
@@ -52,7 +52,7 @@ func (s *Server) CloseFollowUp(ctx context.Context, r *approvalv1.CloseFollowUpR
 // who is on call for one of the groups is none of its members.
 func (d desk) concerned() error {
 	if d.person.GetId() == d.state.Request.GetOwner() || d.memberOf(d.index.Document().GetEmergency().GetReviewGroup()) ||
-		d.stands(d.index.Document().GetOperatorsGroup(), d.active.Document().GetOperatorsGroup()) || slices.ContainsFunc(d.needed(), d.memberOf) {
+		d.memberOf(d.index.Document().GetOperatorsGroup()) || slices.ContainsFunc(d.needed(), d.memberOf) {
 		return nil
 	}
 	return denied("only the owner %s, operators, approvers and reviewers of the release may do this", d.state.Request.GetOwner())

@@ -2,6 +2,7 @@ package authorize
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -101,36 +102,30 @@ func frozen(own, now []*releasev1.Shift, groups []string) []*releasev1.Shift {
 
 // called refuses whoever was not called, and may not handle the release.
 func (d desk) called(cause releasev1.Cause) error {
-	if d.calledByName(cause) {
+	ladder := rungs(d.index)
+	if d.calledByName(cause) || d.inOneOf(ladder...) || d.operator() == nil {
 		return nil
 	}
-	var rungs []string
-	for _, rung := range d.index.Document().GetEscalation().GetRungs() {
-		rungs = append(rungs, rung.GetGroup())
-	}
-	if d.inOneOf(rungs...) {
-		return nil
-	}
-	return d.operator()
+	return denied("only who was called, members of %s (escalation.rungs) or %s (operators_group), and the owner %s may do this",
+		strings.Join(ladder, ", "), d.index.Document().GetOperatorsGroup(), d.state.Request.GetOwner())
 }
 
 // calledByName reports whether the caller was called when they were on call: they may take it
 // on when they are that no longer. Both documents have to have had them on call then, at the
 // moment by which it was decided whom to call.
 func (d desk) calledByName(cause releasev1.Cause) bool {
-	id, rungs := d.person.GetId(), d.index.Document().GetEscalation().GetRungs()
-	return slices.ContainsFunc(d.head.Entries, func(e procedure.Entry) bool {
-		call := e.Event.GetEscalated()
-		if call.GetCause() != cause || !slices.Contains(call.GetTo(), id) || call.GetRung() == 0 {
-			return false
-		}
-		at := e.Stored // of events of before that moment was kept
-		if decided := e.Event.GetDecided(); decided != nil {
-			at = decided.AsTime()
-		}
-		group := rungs[min(int(call.GetRung()), len(rungs))-1].GetGroup()
+	id := d.person.GetId()
+	return calledByName(d.index.Document().GetEscalation().GetRungs(), d.head.Entries, id, cause, func(e procedure.Entry, group string) bool {
 		return !slices.ContainsFunc([]*policy.Index{d.index, d.active}, func(x *policy.Index) bool {
-			return !slices.ContainsFunc(shiftsOf(d.caller, x, id, at), func(s *releasev1.Shift) bool { return s.GetGroup() == group })
+			return !slices.ContainsFunc(shiftsOf(d.caller, x, id, decidedAt(e)), func(s *releasev1.Shift) bool { return s.GetGroup() == group })
 		})
 	})
+}
+
+// decidedAt is when an event was decided; when it was stored, of those of before that moment was kept.
+func decidedAt(e procedure.Entry) time.Time {
+	if decided := e.Event.GetDecided(); decided != nil {
+		return decided.AsTime()
+	}
+	return e.Stored
 }

@@ -18,7 +18,7 @@ import (
 
 // Explain implements approvalv1.ApprovalServiceServer (N-18).
 func (s *Server) Explain(ctx context.Context, r *approvalv1.ExplainRequest) (*approvalv1.ExplainResponse, error) {
-	d, err := s.sit(ctx, r.GetRelease())
+	d, err := s.look(ctx, r.GetRelease())
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}

@@ -236,8 +236,11 @@ func TestAHoldByTheWayBackIsExplained(t *testing.T) {
 			t.Fatal(err)
 		}
 		step := stepOf(t, answer.GetOutlook(), "5")
-		if answer.GetPhase() != "held" || step.GetStanding() != approvalv1.OutlookStep_STANDING_NOW || !step.GetUntil().AsTime().Equal(until) ||
-			!slices.Equal(step.GetWho(), []string{"gina"}) || !slices.Equal(step.GetWaitsFor(), []string{rule + " eu1: nobody can tell whether target eu1 can go back"}) {
+		since := r.State(t, release).HeldSince.UTC().Format(time.RFC3339)
+		if answer.GetPhase() != "held" || step.GetStanding() != approvalv1.OutlookStep_STANDING_NOW || step.GetUntil() != nil ||
+			!slices.Equal(step.GetWho(), []string{"gina"}) || !slices.Equal(step.GetWaitsFor(), []string{
+			rule + " eu1: nobody can tell whether target eu1 can go back", "held since " + since + ", looked at again " + until.UTC().Format(time.RFC3339),
+		}) {
 			t.Errorf("%s: %v", rule, answer)
 		}
 		data, err := protojson.Marshal(approvaltest.Document())

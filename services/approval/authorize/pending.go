@@ -63,18 +63,20 @@ func (s *Server) ListPending(ctx context.Context, r *approvalv1.ListPendingReque
 	if size == 0 {
 		size = 50
 	}
-	out, bytes := &approvalv1.ListPendingResponse{}, 0
-	for _, p := range all {
-		if position(p) <= after {
+	out, bytes, n, last := &approvalv1.ListPendingResponse{}, 0, 0, ""
+	for _, w := range all {
+		if w.position <= after {
 			continue
 		}
-		bytes += proto.Size(p)
-		if n := len(out.GetPending()); n == size || (n > 0 && bytes > maxPage) {
-			last := out.GetPending()[n-1]
-			out.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(question(r) + " " + position(last)))
+		bytes += w.size()
+		if n == size || (n > 0 && bytes > maxPage) {
+			out.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(question(r) + " " + last))
 			break
 		}
-		out.Pending = append(out.Pending, p)
+		if n, last = n+1, w.position; w.pending != nil {
+			out.Pending = append(out.Pending, w.pending)
+		}
+		out.SignOffs = append(out.SignOffs, w.signOffs...)
 	}
 	return out, nil
 }
@@ -82,10 +84,25 @@ func (s *Server) ListPending(ctx context.Context, r *approvalv1.ListPendingReque
 // maxPage bounds a page in bytes, below what one answer may have.
 const maxPage = 768 << 10
 
+// waiter is a release that waits for people: for approvals, or for checks to be signed off.
+type waiter struct {
+	position string
+	pending  *approvalv1.Pending
+	signOffs []*approvalv1.WantedSignOff
+}
+
+func (w waiter) size() int {
+	size := proto.Size(w.pending)
+	for _, o := range w.signOffs {
+		size += proto.Size(o)
+	}
+	return size
+}
+
 // pending returns every release that waits and was asked for, oldest first. One that
 // runs under a document which does not know the caller is shown all the same, and
 // says so; one that cannot be read hides none of the others.
-func (s *Server) pending(ctx context.Context, r *approvalv1.ListPendingRequest) ([]*approvalv1.Pending, error) {
+func (s *Server) pending(ctx context.Context, r *approvalv1.ListPendingRequest) ([]waiter, error) {
 	caller, active, err := s.known(ctx)
 	if err != nil {
 		return nil, err
@@ -94,10 +111,10 @@ func (s *Server) pending(ctx context.Context, r *approvalv1.ListPendingRequest) 
 	if err != nil {
 		return nil, err
 	}
-	var all []*approvalv1.Pending
+	var all []waiter
 	for _, id := range ids {
 		d, err := s.view(ctx, caller, active, id)
-		if d.state.Phase != procedure.PhaseApprove {
+		if d.state.Phase != procedure.PhaseApprove && len(d.state.SignOffs) == 0 {
 			if err != nil && ctx.Err() != nil {
 				return nil, err
 			}
@@ -109,25 +126,33 @@ func (s *Server) pending(ctx context.Context, r *approvalv1.ListPendingRequest) 
 		if r.GetService() != "" && d.state.Request.GetService() != r.GetService() {
 			continue
 		}
-		p, unread := d.pending()
-		if unread != nil {
+		w := waiter{position: position(d.state)}
+		if d.state.Phase != procedure.PhaseApprove {
+			w.signOffs = slices.DeleteFunc(d.wanted(err), func(o *approvalv1.WantedSignOff) bool { return r.GetMine() && !o.GetMaySignOff() })
+			if len(w.signOffs) > 0 {
+				all = append(all, w)
+			}
+			continue
+		}
+		var unread error
+		if w.pending, unread = d.pending(); unread != nil {
 			return nil, unread
 		}
 		if err != nil {
-			p.MayApprove, p.MayNotReason = false, status.Convert(err).Message()
+			w.pending.MayApprove, w.pending.MayNotReason = false, status.Convert(err).Message()
 		}
-		if !r.GetMine() || p.GetMayApprove() {
-			all = append(all, p)
+		if !r.GetMine() || w.pending.GetMayApprove() {
+			all = append(all, w)
 		}
 	}
-	slices.SortFunc(all, func(a, b *approvalv1.Pending) int { return strings.Compare(position(a), position(b)) })
+	slices.SortFunc(all, func(a, b waiter) int { return strings.Compare(a.position, b.position) })
 	return all, nil
 }
 
 // position is the place of a release in the list: by time, then by name. It stays
 // the same while others come and go, so that paging is stable.
-func position(p *approvalv1.Pending) string {
-	return p.GetRequested().AsTime().UTC().Format("2006-01-02T15:04:05.000000000Z") + " " + p.GetRelease()
+func position(s procedure.State) string {
+	return s.RequestedAt.UTC().Format("2006-01-02T15:04:05.000000000Z") + " " + s.Release
 }
 
 // question is what tells questions apart whose answers are paged: a position in the

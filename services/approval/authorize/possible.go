@@ -3,6 +3,7 @@ package authorize
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/blackdice/shipwarden/procedure"
@@ -26,7 +27,10 @@ func (d desk) inWords(event *releasev1.Event, err error) error {
 		action := strings.TrimPrefix(event.GetIntervened().GetAction().String(), "ACTION_")
 		why = strings.ReplaceAll(strings.ToLower(action), "_", " ") + " is not possible: " + stands(d.state)
 	}
-	if now := procedure.Actions(d.state); len(now) > 0 {
+	now := slices.DeleteFunc(procedure.Actions(d.state), func(a string) bool {
+		return a == "sign-off" && len(procedure.Answerable(d.state, d.now)) == 0
+	})
+	if len(now) > 0 {
 		return precondition("%s; possible now: %s", why, strings.Join(now, ", "))
 	}
 	return precondition("%s; nothing can be decided now", why)

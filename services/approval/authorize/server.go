@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/sigstore"
@@ -128,7 +127,7 @@ func (s *Server) Withdraw(ctx context.Context, r *approvalv1.WithdrawRequest) (*
 
 // Abort implements approvalv1.ApprovalServiceServer (PD-5.3).
 func (s *Server) Abort(ctx context.Context, r *approvalv1.AbortRequest) (*approvalv1.AbortResponse, error) {
-	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+	_, err := s.handle(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		if err := d.operator(); err != nil {
 			return nil, err
 		}
@@ -138,62 +137,40 @@ func (s *Server) Abort(ctx context.Context, r *approvalv1.AbortRequest) (*approv
 }
 
 // Pause implements approvalv1.ApprovalServiceServer (PD-5.3). A release that is paused already
-// stays so, under the name and with the reason of who paused it: nothing is stored.
+// stays so, under the name and with the reason of who paused it: nothing is stored, and the answer says
+// so. Whoever asks has what they want, and knows whom to talk to before that one resumes it.
 func (s *Server) Pause(ctx context.Context, r *approvalv1.PauseRequest) (*approvalv1.PauseResponse, error) {
-	by := ""
-	after, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+	var before procedure.Pause
+	after, err := s.handle(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		if err := d.operator(); err != nil {
 			return nil, err
 		}
-		if by = d.state.Pause.Person; d.state.Paused() {
-			return nil, precondition("it is paused already, by %s", by)
+		if before = d.state.Pause; d.state.Paused() {
+			return nil, precondition("it is paused already, by %s", before.Person)
 		}
 		return &releasev1.Event{Data: &releasev1.Event_Paused{Paused: &releasev1.Paused{Reason: r.GetReason()}}}, nil
 	})
+	already := before.Person != ""
 	switch {
-	case by != "":
-		return &approvalv1.PauseResponse{PausedBy: by}, nil
+	case already:
+		after.Pause = before
 	case err != nil:
 		return nil, err
 	}
-	return &approvalv1.PauseResponse{PausedBy: after.Pause.Person}, nil
+	return &approvalv1.PauseResponse{
+		PausedBy: after.Pause.Person, Reason: after.Pause.Reason, Since: timestamppb.New(after.Pause.Since), Already: already,
+	}, nil
 }
 
 // Resume implements approvalv1.ApprovalServiceServer (PD-5.3).
 func (s *Server) Resume(ctx context.Context, r *approvalv1.ResumeRequest) (*approvalv1.ResumeResponse, error) {
-	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+	_, err := s.handle(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		if err := d.operator(); err != nil {
 			return nil, err
 		}
 		return &releasev1.Event{Data: &releasev1.Event_Resumed{Resumed: &releasev1.Resumed{Reason: r.GetReason()}}}, nil
 	})
 	return &approvalv1.ResumeResponse{}, err
-}
-
-// SignOff implements approvalv1.ApprovalServiceServer (PD-6.1). Who is asked is what the validator said
-// when the verification began, and whether the answer counts is for the procedure to say.
-func (s *Server) SignOff(ctx context.Context, r *approvalv1.SignOffRequest) (*approvalv1.SignOffResponse, error) {
-	number := r.GetNumber()
-	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
-		if number = r.GetNumber(); number == 0 {
-			number = d.state.Verifications + 1
-		}
-		for _, o := range d.state.SignOffs {
-			if o.Check == r.GetCheck() && !d.inOneOf(o.Groups...) {
-				return nil, denied("%s is in none of the groups that may sign off %s: %s", d.person.GetId(), o.Check, strings.Join(o.Groups, ", "))
-			}
-			if why := d.part(); o.Check == r.GetCheck() && why != "" {
-				return nil, refuse(codes.PermissionDenied, "OWN_CHANGE", "nobody signs off their own change: "+why)
-			}
-		}
-		return &releasev1.Event{Data: &releasev1.Event_SignedOff{SignedOff: &releasev1.SignedOff{
-			Check: r.GetCheck(), Number: number, Passed: r.GetPassed(), Comment: r.GetComment(),
-		}}}, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &approvalv1.SignOffResponse{Number: number}, nil
 }
 
 // Acknowledge implements approvalv1.ApprovalServiceServer. Whoever was called may
@@ -204,7 +181,7 @@ func (s *Server) Acknowledge(ctx context.Context, r *approvalv1.AcknowledgeReque
 		return nil, toStatus(ctx, err)
 	}
 	for _, cause := range causes {
-		_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+		_, err := s.handle(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 			if err := d.called(cause); err != nil {
 				return nil, err
 			}
@@ -220,7 +197,7 @@ func (s *Server) Acknowledge(ctx context.Context, r *approvalv1.AcknowledgeReque
 }
 
 func (s *Server) open(ctx context.Context, r *approvalv1.AcknowledgeRequest) ([]releasev1.Cause, error) {
-	d, err := s.sit(ctx, r.GetRelease())
+	d, err := s.look(ctx, r.GetRelease())
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +217,7 @@ func (s *Server) open(ctx context.Context, r *approvalv1.AcknowledgeRequest) ([]
 // have seen all of it.
 func (s *Server) Intervene(ctx context.Context, r *approvalv1.InterveneRequest) (*approvalv1.InterveneResponse, error) {
 	var sees sight
-	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+	_, err := s.handle(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		if err := d.operator(); err != nil {
 			return nil, err
 		}
@@ -256,10 +233,10 @@ func (s *Server) Intervene(ctx context.Context, r *approvalv1.InterveneRequest) 
 
 // CompleteReview implements approvalv1.ApprovalServiceServer (PD-A.5).
 func (s *Server) CompleteReview(ctx context.Context, r *approvalv1.CompleteReviewRequest) (*approvalv1.CompleteReviewResponse, error) {
-	_, err := s.decide(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
+	_, err := s.handle(ctx, r.GetRelease(), func(d desk) (*releasev1.Event, error) {
 		group := d.index.Document().GetEmergency().GetReviewGroup()
-		if !d.stands(group, d.active.Document().GetEmergency().GetReviewGroup()) {
-			return nil, denied("only a member of %s may review an emergency", group)
+		if !d.memberOf(group) {
+			return nil, denied("only a member of %s (emergency.review_group) may review an emergency", group)
 		}
 		if role := d.reviewConflict(); role != "" && d.state.ReviewOwed() {
 			return nil, denied("%s is %s and may not review it", d.person.GetId(), role)
@@ -279,7 +256,7 @@ func (s *Server) CompleteReview(ctx context.Context, r *approvalv1.CompleteRevie
 // followUp judges what the schema cannot: who is there, and whether a time that lies
 // within its bounds is one at all.
 func (d desk) followUp(path string, f *releasev1.FollowUp) error {
-	owner := d.index.Person(f.GetOwner())
+	owner := d.active.Person(f.GetOwner())
 	switch {
 	case !f.GetDue().IsValid():
 		return invalidField(path+".due", "needs a date")

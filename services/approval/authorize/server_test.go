@@ -317,6 +317,12 @@ func TestOnlyOwnerAndOperatorsPauseAndResume(t *testing.T) {
 			t.Fatalf("%s: paused by %q: %v", person, answer.GetPausedBy(), err)
 		}
 	}
+	// Who has another reason hears that it is not on record, and whose is.
+	since := r.State(t, release).Pause.Since
+	answer, err := desk.Pause(as(t, "otto"), &approvalv1.PauseRequest{Release: release, Reason: "a customer calls"})
+	if err != nil || !answer.GetAlready() || answer.GetReason() != "smoke" || !answer.GetSince().AsTime().Equal(since) {
+		t.Errorf("paused for another reason: %v, %v", answer, err)
+	}
 	if s := r.State(t, release); s.Pause.Person != "gina" || s.Pause.Reason != "smoke" || len(r.Events(t, release)) != before+1 {
 		t.Errorf("paused by %q because %q, %d events more", s.Pause.Person, s.Pause.Reason, len(r.Events(t, release))-before)
 	}
@@ -329,8 +335,9 @@ func TestOnlyOwnerAndOperatorsPauseAndResume(t *testing.T) {
 	want(t, "without a reason", err, codes.InvalidArgument, "INVALID_FIELD")
 
 	waiting := r.pending(t, key("waiting"))
-	if _, err := desk.Pause(as(t, "gina"), &approvalv1.PauseRequest{Release: waiting.Release, Reason: "not today"}); err != nil {
-		t.Fatal(err)
+	first, err := desk.Pause(as(t, "gina"), &approvalv1.PauseRequest{Release: waiting.Release, Reason: "not today"})
+	if err != nil || first.GetAlready() || first.GetPausedBy() != "gina" || first.GetReason() != "not today" || !first.GetSince().AsTime().Equal(r.State(t, waiting.Release).Pause.Since) {
+		t.Fatalf("paused for the first time: %v, %v", first, err)
 	}
 	shown, err := desk.GetPending(as(t, "anna"), &approvalv1.GetPendingRequest{Release: waiting.Release})
 	if h := shown.GetPending().GetHolds(); err != nil || len(h) == 0 || h[0].GetRule() != procedure.HoldPaused || h[0].GetSetBy() != "gina" {

@@ -76,3 +76,81 @@ func TestOnlyWhoIsAskedSignsOff(t *testing.T) {
 	r.Do(t, release, "", proceduretest.Verified(s, releasev1.CheckResult_VERDICT_FAIL, false))
 	refused("after the verdict", answer("anna", "ledger", true, 0), codes.FailedPrecondition, "OTHER_STATE", "no verification is under way")
 }
+
+// TestWhoIsAskedToSignOffFindsItInTheList: what waits to be signed off is listed beside what waits for
+// approvals, with what to look at, until when, and whether the caller may; until it is answered, or it
+// is too late. Then nobody is said to be waited for any more.
+func TestWhoIsAskedToSignOffFindsItInTheList(t *testing.T) {
+	r := newRig(t)
+	desk := r.dial(t)
+	ledger := &releasev1.Check{Name: "ledger", Probe: &releasev1.Check_SignOff{SignOff: &releasev1.SignOffProbe{
+		Question: "Do the sums agree?", Groups: []string{"release-managers"},
+	}}}
+	release := r.Reach(t, procedure.PhaseExecuting, func(q *releasev1.Request) { q.Validation.Checks = append(q.Validation.Checks, ledger) })
+	waits := r.pending(t, key("waits")).Release
+	r.waiting.ids = append(r.waiting.ids, release)
+	s := r.Do(t, release, "", proceduretest.Executed(r.State(t, release), nil))
+	list := func(person string, q *approvalv1.ListPendingRequest) *approvalv1.ListPendingResponse {
+		t.Helper()
+		got, err := desk.ListPending(as(t, person), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if got := list("anna", &approvalv1.ListPendingRequest{}); len(got.GetPending()) != 1 || len(got.GetSignOffs()) != 0 {
+		t.Fatalf("before anybody is asked: %v", got)
+	}
+	s = r.Do(t, release, "", procedure.DecideSignOffWanted(s, []*releasev1.Check{ledger}, time.Hour, time.Now()))
+	for person, why := range map[string]string{
+		"anna": "", "rita": "nobody signs off their own change: rita is the requester", "ben": "ben is in none of the groups that may sign off ledger: release-managers",
+	} {
+		all := list(person, &approvalv1.ListPendingRequest{})
+		if len(all.GetPending()) != 1 || all.GetPending()[0].GetRelease() != waits || len(all.GetSignOffs()) != 1 {
+			t.Fatalf("%s: %v", person, all)
+		}
+		o := all.GetSignOffs()[0]
+		if o.GetMaySignOff() != (why == "") || o.GetMayNotReason() != why {
+			t.Errorf("%s may: %t, %q", person, o.GetMaySignOff(), o.GetMayNotReason())
+		}
+		if o.GetRelease() != release || o.GetService() != "shop" || o.GetCheck() != "ledger" || o.GetQuestion() != "Do the sums agree?" || o.GetNumber() != 1 ||
+			!slices.Equal(o.GetTargets(), s.WaveTargets()) || !o.GetUntil().AsTime().Equal(s.SignOffs[0].Until) || o.GetRollback() {
+			t.Errorf("%s is shown %v", person, o)
+		}
+		if got := list(person, &approvalv1.ListPendingRequest{Mine: true}); (len(got.GetSignOffs()) == 1) != (why == "") {
+			t.Errorf("of %s: %v", person, got)
+		}
+	}
+	// They have pages together with what waits for approvals.
+	first := list("anna", &approvalv1.ListPendingRequest{PageSize: 1})
+	second := list("anna", &approvalv1.ListPendingRequest{PageSize: 1, PageToken: first.GetNextPageToken()})
+	if len(first.GetSignOffs()) != 1 || len(first.GetPending()) != 0 || len(second.GetSignOffs()) != 0 || len(second.GetPending()) != 1 || second.GetNextPageToken() != "" {
+		t.Errorf("pages %v and %v", first, second)
+	}
+	late := func(ahead time.Duration) (listed int, waitsFor string) {
+		t.Helper()
+		r.ahead.Store(int64(ahead))
+		defer r.ahead.Store(0)
+		explained, err := desk.Explain(as(t, "finn"), &approvalv1.ExplainRequest{Release: release})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list("anna", &approvalv1.ListPendingRequest{}).GetSignOffs()), strings.Join(stepOf(t, explained.GetOutlook(), "6").GetWaitsFor(), "\n")
+	}
+	if n, waits := late(2 * time.Hour); n != 0 || strings.Contains(waits, "somebody of") || !strings.Contains(waits, "the end of the bake, for nobody of release-managers signed off ledger until ") {
+		t.Errorf("when it is too late, %d are listed, and it waits for %q", n, waits)
+	}
+	r.ahead.Store(int64(2 * time.Hour))
+	_, err := desk.SignOff(as(t, "anna"), &approvalv1.SignOffRequest{Release: release, Check: "ledger", Passed: true, Comment: "looked"})
+	want(t, "too late", err, codes.FailedPrecondition, "OTHER_STATE")
+	if err == nil || strings.Contains(err.Error(), "sign-off") {
+		t.Errorf("what is possible when it is too late: %v", err)
+	}
+	r.ahead.Store(0)
+	if _, err := desk.SignOff(as(t, "anna"), &approvalv1.SignOffRequest{Release: release, Check: "ledger", Passed: true, Comment: "looked"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := list("dan", &approvalv1.ListPendingRequest{}); len(got.GetSignOffs()) != 0 {
+		t.Errorf("what is answered waits: %v", got)
+	}
+}

@@ -79,6 +79,11 @@ func (p *report) collect(r *approvalv1.WhoCanRequest) {
 		for _, g := range s.GetOwnerGroups() {
 			p.add(&approvalv1.Right{Service: s.GetName(), Action: "own", Group: g, Count: 1}, membersDo)
 		}
+		for _, c := range s.GetChecks() {
+			for _, g := range c.GetSignOff().GetGroups() {
+				p.add(&approvalv1.Right{Service: s.GetName(), Action: "sign_off", Check: c.GetName(), Group: g, Count: 1}, onCallDo)
+			}
+		}
 	}
 }
 

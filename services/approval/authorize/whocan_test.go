@@ -12,11 +12,13 @@ import (
 	"github.com/blackdice/shipwarden/internal/sshsig/sshsigtest"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
+	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
 
 // TestWhoCanDoWhat is the access report (U5).
 func TestWhoCanDoWhat(t *testing.T) {
 	r := newRig(t, standIns, func(d *policyv1.Procedure) {
+		d.Services[0].Checks = []*releasev1.Check{{Name: "ledger", Probe: &releasev1.Check_SignOff{SignOff: &releasev1.SignOffProbe{Question: "Do the sums agree?", Groups: []string{"operators"}}}}}
 		d.People[1].SigningKeys = []*policyv1.PersonKey{{Ssh: sshsigtest.Public(sshsigtest.Key(t, "ben"))}}
 		d.Environments[0].Approvals[1].Signed = true
 	})
@@ -43,7 +45,7 @@ func TestWhoCanDoWhat(t *testing.T) {
 				}
 				who = append(who, name)
 			}
-			out = append(out, fmt.Sprintf("%s%s %s %d of %s %t: %s", r.GetEnvironment(), r.GetService(), r.GetAction(), r.GetCount(), r.GetGroup(), r.GetSigned(), strings.Join(who, ", ")))
+			out = append(out, fmt.Sprintf("%s%s %s %d of %s %t: %s", r.GetEnvironment(), r.GetService(), strings.TrimSpace(r.GetAction()+" "+r.GetCheck()), r.GetCount(), r.GetGroup(), r.GetSigned(), strings.Join(who, ", ")))
 		}
 		return out
 	}
@@ -57,6 +59,7 @@ func TestWhoCanDoWhat(t *testing.T) {
 		" review_emergency 1 of security false: ada, alan, ben*, cleo",
 		" operate 1 of operators false: gina",
 		"shop own 1 of developers false: ada, otto",
+		"shop sign_off ledger 1 of operators false: gina",
 	}
 	if !slices.Equal(got, expected) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(expected, "\n"))

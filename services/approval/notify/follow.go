@@ -151,7 +151,12 @@ func (m *Message) correct(x raised, what string) {
 			}
 			why = append(why, one)
 		}
-		m.Text = "It was announced, and waits for this: " + strings.Join(why, "; ") + "\nIt is looked at again at " + stamp(d.StartHeld.GetUntil().AsTime())
+		m.Text = "It was announced, and waits for this: " + strings.Join(why, "; ")
+		if slices.ContainsFunc(d.StartHeld.GetReasons(), func(h *releasev1.HoldReason) bool { return h.GetRule() == procedure.HoldPaused }) {
+			m.Text += "\nIt goes on when somebody resumes it"
+			break
+		}
+		m.Text += "\nIt is looked at again at " + stamp(d.StartHeld.GetUntil().AsTime())
 		m.Fields["looked_at_again"] = stamp(d.StartHeld.GetUntil().AsTime())
 	case *releasev1.Event_ExecutionClaimed:
 		m.Subject = "Release starts now: " + what

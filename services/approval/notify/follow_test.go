@@ -112,6 +112,21 @@ func TestAWaitThatLastsLongerIsTold(t *testing.T) {
 	}
 }
 
+// TestAPauseIsToldWithoutATime: of it nobody knows the end, and nobody looks again.
+func TestAPauseIsToldWithoutATime(t *testing.T) {
+	r := newRig(t)
+	release := r.Reach(t, procedure.PhaseNotify)
+	r.act(t, release)
+	s := r.Do(t, release, "gina", proceduretest.Pause())
+	hold := proceduretest.Hold(procedure.HoldPaused, time.Now().Add(72*time.Hour))
+	hold.Reasons = []*releasev1.HoldReason{procedure.PauseHold(s)}
+	r.Do(t, release, "", &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: hold}})
+	r.act(t, release)
+	if said, _ := r.ops.last(t); !strings.Contains(said.Text, "paused: customers call\nIt goes on when somebody resumes it") || strings.Contains(said.Text, "looked at again") {
+		t.Errorf("heard %+v", said)
+	}
+}
+
 func TestAStartThatDoesNotComeIsToldAsSuch(t *testing.T) {
 	r := newRig(t)
 	release := r.Reach(t, procedure.PhaseNotify)

@@ -120,7 +120,7 @@ func (d *Desk) Request(ctx context.Context, digest string, request *releasev1.Re
 	out := &approvalv1.WhatIfResponse{
 		Release: r.state.Release, ProcedureVersion: index.Document().GetVersion(), ProcedureDigest: digest, Outlook: &approvalv1.Outlook{},
 	}
-	w := way{index: index, out: out.GetOutlook()}
+	w := way{index: index, documents: []*policy.Index{index}, out: out.GetOutlook()}
 	if out.Violations, err = intake.Look(ctx, d.store, index, request, now); err != nil {
 		return nil, err
 	}

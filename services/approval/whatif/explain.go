@@ -24,7 +24,7 @@ var standings = map[procedure.Standing]approvalv1.OutlookStep_Standing{
 // The documents are the release's own, and that in effect where it is another one. Normal says
 // whether it waits for other releases, as takeback.Normal does; known is what Desk.Known read.
 func Explain(documents []*policy.Index, s procedure.State, normal bool, known Known, now time.Time) (*approvalv1.Outlook, error) {
-	w := way{index: documents[0], normal: normal, reviewers: known.reviewers, out: &approvalv1.Outlook{Score: s.Score}}
+	w := way{index: documents[0], documents: documents, normal: normal, reviewers: known.reviewers, out: &approvalv1.Outlook{Score: s.Score}}
 	ahead := map[string]*approvalv1.OutlookStep{}
 	for _, stage := range procedure.Stages(s, now) {
 		step := w.step(stage.Number, stage.Name, standings[stage.Standing], stage.Waits...)
@@ -75,7 +75,7 @@ func (w way) remedy(s procedure.State, now time.Time) {
 	step := &approvalv1.OutlookStep{Number: "7", Name: "remediate", Standing: approvalv1.OutlookStep_STANDING_NOW, WaitsFor: []string{"the way back"}, Who: []string{procedure.ServiceExecutor}}
 	if s.Phase == procedure.PhaseVerifyRollback {
 		step.Who = append([]string{procedure.ServiceValidator}, w.signers(s, now)...)
-		step.WaitsFor = append(step.WaitsFor, procedure.Awaited(s)...)
+		step.WaitsFor = append(step.WaitsFor, procedure.Awaited(s, now)...)
 	}
 	if s.Phase == procedure.PhaseEscalated {
 		step.WaitsFor = []string{"a person's decision: " + s.EndReason}
@@ -90,9 +90,7 @@ func (w way) remedy(s procedure.State, now time.Time) {
 			step.WaitsFor = append(step.WaitsFor, "without one the next people are called at "+s.Question.Until.UTC().Format(time.RFC3339))
 		case releasev1.Remedy_ACTION_UNSPECIFIED, releasev1.Remedy_ACTION_ASK:
 		}
-		step.Who = append(w.index.PeopleAt(w.index.Document().GetOperatorsGroup(), now), s.Request.GetOwner())
-		slices.Sort(step.GetWho())
-		step.Who = slices.Compact(step.GetWho())
+		step.Who = w.handlers(s.Request.GetOwner(), now)
 	}
 	if d, ok := procedure.NextDeadline(s); ok {
 		step.Until = timestamppb.New(d.At)

@@ -130,7 +130,7 @@ func falling(now []*releasev1.GateVerdict, judge func(time.Time) []*releasev1.Ga
 // waited for, by all that is known; no time where no start is feasible, and then which of it
 // says so.
 func Begin(documents []*policy.Index, s procedure.State, k Known, now time.Time) (*approvalv1.Outlook, error) {
-	w := way{index: documents[0], out: &approvalv1.Outlook{}}
+	w := way{index: documents[0], documents: documents, out: &approvalv1.Outlook{}}
 	err := w.beginning(documents, s, k, now)
 	return w.out, err
 }

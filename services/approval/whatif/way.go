@@ -23,6 +23,8 @@ import (
 // way is an outlook that is written step by step, by the document of the release.
 type way struct {
 	index *policy.Index
+	// documents are it, and the one in effect where that is another one.
+	documents []*policy.Index
 	// normal: it waits for neighbors in flight and for incidents, as takeback.Normal says.
 	normal bool
 	// reviewers are those of procedure documents, by digest.
@@ -225,18 +227,34 @@ func (w way) over(s procedure.State, h *releasev1.HoldReason, now time.Time) []s
 		})
 	case incident.Rule, inflight.RuleDependency, inflight.RuleDependent:
 		// Somebody has to bring the other release to its end, or close its incident.
-		return w.index.PeopleAt(doc.GetOperatorsGroup(), now)
+		return w.handlers("", now)
 	case procedure.HoldRollbackUnproved, procedure.HoldRollbackUnknown, procedure.HoldPreviewUnknown:
 		// Somebody has to put it right on the target, or at the registry.
 		return w.index.PeopleAt(doc.GetOperatorsGroup(), now)
 	case procedure.HoldPaused:
-		return append(w.index.PeopleAt(doc.GetOperatorsGroup(), now), s.Request.GetOwner())
+		return w.handlers(s.Request.GetOwner(), now)
 	case procedure.HoldDocumentUnreviewed:
 		return w.reviewers[h.GetSubject()]
 	case "review.overdue":
 		return w.index.People(doc.GetEmergency().GetReviewGroup())
 	}
 	return nil
+}
+
+// handlers are who may handle what is under way, besides its owner: the operators of its own document
+// and of the one in effect, who have not left by the latter (procedure.ByEither). In alphabetical order.
+func (w way) handlers(owner string, now time.Time) []string {
+	all := []string{owner}
+	for _, index := range w.documents {
+		all = append(all, index.PeopleAt(index.Document().GetOperatorsGroup(), now)...)
+	}
+	newest := w.documents[len(w.documents)-1]
+	all = slices.DeleteFunc(all, func(id string) bool {
+		who := newest.Person(id)
+		return who == nil || who.GetId() != id || who.GetInactive() || who.GetMachine()
+	})
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // start is from when on nothing but people and work is waited for, by all the documents

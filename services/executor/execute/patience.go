@@ -55,8 +55,9 @@ func outwaited(t reactor.Task, such ...string) bool {
 // heldSince is when the row of holds of the wave began, up to its newest one, of which each
 // names one of the rules; zero where the newest one does not. A hold of which everything has
 // a known end breaks no row: at night nobody looks at what else holds, and a freeze of every
-// night would begin the row anew every morning. Events that do not count in the history do
-// not count here.
+// night would begin the row anew every morning. Nor does a pause, for the same reason: whoever
+// pauses what waits for something gives it no more time. Events that do not count in the history
+// do not count here.
 func heldSince(t reactor.Task, such []string) (since time.Time) {
 	_, rejected := procedure.Fold(t.State.Release, t.History.Entries)
 	for _, e := range slices.Backward(t.History.Entries) {
@@ -74,7 +75,9 @@ func heldSince(t reactor.Task, such []string) (since time.Time) {
 			switch reasons := d.StartHeld.GetReasons(); {
 			case slices.ContainsFunc(reasons, func(h *releasev1.HoldReason) bool { return slices.Contains(such, h.GetRule()) }):
 				since = e.Stored
-			case slices.ContainsFunc(reasons, func(h *releasev1.HoldReason) bool { return h.GetUntil() == nil }):
+			case slices.ContainsFunc(reasons, func(h *releasev1.HoldReason) bool {
+				return h.GetUntil() == nil && h.GetRule() != procedure.HoldPaused
+			}):
 				return since
 			}
 		}

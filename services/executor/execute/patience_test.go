@@ -173,6 +173,7 @@ func TestOneAnswerThatFailsEndsNoWave(t *testing.T) {
 	since = waits("alert.unknown")
 	held("alerts hold it for less than a minute", look(since, time.Minute-time.Nanosecond), "alert.unknown")
 	waits("alert.firing")
+	waits(procedure.HoldPaused) // While nobody looked at alerts.
 	refused("alerts hold it for a minute", look(since, time.Minute), "alert.unknown")
 	m.says("[]")
 	s.Fail(http.StatusBadGateway)

@@ -1,9 +1,15 @@
 package execute_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
+	"github.com/blackdice/shipwarden/internal/eventstore"
+	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -145,5 +151,128 @@ func TestAKilledExecutorOfAPausedRelease(t *testing.T) {
 	}
 	if story := r.Story(t); story != "execution_claimed paused execution_claimed execution_finished verification_passed start_held resumed execution_claimed execution_finished" {
 		t.Errorf("story %q", story)
+	}
+}
+
+// lasts has a release wait from here on by a clock of its own, which goes from deadline to deadline:
+// the step looks whenever it is due, until the release does not wait for the pause any more. It returns
+// what is on record of that.
+func lasts(t *testing.T, w *sitetest.World, r *sitetest.Release) (story []string, h *proceduretest.History) {
+	t.Helper()
+	h = proceduretest.New(r.Asked)
+	for _, e := range r.History(t).Entries {
+		if err := h.Store(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Now, h.Pace = time.Now(), time.Millisecond
+	add := func(e *releasev1.Event) {
+		t.Helper()
+		e = proto.CloneOf(e)
+		e.ProcedureDigest = w.Digest
+		h.Do(t, "", e)
+		story = append(story, procedure.TypeOf(e))
+	}
+	step := execute.New(w.Executor(t, "one", nil).Site, func() time.Time { return h.Now })
+	for len(story) < 1000 && h.State().Phase <= procedure.PhaseExecute {
+		s := h.State()
+		if !procedure.Due(procedure.StepExecute, s, h.Now) {
+			d, _ := procedure.NextDeadline(s)
+			h.Advance(max(d.At.Sub(h.Now), 0))
+			add(procedure.DecideDeadline(s, h.Now))
+			continue
+		}
+		drafts, err := step.Act(t.Context(), reactor.Task{
+			State: s, History: eventstore.History{Entries: h.Entries}, Cause: h.Entries[len(h.Entries)-1], Delivery: 1, Now: h.Now,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(drafts) == 0 { // It is left to the clock.
+			d, _ := procedure.NextDeadline(s)
+			h.Advance(max(d.At.Sub(h.Now), 0))
+			add(procedure.DecideDeadline(s, h.Now))
+			continue
+		}
+		add(drafts[0].Event)
+	}
+	return story, h
+}
+
+// firstWave brings a release to its second wave.
+func firstWave(t *testing.T, w *sitetest.World, r *sitetest.Release) {
+	t.Helper()
+	e := w.Executor(t, "before", nil)
+	for range 2 {
+		if _, err := e.Turn(t.Context(), execute.New(e.Site, time.Now), r.Task(t, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Do(t, "", proceduretest.Verified(r.State(t), releasev1.CheckResult_VERDICT_PASS, false))
+}
+
+// TestAPauseIsHeldOnceHoweverLongItLasts: the record grows with what happens, and not with time
+// (PD-5.3). Nothing that could be found out while it is paused lets the release go on, so nobody looks
+// before the pause is over in any case.
+func TestAPauseIsHeldOnceHoweverLongItLasts(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		before func(t *testing.T, w *sitetest.World, r *sitetest.Release)
+		want   string
+		bound  func(s procedure.State) time.Duration
+	}{
+		{"before its start", func(*testing.T, *sitetest.World, *sitetest.Release) {}, "start_held expired", func(s procedure.State) time.Duration {
+			return min(s.Requested.GetStartBy().AsTime().Sub(s.Pause.Since), s.Authorized.GetValidUntil().AsTime().Sub(s.Pause.Since))
+		}},
+		{"held by something else before", func(t *testing.T, _ *sitetest.World, r *sitetest.Release) {
+			t.Helper()
+			r.Do(t, "", &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: proceduretest.Hold(procedure.HoldTargetBusy, time.Now().Add(time.Minute))}})
+		}, "deadline_passed start_held expired", func(s procedure.State) time.Duration {
+			return min(s.Requested.GetStartBy().AsTime().Sub(s.Pause.Since), s.Authorized.GetValidUntil().AsTime().Sub(s.Pause.Since))
+		}},
+		{"between two waves", firstWave, "start_held deadline_passed execution_refused", func(s procedure.State) time.Duration {
+			return s.Requested.GetTimeouts().GetDecision().AsDuration()
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
+			r := w.Release(t, proceduretest.Waves([]string{"eu1"}, []string{"eu2"}))
+			r.To(t, procedure.PhaseExecute)
+			test.before(t, w, r)
+			r.Do(t, "eve", proceduretest.Pause())
+			bound := test.bound(r.State(t))
+			story, h := lasts(t, w, r)
+			if len(story) > 10 {
+				story = append(story[:10:10], fmt.Sprintf("and %d more", len(story)-10))
+			}
+			if got := strings.Join(story, " "); got != test.want {
+				t.Errorf("on record is %q", got)
+			}
+			if late := h.Now.Sub(r.State(t).Pause.Since) - bound; late < 0 || late > time.Minute {
+				t.Errorf("it ends %s after its time of %s", late, bound)
+			}
+		})
+	}
+}
+
+// TestAPauseOfWhatHasBegunEndsWithAFreezeThatTakesItBack: nothing half done stays while that one holds,
+// paused or not, and nobody has to resume it for that (PD-3.1).
+func TestAPauseOfWhatHasBegunEndsWithAFreezeThatTakesItBack(t *testing.T) {
+	t.Parallel()
+	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"))
+	r := w.Release(t, proceduretest.Waves([]string{"eu1"}, []string{"eu2"}))
+	r.To(t, procedure.PhaseExecute)
+	firstWave(t, w, r)
+	begins := time.Now().Add(10 * time.Minute).Truncate(time.Second)
+	w.Activate(t, freeze("outage", begins, begins.Add(time.Hour))+"    overrun: OVERRUN_ROLL_BACK\n")
+	r.Do(t, "eve", proceduretest.Pause())
+	story, h := lasts(t, w, r)
+	if got := strings.Join(story, " "); got != "start_held deadline_passed execution_overrun" {
+		t.Errorf("on record is %q", got)
+	}
+	if late := h.Now.Sub(begins); late < 0 || late > time.Minute {
+		t.Errorf("it is taken back %s after the freeze began", late)
 	}
 }

@@ -52,13 +52,13 @@ func (s shell) start(ctx context.Context, t reactor.Task) ([]eventstore.Draft, e
 			ExecutionOverrun: &releasev1.ExecutionOverrun{Wave: t.State.Wave, Reasons: overrun},
 		}})}, nil
 	}
+	if t.State.Paused() {
+		// What was claimed is under way, and no pause keeps it: this holds a claim alone.
+		return s.paused(ctx, t)
+	}
 	holds, until, err := s.holds(ctx, t, t.Now)
 	if err != nil {
 		return nil, err
-	}
-	if t.State.Paused() {
-		// What was claimed is under way, and no pause keeps it: this holds a claim alone.
-		holds, until = append([]*releasev1.HoldReason{procedure.PauseHold(t.State)}, holds...), time.Time{}
 	}
 	if stuck := outlast(t, holds); len(stuck) > 0 {
 		return s.refuse(t, stuck)

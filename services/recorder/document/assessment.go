@@ -222,7 +222,10 @@ func (w *writer) reasons(sequence uint64, since string, held *releasev1.Held) []
 	var rows [][]string
 	for _, h := range held.GetReasons() {
 		until := at(h.GetUntil())
-		if h.GetUntil() == nil {
+		switch {
+		case h.GetRule() == procedure.HoldPaused:
+			until = "it is resumed"
+		case h.GetUntil() == nil:
 			until = "looked at again " + at(held.GetUntil())
 		}
 		rows = append(rows, []string{

@@ -34,6 +34,10 @@ func TestTheSummaryOfARecordTellsOfPauses(t *testing.T) {
 	h.Do(t, "", &releasev1.Event{Data: &releasev1.Event_StartHeld{StartHeld: hold}})
 	says(still, true)
 	says("It waits until", false)
+	whole := string(document.Build(h.Release, messages(h)).Markdown())
+	if !strings.Contains(whole, "| customers call | it is resumed |") || strings.Contains(whole, "looked at again") {
+		t.Errorf("until when it is held is not said, or as of something that is looked at again:\n%s", whole)
+	}
 	h.Advance(time.Minute)
 	h.Do(t, "eve", proceduretest.Resume())
 	says("dan paused it for 1 min", true)

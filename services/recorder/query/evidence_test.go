@@ -31,7 +31,7 @@ func TestEvidenceIsGivenOutByItsDigest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := evidenceServer(t, query.New(nil, nil, nil).WithEvidence(store))
+	client := evidenceServer(t, query.New(nil, nil, nil, nil).WithEvidence(store))
 
 	if got, err := readEvidence(t.Context(), client, ref.GetDigest()); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("got %d bytes, %v, want %d", len(got), err, len(content))
@@ -40,7 +40,7 @@ func TestEvidenceIsGivenOutByItsDigest(t *testing.T) {
 	if status.Code(err) != codes.NotFound {
 		t.Errorf("evidence that is not there: %v", err)
 	}
-	_, err = readEvidence(t.Context(), evidenceServer(t, query.New(nil, nil, nil)), ref.GetDigest())
+	_, err = readEvidence(t.Context(), evidenceServer(t, query.New(nil, nil, nil, nil)), ref.GetDigest())
 	if status.Code(err) != codes.NotFound {
 		t.Errorf("a server without evidence: %v", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,11 +51,13 @@ type served struct {
 	ledger *ledger.Ledger
 	stream *proceduretest.Stream
 	conn   *grpc.ClientConn
+	// ahead is how far the server's clock goes ahead, in nanoseconds.
+	ahead *atomic.Int64
 }
 
 func serve(t *testing.T) *served {
 	t.Helper()
-	dsn := recordertest.Database(t)
+	dsn, ahead := recordertest.Database(t), &atomic.Int64{}
 	tail := ledger.NewTail(dsn, migrations.Schema)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -71,7 +74,7 @@ func serve(t *testing.T) *served {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer(grpc.UnaryInterceptor(access.Unary), grpc.StreamInterceptor(access.Stream))
-	recorderv1.RegisterRecorderServiceServer(server, query.New(recordertest.Reader(t, dsn), tail, func() uint64 { return 0 }))
+	recorderv1.RegisterRecorderServiceServer(server, query.New(recordertest.Reader(t, dsn), tail, func() uint64 { return 0 }, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }))
 	go func() { _ = server.Serve(listener) }()
 	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -85,7 +88,7 @@ func serve(t *testing.T) *served {
 	})
 	return &served{
 		RecorderServiceClient: recorderv1.NewRecorderServiceClient(conn), conn: conn,
-		dsn: dsn, ledger: recordertest.Ledger(t, dsn), stream: proceduretest.NewStream(),
+		dsn: dsn, ledger: recordertest.Ledger(t, dsn), stream: proceduretest.NewStream(), ahead: ahead,
 	}
 }
 

@@ -39,6 +39,7 @@ type Server struct {
 	// stream returns the newest sequence that is known of the stream.
 	stream   func() uint64
 	evidence Evidence
+	now      func() time.Time
 }
 
 // Evidence gives stored evidence by its digest; *evidence.Store does.
@@ -54,9 +55,9 @@ func (s *Server) WithEvidence(e Evidence) *Server {
 }
 
 // New returns a server over the record; stream returns the newest sequence that is
-// known of the stream.
-func New(reader *ledger.Reader, tail *ledger.Tail, stream func() uint64) *Server {
-	return &Server{reader: reader, tail: tail, stream: stream}
+// known of the stream, and now the time.
+func New(reader *ledger.Reader, tail *ledger.Tail, stream func() uint64, now func() time.Time) *Server {
+	return &Server{reader: reader, tail: tail, stream: stream, now: now}
 }
 
 // GetRelease returns one release, with as many of its events as one answer holds.
@@ -68,6 +69,7 @@ func (s *Server) GetRelease(ctx context.Context, q *recorderv1.GetReleaseRequest
 	if err != nil {
 		return nil, toStatus(ctx, err)
 	}
+	view.AsOf(release, s.now())
 	out := &recorderv1.GetReleaseResponse{Release: release, AsOfSequence: asOf}
 	if q.GetEvents() && release.GetWayBackOf() == "" {
 		out.Incident = view.IncidentOf(q.GetRelease(), events)
@@ -121,6 +123,7 @@ func (s *Server) ListReleases(ctx context.Context, q *recorderv1.ListReleasesReq
 	out := &recorderv1.ListReleasesResponse{AsOfSequence: asOf}
 	size := 0
 	for i, f := range found {
+		view.AsOf(f.Release, s.now())
 		size += proto.Size(f.Release)
 		if i == limit || i > 0 && size > maxPageBytes {
 			last := found[i-1].Position

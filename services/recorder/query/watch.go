@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -23,8 +24,8 @@ type watch struct {
 	stream   grpc.ServerStreamingServer[recorderv1.WatchReleaseResponse]
 }
 
-// WatchRelease streams the release as it is, and again after every event, until it
-// is closed. A client that is cut off calls again and gets the release as it is
+// WatchRelease streams the release as it is, and again after every event and when it is too late
+// to answer a check, until it is closed. A client that is cut off calls again and gets the release as it is
 // then. A way back is followed by its id until its record is closed, with those of the release's
 // events that are its own.
 func (s *Server) WatchRelease(q *recorderv1.WatchReleaseRequest, stream grpc.ServerStreamingServer[recorderv1.WatchReleaseResponse]) error {
@@ -53,14 +54,17 @@ func (w *watch) run(ctx context.Context) error {
 		return err
 	}
 	for !w.over() {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
+		if again, err := w.idle(ctx, changed); err != nil {
+			return err
+		} else if again {
+			// No event says that it is too late to sign something off.
+			if err := w.send(ctx, nil, asOf); err != nil {
+				return err
+			}
+			continue
 		}
 		_, changed = w.tail.AsOf()
-		all, asOf, err := w.reader.Events(ctx, w.release(), w.last)
-		if err != nil {
+		if all, asOf, err = w.reader.Events(ctx, w.release(), w.last); err != nil {
 			return err
 		}
 		for _, r := range all {
@@ -74,6 +78,25 @@ func (w *watch) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// idle waits until there may be something new, or until it is too late to answer a check that people
+// are asked: then it is true.
+func (w *watch) idle(ctx context.Context, changed <-chan struct{}) (bool, error) {
+	var lapsed <-chan time.Time
+	if at, now := view.Lapses(w.shown(), w.now()), w.now(); !at.IsZero() {
+		timer := time.NewTimer(at.Sub(now))
+		defer timer.Stop()
+		lapsed = timer.C
+	}
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-changed:
+		return false, nil
+	case <-lapsed:
+		return true, nil
+	}
 }
 
 func (w *watch) release() string { return w.timeline.State().Release }
@@ -114,5 +137,6 @@ func (w *watch) send(ctx context.Context, event *recorderv1.RecordedEvent, asOf 
 	if err := w.reader.Complete(ctx, release); err != nil {
 		return err
 	}
+	view.AsOf(release, w.now())
 	return w.stream.Send(&recorderv1.WatchReleaseResponse{Release: release, Event: event, AsOfSequence: asOf})
 }

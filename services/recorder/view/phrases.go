@@ -177,17 +177,8 @@ func stands(s procedure.State) string {
 	return ""
 }
 
-// awaited says which checks a verification waits for people to answer.
-func awaited(s procedure.State) string {
-	var all []string
-	for _, o := range procedure.Unanswered(s) {
-		all = append(all, o.Check+" by "+strings.Join(o.Groups, " or "))
-	}
-	if len(all) == 0 {
-		return ""
-	}
-	return ", and waits to be signed off: " + strings.Join(all, ", ")
-}
+// awaited says which checks a verification waits for people to answer, as of the event that asked.
+func awaited(s procedure.State) string { return unanswered(signOffs(s), time.Time{}) }
 
 func ending(s procedure.State) string {
 	out := "It " + strings.ReplaceAll(OutcomeWord(s.Outcome), "_", " ")

@@ -117,6 +117,7 @@ func (t *Timeline) Release(rejected uint32) *recorderv1.Release {
 		Targets: procedure.Targets(s.Request), OpenEscalations: s.OpenEscalations(),
 		Summary: Summary(s), LastSequence: s.Head.Sequence,
 		Closed: s.Phase == procedure.PhaseClosed, RejectedEvents: rejected, FollowUps: FollowUps(s), Rollbacks: Rollbacks(s),
+		SignOffs: signOffs(s),
 	}
 	if d, ok := procedure.NextDeadline(s); ok {
 		r.Deadline = stamp(d.At)

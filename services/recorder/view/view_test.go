@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -69,8 +70,8 @@ func TestStepsAsTheyGo(t *testing.T) {
 
 // TestASupersededReleaseSaysOnceByWhich: "superseded: superseded by" says it twice.
 func TestASupersededReleaseSaysOnceByWhich(t *testing.T) {
-	asked := view.Summary(procedure.State{Phase: procedure.PhaseVerifyRollback, SignOffs: []procedure.SignOff{{Check: "ledger", Groups: []string{"finance", "operators"}}}})
-	if asked != "The way back is being verified, and waits to be signed off: ledger by finance or operators." {
+	asked := view.Summary(procedure.State{Phase: procedure.PhaseVerifyRollback, SignOffs: []procedure.SignOff{{Check: "ledger", Groups: []string{"finance", "operators"}, Until: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}}})
+	if asked != "The way back is being verified, and waits to be signed off: ledger by finance or operators until 2026-03-02T09:00:00Z." {
 		t.Errorf("asked: %q", asked)
 	}
 	got := view.Summary(procedure.State{Outcome: releasev1.Outcome_OUTCOME_SUPERSEDED, EndReason: "superseded by shop-2", Phase: procedure.PhaseClosed})

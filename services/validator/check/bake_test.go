@@ -89,6 +89,44 @@ func TestSlowAnswersAreNotCountedTwice(t *testing.T) {
 	})
 }
 
+func TestATargetThatIsSlowToSayWhatItRunsIsLookedAtForAllOfTheBake(t *testing.T) {
+	tests := []struct {
+		name              string
+		late, slow, takes time.Duration
+		health, notes     string
+	}{
+		{"a little", 0, 3 * time.Second, 10 * time.Second, "health eu1 PASS 8/0/0", ""},
+		{"most of the bake", 0, 7 * time.Second, 17 * time.Second, "health eu1 PASS 11/0/0", "a fresh window was taken"},
+		{"longer than the bake", 0, 15 * time.Second, 25 * time.Second, "health eu1 PASS 11/0/0", "a fresh window was taken"},
+		{"what was left to who took over", 3500 * time.Millisecond, 5 * time.Second, 15 * time.Second, "health eu1 PASS 11/0/0", "a fresh window was taken"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				world := newWorld("")
+				world.digest = func(_ string, question int) (string, error) {
+					if question == 0 {
+						<-time.After(tt.slow)
+					}
+					return approved, nil
+				}
+				begin, p := time.Now(), plan(t, "eu1")
+				if tt.late > 0 {
+					p.Start = begin.Add(-tt.late)
+				}
+				report := world.bake(t, p)
+				expect(t, report, "target.digest eu1 PASS 2/0/0", tt.health, strings.Replace(tt.health, "health", "port", 1))
+				if took := time.Since(begin); took != tt.takes {
+					t.Errorf("took %v, want %v", took, tt.takes)
+				}
+				if reason := report.Verification.GetReason(); tt.notes == "" && strings.Contains(reason, "window") || !strings.Contains(reason, tt.notes) || strings.Contains(reason, "took over") {
+					t.Errorf("reason %q, want %q", reason, tt.notes)
+				}
+			})
+		})
+	}
+}
+
 func TestAValidatorThatTakesOver(t *testing.T) {
 	tests := []struct {
 		name    string

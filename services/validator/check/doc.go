@@ -19,8 +19,8 @@
 //
 // Bake takes the samples, at fixed times from the start of the window, so that a
 // process that takes over from another one goes on at the times that are left and
-// takes none twice. Where less than half of them are left, too little would carry the
-// verdict, and the window begins anew.
+// takes none twice. Where less than half of them are left, for it or because a target was slow to
+// say what it runs, too little would carry the verdict, and the window begins anew.
 //
 // How a kind of check takes one sample is in a package of its own below this one. What a
 // source of metrics answered is counted and judged here, because the outcomes of such samples

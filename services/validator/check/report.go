@@ -44,7 +44,7 @@ func (r *run) report(seen []*looks, early string, started time.Time) Report {
 	}
 	verdict := overall(r.plan.Checks, results)
 	ended := r.Clock.Now()
-	reason := sentence(verdict, results, early, r.window.notes)
+	reason := sentence(verdict, results, early, r.window.unusual())
 	verification := &releasev1.Verification{
 		Results: results,
 		Started: timestamppb.New(started), Ended: timestamppb.New(ended),
@@ -138,7 +138,7 @@ func (k Known) document(at documentCluster) *documentCluster {
 // document writes down everything that was seen. Equal observations give equal bytes.
 func (r *run) document(seen []*looks, v *releasev1.Verification, verdict releasev1.CheckResult_Verdict, early string) []byte {
 	d := document{
-		Schema: MediaType, Verdict: word(verdict), Reason: v.GetReason(), EndedEarly: early, Notes: r.window.notes,
+		Schema: MediaType, Verdict: word(verdict), Reason: v.GetReason(), EndedEarly: early, Notes: r.window.unusual(),
 		Start: r.window.start.UTC(), Started: v.GetStarted().AsTime(), Ended: v.GetEnded().AsTime(),
 		Bake: r.window.bake.String(), Interval: r.window.interval.String(), Checks: criteria(r.plan.Checks),
 	}

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,8 +17,12 @@ type window struct {
 	bake, interval time.Duration
 	// skipped is the number of times that were over before this process came.
 	skipped int
-	// notes say what is unusual about the window, for the reason and the evidence.
+	// needed is the number of samples without which no verdict is possible.
+	needed int
+	// notes say what is unusual about the window, for the reason and the evidence; over is that of
+	// the times that were over.
 	notes []string
+	over  string
 }
 
 // newWindow lays the window out for a process that comes at a time: at the beginning,
@@ -25,7 +30,7 @@ type window struct {
 // the interval where there would be too many samples, and needed is the number of
 // samples without which no verdict is possible.
 func newWindow(start, now time.Time, bake, interval time.Duration, series, needed int) window {
-	w := window{start: start, bake: max(bake, 0), interval: interval}
+	w := window{start: start, bake: max(bake, 0), interval: interval, needed: needed}
 	if w.interval <= 0 {
 		w.interval = max(w.bake, 1)
 	}
@@ -39,21 +44,38 @@ func newWindow(start, now time.Time, bake, interval time.Duration, series, neede
 		w.start = now
 		return w
 	}
-	skipped := w.latest(now)
-	left := w.len() - skipped
-	switch {
-	case skipped == 0:
-	case left < needed || left < (w.len()+1)/2 || now.After(w.end()):
-		w.start = now
-		w.notes = append(w.notes, fmt.Sprintf(
-			"a fresh window was taken, since %d of the %d sample times of the one from %s were over without a sample",
-			min(skipped, w.len()), w.len(), start.UTC().Format(time.RFC3339)))
-	default:
-		w.skipped = skipped
-		w.notes = append(w.notes, fmt.Sprintf("%d of %d sample times were over before this validator took over",
-			skipped, w.len()))
+	if w.worn(now) {
+		w.restart(now)
+		return w
+	}
+	if w.skipped = w.latest(now); w.skipped > 0 {
+		w.over = fmt.Sprintf("%d of %d sample times were over before this validator took over", w.skipped, w.len())
 	}
 	return w
+}
+
+// worn tells whether so much of the window is over that what is left shows too little: less than
+// half of the sample times, or fewer than a verdict needs.
+func (w window) worn(now time.Time) bool {
+	skipped := w.latest(now)
+	left := w.len() - skipped
+	return skipped > 0 && (left < w.needed || left < (w.len()+1)/2 || now.After(w.end()))
+}
+
+// restart lays a worn window out anew, from now.
+func (w *window) restart(now time.Time) {
+	w.notes = append(w.notes, fmt.Sprintf(
+		"a fresh window was taken, since %d of the %d sample times of the one from %s were over without a sample",
+		w.latest(now), w.len(), w.start.UTC().Format(time.RFC3339)))
+	w.start, w.skipped, w.over = now, 0, ""
+}
+
+// unusual is all that is said of the window.
+func (w window) unusual() []string {
+	if w.over == "" {
+		return w.notes
+	}
+	return append(slices.Clip(w.notes), w.over)
 }
 
 // len is the number of sample times.

@@ -73,8 +73,8 @@ func TestWindowOfAProcessThatTakesOver(t *testing.T) {
 			if !w.start.Equal(want) {
 				t.Errorf("it starts at %v, want %v", w.start, want)
 			}
-			if w.skipped != tt.skipped || len(w.notes) != tt.notes {
-				t.Errorf("skipped %d with notes %q, want %d with %d", w.skipped, w.notes, tt.skipped, tt.notes)
+			if w.skipped != tt.skipped || len(w.unusual()) != tt.notes {
+				t.Errorf("skipped %d with notes %q, want %d with %d", w.skipped, w.unusual(), tt.skipped, tt.notes)
 			}
 		})
 	}
@@ -85,8 +85,8 @@ func TestWindowIsWidenedWhereItWouldHoldTooMuch(t *testing.T) {
 	if got := w.len() * 32 * 201; got > maxSamples {
 		t.Errorf("%d samples, at most %d", got, maxSamples)
 	}
-	if len(w.notes) != 1 {
-		t.Errorf("notes %q", w.notes)
+	if len(w.unusual()) != 1 {
+		t.Errorf("notes %q", w.unusual())
 	}
 	if w.end().Sub(noon) != 24*time.Hour {
 		t.Errorf("the bake time was changed to %v", w.end().Sub(noon))

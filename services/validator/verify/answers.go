@@ -38,8 +38,9 @@ func (l *listener) answers(ctx context.Context) (map[string]check.Answer, error)
 	return answersOf(l.task.State), nil
 }
 
-// Wanted derives again what people are asked as a verification begins, by that time (N-01); nil where
-// nobody is.
+// Wanted is what people are asked as a verification begins, by that time; nil where nobody is. It is
+// also what a replay calls (N-01), so that it knows of histories in which they were asked once more
+// because nobody had answered in time, as validators of before did.
 func Wanted(index *policy.Index, state procedure.State, now time.Time) *releasev1.Event {
 	return procedure.DecideSignOffWanted(state, checks(state, index), state.Request.GetValidation().GetBake().AsDuration(), now)
 }

@@ -162,9 +162,9 @@ func TestAValidatorThatTakesOverKnowsWhatWasAnswered(t *testing.T) {
 	}
 }
 
-// TestWhoWasNotAnsweredAsksAgain: a validator that comes when the time to answer is over begins a window
-// of its own, in which people can answer.
-func TestWhoWasNotAnsweredAsksAgain(t *testing.T) {
+// TestPeopleHaveTheTimeThatIsOnRecord: a validator that comes, or comes again, when the time to answer
+// is over gives nobody more of it, and says what it sees: that nobody answered.
+func TestPeopleHaveTheTimeThatIsOnRecord(t *testing.T) {
 	at := newPlace(t, proceduretest.Request().GetArtifacts()[0].GetDigest())
 	r := newRig(t, "", map[string]*place{"eu1": at}, bake(time.Second, 100*time.Millisecond), asksFinance)
 	r.to(t, procedure.PhaseVerify)
@@ -175,12 +175,19 @@ func TestWhoWasNotAnsweredAsksAgain(t *testing.T) {
 		t.Fatalf("%v: %v", drafts, err)
 	}
 	r.do(t, "", drafts[0].Event)
+	before := r.state(t)
 	event, err := r.turn(t)
-	if err != nil || event.GetSignOffWanted() == nil || event.GetSignOffWanted().GetNumber() != 1 {
-		t.Fatalf("it was too late, and nobody is asked again: %v: %v", event, err)
+	if err != nil || event.GetVerificationInconclusive() == nil {
+		t.Fatalf("it is too late, and there is no verdict without an answer: %v: %v", event, err)
 	}
-	r.answer(t, true)
-	if event, err = r.turn(t); err != nil || event.GetVerificationPassed() == nil {
-		t.Errorf("%v: %v", event, err)
+	if got := results(verification(event))["ledger eu1"]; got.GetReason() != "nobody answered" {
+		t.Errorf("%s (%s)", got.GetVerdict(), got.GetReason())
+	}
+	if after := r.state(t); after.Events != before.Events+1 || after.Phase != procedure.PhaseRemedy {
+		t.Errorf("%d events more, in phase %s", after.Events-before.Events, after.Phase)
+	}
+	fay := &releasev1.Actor{Id: "fay", Kind: releasev1.Actor_KIND_HUMAN, Groups: []string{"finance"}}
+	if why := procedure.MaySignOff(before, fay, "ledger", time.Now()); !strings.Contains(why, "it was too late to answer") {
+		t.Errorf("after its time: %q", why)
 	}
 }

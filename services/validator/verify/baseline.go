@@ -132,7 +132,7 @@ func incidentIn(release string, entries []procedure.Entry, from, to time.Time) (
 	}
 	state := as(func(stored time.Time) bool { return stored.Before(to) })
 	for _, x := range state.Escalations {
-		if slices.Contains(procedure.Damage, x.Cause) && len(state.Begun) > 0 && !x.Raised.Before(from) {
+		if state.Damages(x.Cause) && !x.Raised.Before(from) {
 			return x, true
 		}
 	}

@@ -124,6 +124,13 @@ func TestAnIncidentInTheTimeOfABaseline(t *testing.T) {
 	again.Advance(time.Hour)
 	again.Do(t, "rita", &releasev1.Event{Data: &releasev1.Event_ImpactReported{ImpactReported: &releasev1.ImpactReported{Description: "Orders are lost."}}})
 	good.To(t, procedure.PhaseFollowUp)
+	atWork := proceduretest.New(proceduretest.Request())
+	atWork.Now = noon
+	atWork.To(t, procedure.PhaseExecuting)
+	atWork.Do(t, "rita", &releasev1.Event{Data: &releasev1.Event_ImpactReported{ImpactReported: &releasev1.ImpactReported{Description: "Orders are lost."}}})
+	seen := atWork.Now
+	atWork.Advance(at(30).Sub(atWork.Now))
+	atWork.To(t, procedure.PhaseVerify)
 	for name, test := range map[string]struct {
 		h        *proceduretest.History
 		from, to time.Time
@@ -142,6 +149,8 @@ func TestAnIncidentInTheTimeOfABaseline(t *testing.T) {
 		"closed before, and another one since":     {again, at(45), at(60), false},
 		"open all the time, and another one since": {again, at(15), at(35), true},
 		"closed before, and another one then":      {again, at(45), at(120), true},
+		"raised before it was known what began":    {atWork, noon, at(20), true},
+		"raised after what is compared with":       {atWork, noon, seen, false},
 	} {
 		if _, got := incidentIn(test.h.Release, test.h.Entries, test.from, test.to); got != test.want {
 			t.Errorf("%s: %v", name, got)

@@ -16,6 +16,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/evidence"
 	"github.com/blackdice/shipwarden/internal/policy"
+	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/procedure"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	"github.com/blackdice/shipwarden/services/validator/check"
@@ -31,6 +32,8 @@ const lookEnv = "SHIPWARDEN_VERIFY_VALIDATOR"
 type order struct {
 	URL     string            `json:"url"`
 	Targets map[string]string `json:"targets"`
+	// Release is verified, where it is named; without it, releases are looked at again.
+	Release string `json:"release,omitempty"`
 }
 
 func TestMain(m *testing.M) {
@@ -63,11 +66,78 @@ func validate(text string) error {
 	}
 	kept := evidence.New(js)
 	store := eventstore.New(js, envelopetest.Ring(), envelopetest.Signer(procedure.ServiceValidator), time.Now)
+	if o.Release != "" {
+		step := verify.New(policy.NewSource(kept.Get), check.Bake{Probers: map[string]check.Prober{"http": httpcheck.Prober{}}}, places, kept, store)
+		return verifying(context.Background(), store, step, o.Release)
+	}
 	l := verify.NewLater(policy.NewSource(kept.Get), check.Bake{Probers: map[string]check.Prober{"http": httpcheck.Prober{}}}, places, kept, store, nil, time.Now)
 	for {
 		if err := l.Round(context.Background()); err != nil {
 			return err
 		}
+	}
+}
+
+// verifying takes turns of step 6 of a release until it is killed.
+func verifying(ctx context.Context, store *eventstore.Store, step reactor.Step, release string) error {
+	for {
+		h, err := store.Load(ctx, procedure.Aggregate(release))
+		if err != nil {
+			return err
+		}
+		s, _ := procedure.Fold(release, h.Entries)
+		drafts, err := step.Act(ctx, reactor.Task{State: s, History: h, Cause: h.Entries[len(h.Entries)-1], Delivery: 1, Now: time.Now()})
+		if err != nil {
+			return err
+		}
+		if _, err := store.Append(ctx, drafts...); err != nil {
+			return err
+		}
+	}
+}
+
+// TestAValidatorThatIsKilledLeavesPeopleTheirTime: it has asked them, and until when is on record;
+// whoever takes over asks nobody again, and takes what was answered while nobody looked.
+func TestAValidatorThatIsKilledLeavesPeopleTheirTime(t *testing.T) {
+	t.Parallel()
+	eu1 := newPlace(t, released)
+	r := newRig(t, "", map[string]*place{"eu1": eu1}, bake(5*time.Second, 100*time.Millisecond), asksFinance)
+	r.to(t, procedure.PhaseVerify)
+	text, err := json.Marshal(order{URL: r.URL(), Targets: map[string]string{"eu1": eu1.URL}, Release: r.id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very program
+	cmd.Env = append(os.Environ(), lookEnv+"="+string(text))
+	cmd.Stderr = os.Stderr
+	begun := atWork(eu1)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	_ = cmd.Process.Kill()
+	eu1.whenAsked(nil)
+	if err := cmd.Wait(); err == nil {
+		t.Fatal("the validator was not killed")
+	}
+	asked := r.state(t)
+	if len(procedure.Unanswered(asked)) != 1 {
+		t.Fatalf("it looked, and asks %v", asked.SignOffs)
+	}
+	r.answer(t, true)
+	event, err := r.turn(t)
+	if err != nil || event.GetVerificationPassed() == nil {
+		t.Fatalf("%v: %v", event, err)
+	}
+	h, s := r.history(t)
+	told := 0
+	for _, e := range h.Entries {
+		if e.Event.GetSignOffWanted() != nil {
+			told++
+		}
+	}
+	if told != 1 || s.Events != asked.Events+2 || verification(event).GetEnded().AsTime().Before(asked.SignOffs[0].Until.Add(-100*time.Millisecond)) {
+		t.Errorf("asked %d times, %d events more, ended at %s with time until %s", told, s.Events-asked.Events, verification(event).GetEnded().AsTime(), asked.SignOffs[0].Until)
 	}
 }
 

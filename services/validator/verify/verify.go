@@ -79,8 +79,10 @@ func (s shell) act(ctx context.Context, t reactor.Task) ([]eventstore.Draft, err
 		}
 	}
 	if slices.ContainsFunc(plan.Checks, criterion.AsksPeople) {
-		if event := Wanted(index, t.State, t.Now); event != nil {
-			return []eventstore.Draft{t.Draft(event)}, nil // It is due again as soon as that is on record.
+		if len(t.State.SignOffs) == 0 {
+			// It is due again as soon as that is on record. Until when people may answer stands there from
+			// then on: whoever takes over, or looks again, gives them neither more time nor less.
+			return []eventstore.Draft{t.Draft(Wanted(index, t.State, t.Now))}, nil
 		}
 		heard = &listener{histories: s.histories, task: t}
 		plan.Start, plan.Answers = t.State.SignOffsAsked, heard.answers

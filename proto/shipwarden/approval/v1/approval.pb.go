@@ -94,7 +94,7 @@ func (x OutlookStep_Standing) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutlookStep_Standing.Descriptor instead.
 func (OutlookStep_Standing) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56, 0}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{57, 0}
 }
 
 // Pending is a release that waits for approvals, with what approvers must see.
@@ -562,7 +562,7 @@ func (x *GivenApproval) GetStandInFor() string {
 
 type ListPendingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only releases that the caller may approve.
+	// Only releases that the caller may approve, and checks that they may sign off.
 	Mine bool `protobuf:"varint,1,opt,name=mine,proto3" json:"mine,omitempty"`
 	// Only this service.
 	Service string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
@@ -637,6 +637,9 @@ type ListPendingResponse struct {
 	Pending []*Pending             `protobuf:"bytes,1,rep,name=pending,proto3" json:"pending,omitempty"`
 	// Empty at the end.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Checks of verifications under way that people are asked, can answer still and have not; those of
+	// one release are on one page. A page has so many releases as were asked for, of both kinds.
+	SignOffs      []*WantedSignOff `protobuf:"bytes,3,rep,name=sign_offs,json=signOffs,proto3" json:"sign_offs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -685,6 +688,167 @@ func (x *ListPendingResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *ListPendingResponse) GetSignOffs() []*WantedSignOff {
+	if x != nil {
+		return x.SignOffs
+	}
+	return nil
+}
+
+// WantedSignOff is a check of a verification under way that waits for somebody's answer (PD-6.1).
+type WantedSignOff struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Release     string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	Service     string                 `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	Environment string                 `protobuf:"bytes,3,opt,name=environment,proto3" json:"environment,omitempty"`
+	Version     string                 `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	// The check, what it asks, and groups whose members may answer.
+	Check    string   `protobuf:"bytes,5,opt,name=check,proto3" json:"check,omitempty"`
+	Question string   `protobuf:"bytes,6,opt,name=question,proto3" json:"question,omitempty"`
+	Groups   []string `protobuf:"bytes,7,rep,name=groups,proto3" json:"groups,omitempty"`
+	// When it is too late to answer.
+	Until *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=until,proto3" json:"until,omitempty"`
+	// The number of the verification, for SignOffRequest; and what it looks at: the targets of a wave,
+	// from 0, or those that went back.
+	Number   uint32   `protobuf:"varint,9,opt,name=number,proto3" json:"number,omitempty"`
+	Wave     uint32   `protobuf:"varint,10,opt,name=wave,proto3" json:"wave,omitempty"`
+	Rollback bool     `protobuf:"varint,11,opt,name=rollback,proto3" json:"rollback,omitempty"`
+	Targets  []string `protobuf:"bytes,12,rep,name=targets,proto3" json:"targets,omitempty"`
+	// Whether the caller may answer, and if not, why.
+	MaySignOff    bool   `protobuf:"varint,13,opt,name=may_sign_off,json=maySignOff,proto3" json:"may_sign_off,omitempty"`
+	MayNotReason  string `protobuf:"bytes,14,opt,name=may_not_reason,json=mayNotReason,proto3" json:"may_not_reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WantedSignOff) Reset() {
+	*x = WantedSignOff{}
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WantedSignOff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WantedSignOff) ProtoMessage() {}
+
+func (x *WantedSignOff) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WantedSignOff.ProtoReflect.Descriptor instead.
+func (*WantedSignOff) Descriptor() ([]byte, []int) {
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *WantedSignOff) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *WantedSignOff) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *WantedSignOff) GetEnvironment() string {
+	if x != nil {
+		return x.Environment
+	}
+	return ""
+}
+
+func (x *WantedSignOff) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *WantedSignOff) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *WantedSignOff) GetQuestion() string {
+	if x != nil {
+		return x.Question
+	}
+	return ""
+}
+
+func (x *WantedSignOff) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *WantedSignOff) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *WantedSignOff) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *WantedSignOff) GetWave() uint32 {
+	if x != nil {
+		return x.Wave
+	}
+	return 0
+}
+
+func (x *WantedSignOff) GetRollback() bool {
+	if x != nil {
+		return x.Rollback
+	}
+	return false
+}
+
+func (x *WantedSignOff) GetTargets() []string {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+func (x *WantedSignOff) GetMaySignOff() bool {
+	if x != nil {
+		return x.MaySignOff
+	}
+	return false
+}
+
+func (x *WantedSignOff) GetMayNotReason() string {
+	if x != nil {
+		return x.MayNotReason
+	}
+	return ""
+}
+
 type GetPendingRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Release       string                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
@@ -694,7 +858,7 @@ type GetPendingRequest struct {
 
 func (x *GetPendingRequest) Reset() {
 	*x = GetPendingRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +870,7 @@ func (x *GetPendingRequest) String() string {
 func (*GetPendingRequest) ProtoMessage() {}
 
 func (x *GetPendingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[6]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +883,7 @@ func (x *GetPendingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPendingRequest.ProtoReflect.Descriptor instead.
 func (*GetPendingRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetPendingRequest) GetRelease() string {
@@ -740,7 +904,7 @@ type GetPendingResponse struct {
 
 func (x *GetPendingResponse) Reset() {
 	*x = GetPendingResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +916,7 @@ func (x *GetPendingResponse) String() string {
 func (*GetPendingResponse) ProtoMessage() {}
 
 func (x *GetPendingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[7]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +929,7 @@ func (x *GetPendingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPendingResponse.ProtoReflect.Descriptor instead.
 func (*GetPendingResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetPendingResponse) GetPending() *Pending {
@@ -803,7 +967,7 @@ type Signing struct {
 
 func (x *Signing) Reset() {
 	*x = Signing{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +979,7 @@ func (x *Signing) String() string {
 func (*Signing) ProtoMessage() {}
 
 func (x *Signing) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[8]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +992,7 @@ func (x *Signing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signing.ProtoReflect.Descriptor instead.
 func (*Signing) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Signing) GetPerson() string {
@@ -893,7 +1057,7 @@ type ApproveRequest struct {
 
 func (x *ApproveRequest) Reset() {
 	*x = ApproveRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +1069,7 @@ func (x *ApproveRequest) String() string {
 func (*ApproveRequest) ProtoMessage() {}
 
 func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[9]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1082,7 @@ func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRequest.ProtoReflect.Descriptor instead.
 func (*ApproveRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ApproveRequest) GetRelease() string {
@@ -975,7 +1139,7 @@ type ApproveResponse struct {
 
 func (x *ApproveResponse) Reset() {
 	*x = ApproveResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1151,7 @@ func (x *ApproveResponse) String() string {
 func (*ApproveResponse) ProtoMessage() {}
 
 func (x *ApproveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[10]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1164,7 @@ func (x *ApproveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveResponse.ProtoReflect.Descriptor instead.
 func (*ApproveResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ApproveResponse) GetAuthorized() bool {
@@ -1027,7 +1191,7 @@ type WithdrawApprovalRequest struct {
 
 func (x *WithdrawApprovalRequest) Reset() {
 	*x = WithdrawApprovalRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1039,7 +1203,7 @@ func (x *WithdrawApprovalRequest) String() string {
 func (*WithdrawApprovalRequest) ProtoMessage() {}
 
 func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[11]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1052,7 +1216,7 @@ func (x *WithdrawApprovalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawApprovalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawApprovalRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WithdrawApprovalRequest) GetRelease() string {
@@ -1077,7 +1241,7 @@ type WithdrawApprovalResponse struct {
 
 func (x *WithdrawApprovalResponse) Reset() {
 	*x = WithdrawApprovalResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1253,7 @@ func (x *WithdrawApprovalResponse) String() string {
 func (*WithdrawApprovalResponse) ProtoMessage() {}
 
 func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[12]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1266,7 @@ func (x *WithdrawApprovalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawApprovalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawApprovalResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{13}
 }
 
 type RejectRequest struct {
@@ -1115,7 +1279,7 @@ type RejectRequest struct {
 
 func (x *RejectRequest) Reset() {
 	*x = RejectRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1291,7 @@ func (x *RejectRequest) String() string {
 func (*RejectRequest) ProtoMessage() {}
 
 func (x *RejectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[13]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1304,7 @@ func (x *RejectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectRequest.ProtoReflect.Descriptor instead.
 func (*RejectRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RejectRequest) GetRelease() string {
@@ -1165,7 +1329,7 @@ type RejectResponse struct {
 
 func (x *RejectResponse) Reset() {
 	*x = RejectResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1177,7 +1341,7 @@ func (x *RejectResponse) String() string {
 func (*RejectResponse) ProtoMessage() {}
 
 func (x *RejectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[14]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1190,7 +1354,7 @@ func (x *RejectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectResponse.ProtoReflect.Descriptor instead.
 func (*RejectResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{15}
 }
 
 type WithdrawRequest struct {
@@ -1203,7 +1367,7 @@ type WithdrawRequest struct {
 
 func (x *WithdrawRequest) Reset() {
 	*x = WithdrawRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1215,7 +1379,7 @@ func (x *WithdrawRequest) String() string {
 func (*WithdrawRequest) ProtoMessage() {}
 
 func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[15]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1228,7 +1392,7 @@ func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WithdrawRequest) GetRelease() string {
@@ -1253,7 +1417,7 @@ type WithdrawResponse struct {
 
 func (x *WithdrawResponse) Reset() {
 	*x = WithdrawResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1429,7 @@ func (x *WithdrawResponse) String() string {
 func (*WithdrawResponse) ProtoMessage() {}
 
 func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[16]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1442,7 @@ func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{17}
 }
 
 type AbortRequest struct {
@@ -1291,7 +1455,7 @@ type AbortRequest struct {
 
 func (x *AbortRequest) Reset() {
 	*x = AbortRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1467,7 @@ func (x *AbortRequest) String() string {
 func (*AbortRequest) ProtoMessage() {}
 
 func (x *AbortRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[17]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,7 +1480,7 @@ func (x *AbortRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
 func (*AbortRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AbortRequest) GetRelease() string {
@@ -1341,7 +1505,7 @@ type AbortResponse struct {
 
 func (x *AbortResponse) Reset() {
 	*x = AbortResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1353,7 +1517,7 @@ func (x *AbortResponse) String() string {
 func (*AbortResponse) ProtoMessage() {}
 
 func (x *AbortResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[18]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1366,7 +1530,7 @@ func (x *AbortResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortResponse.ProtoReflect.Descriptor instead.
 func (*AbortResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{19}
 }
 
 type PauseRequest struct {
@@ -1379,7 +1543,7 @@ type PauseRequest struct {
 
 func (x *PauseRequest) Reset() {
 	*x = PauseRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1555,7 @@ func (x *PauseRequest) String() string {
 func (*PauseRequest) ProtoMessage() {}
 
 func (x *PauseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[19]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1568,7 @@ func (x *PauseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseRequest.ProtoReflect.Descriptor instead.
 func (*PauseRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PauseRequest) GetRelease() string {
@@ -1424,14 +1588,20 @@ func (x *PauseRequest) GetReason() string {
 type PauseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who paused it: somebody else where it was paused already.
-	PausedBy      string `protobuf:"bytes,1,opt,name=paused_by,json=pausedBy,proto3" json:"paused_by,omitempty"`
+	PausedBy string `protobuf:"bytes,1,opt,name=paused_by,json=pausedBy,proto3" json:"paused_by,omitempty"`
+	// Why, by what is on record: the reason of whoever paused it first, where it was paused already.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Since when, by the server's clock.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// Whether it was paused before this call. Then nothing was stored, the reason of this call neither.
+	Already       bool `protobuf:"varint,4,opt,name=already,proto3" json:"already,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PauseResponse) Reset() {
 	*x = PauseResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1613,7 @@ func (x *PauseResponse) String() string {
 func (*PauseResponse) ProtoMessage() {}
 
 func (x *PauseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[20]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1626,7 @@ func (x *PauseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseResponse.ProtoReflect.Descriptor instead.
 func (*PauseResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PauseResponse) GetPausedBy() string {
@@ -1464,6 +1634,27 @@ func (x *PauseResponse) GetPausedBy() string {
 		return x.PausedBy
 	}
 	return ""
+}
+
+func (x *PauseResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PauseResponse) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *PauseResponse) GetAlready() bool {
+	if x != nil {
+		return x.Already
+	}
+	return false
 }
 
 type SignOffRequest struct {
@@ -1484,7 +1675,7 @@ type SignOffRequest struct {
 
 func (x *SignOffRequest) Reset() {
 	*x = SignOffRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1687,7 @@ func (x *SignOffRequest) String() string {
 func (*SignOffRequest) ProtoMessage() {}
 
 func (x *SignOffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[21]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1700,7 @@ func (x *SignOffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOffRequest.ProtoReflect.Descriptor instead.
 func (*SignOffRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SignOffRequest) GetRelease() string {
@@ -1557,7 +1748,7 @@ type SignOffResponse struct {
 
 func (x *SignOffResponse) Reset() {
 	*x = SignOffResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1760,7 @@ func (x *SignOffResponse) String() string {
 func (*SignOffResponse) ProtoMessage() {}
 
 func (x *SignOffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[22]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1773,7 @@ func (x *SignOffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignOffResponse.ProtoReflect.Descriptor instead.
 func (*SignOffResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SignOffResponse) GetNumber() uint32 {
@@ -1602,7 +1793,7 @@ type ResumeRequest struct {
 
 func (x *ResumeRequest) Reset() {
 	*x = ResumeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1805,7 @@ func (x *ResumeRequest) String() string {
 func (*ResumeRequest) ProtoMessage() {}
 
 func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[23]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1818,7 @@ func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRequest.ProtoReflect.Descriptor instead.
 func (*ResumeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ResumeRequest) GetRelease() string {
@@ -1652,7 +1843,7 @@ type ResumeResponse struct {
 
 func (x *ResumeResponse) Reset() {
 	*x = ResumeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1855,7 @@ func (x *ResumeResponse) String() string {
 func (*ResumeResponse) ProtoMessage() {}
 
 func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[24]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1868,7 @@ func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeResponse.ProtoReflect.Descriptor instead.
 func (*ResumeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
 }
 
 type AcknowledgeRequest struct {
@@ -1693,7 +1884,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +1896,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[25]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +1909,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AcknowledgeRequest) GetRelease() string {
@@ -1752,7 +1943,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +1955,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[26]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +1968,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AcknowledgeResponse) GetAcknowledged() int32 {
@@ -1798,7 +1989,7 @@ type CloseIncidentRequest struct {
 
 func (x *CloseIncidentRequest) Reset() {
 	*x = CloseIncidentRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1810,7 +2001,7 @@ func (x *CloseIncidentRequest) String() string {
 func (*CloseIncidentRequest) ProtoMessage() {}
 
 func (x *CloseIncidentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[27]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1823,7 +2014,7 @@ func (x *CloseIncidentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseIncidentRequest.ProtoReflect.Descriptor instead.
 func (*CloseIncidentRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CloseIncidentRequest) GetRelease() string {
@@ -1850,7 +2041,7 @@ type CloseIncidentResponse struct {
 
 func (x *CloseIncidentResponse) Reset() {
 	*x = CloseIncidentResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +2053,7 @@ func (x *CloseIncidentResponse) String() string {
 func (*CloseIncidentResponse) ProtoMessage() {}
 
 func (x *CloseIncidentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[28]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +2066,7 @@ func (x *CloseIncidentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseIncidentResponse.ProtoReflect.Descriptor instead.
 func (*CloseIncidentResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CloseIncidentResponse) GetCauses() []v1.Cause {
@@ -1897,7 +2088,7 @@ type AcknowledgeNoticeRequest struct {
 
 func (x *AcknowledgeNoticeRequest) Reset() {
 	*x = AcknowledgeNoticeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1909,7 +2100,7 @@ func (x *AcknowledgeNoticeRequest) String() string {
 func (*AcknowledgeNoticeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeNoticeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[29]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1922,7 +2113,7 @@ func (x *AcknowledgeNoticeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeNoticeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeNoticeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AcknowledgeNoticeRequest) GetRelease() string {
@@ -1956,7 +2147,7 @@ type AcknowledgeNoticeResponse struct {
 
 func (x *AcknowledgeNoticeResponse) Reset() {
 	*x = AcknowledgeNoticeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2159,7 @@ func (x *AcknowledgeNoticeResponse) String() string {
 func (*AcknowledgeNoticeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeNoticeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[30]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2172,7 @@ func (x *AcknowledgeNoticeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeNoticeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeNoticeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AcknowledgeNoticeResponse) GetMissing() []*v1.Party {
@@ -2003,7 +2194,7 @@ type ReportImpactRequest struct {
 
 func (x *ReportImpactRequest) Reset() {
 	*x = ReportImpactRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +2206,7 @@ func (x *ReportImpactRequest) String() string {
 func (*ReportImpactRequest) ProtoMessage() {}
 
 func (x *ReportImpactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[31]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2219,7 @@ func (x *ReportImpactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportImpactRequest.ProtoReflect.Descriptor instead.
 func (*ReportImpactRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReportImpactRequest) GetRelease() string {
@@ -2060,7 +2251,7 @@ type ReportImpactResponse struct {
 
 func (x *ReportImpactResponse) Reset() {
 	*x = ReportImpactResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2263,7 @@ func (x *ReportImpactResponse) String() string {
 func (*ReportImpactResponse) ProtoMessage() {}
 
 func (x *ReportImpactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[32]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2276,7 @@ func (x *ReportImpactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportImpactResponse.ProtoReflect.Descriptor instead.
 func (*ReportImpactResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
 }
 
 type InterveneRequest struct {
@@ -2099,7 +2290,7 @@ type InterveneRequest struct {
 
 func (x *InterveneRequest) Reset() {
 	*x = InterveneRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2111,7 +2302,7 @@ func (x *InterveneRequest) String() string {
 func (*InterveneRequest) ProtoMessage() {}
 
 func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[33]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2124,7 +2315,7 @@ func (x *InterveneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneRequest.ProtoReflect.Descriptor instead.
 func (*InterveneRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *InterveneRequest) GetRelease() string {
@@ -2156,7 +2347,7 @@ type InterveneResponse struct {
 
 func (x *InterveneResponse) Reset() {
 	*x = InterveneResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2168,7 +2359,7 @@ func (x *InterveneResponse) String() string {
 func (*InterveneResponse) ProtoMessage() {}
 
 func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[34]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2181,7 +2372,7 @@ func (x *InterveneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterveneResponse.ProtoReflect.Descriptor instead.
 func (*InterveneResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
 }
 
 type CompleteReviewRequest struct {
@@ -2196,7 +2387,7 @@ type CompleteReviewRequest struct {
 
 func (x *CompleteReviewRequest) Reset() {
 	*x = CompleteReviewRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2208,7 +2399,7 @@ func (x *CompleteReviewRequest) String() string {
 func (*CompleteReviewRequest) ProtoMessage() {}
 
 func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[35]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2221,7 +2412,7 @@ func (x *CompleteReviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewRequest.ProtoReflect.Descriptor instead.
 func (*CompleteReviewRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CompleteReviewRequest) GetRelease() string {
@@ -2260,7 +2451,7 @@ type CompleteReviewResponse struct {
 
 func (x *CompleteReviewResponse) Reset() {
 	*x = CompleteReviewResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2463,7 @@ func (x *CompleteReviewResponse) String() string {
 func (*CompleteReviewResponse) ProtoMessage() {}
 
 func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[36]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2476,7 @@ func (x *CompleteReviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteReviewResponse.ProtoReflect.Descriptor instead.
 func (*CompleteReviewResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{36}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{37}
 }
 
 type AddFollowUpRequest struct {
@@ -2298,7 +2489,7 @@ type AddFollowUpRequest struct {
 
 func (x *AddFollowUpRequest) Reset() {
 	*x = AddFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2310,7 +2501,7 @@ func (x *AddFollowUpRequest) String() string {
 func (*AddFollowUpRequest) ProtoMessage() {}
 
 func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[37]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2323,7 +2514,7 @@ func (x *AddFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*AddFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{37}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *AddFollowUpRequest) GetRelease() string {
@@ -2350,7 +2541,7 @@ type AddFollowUpResponse struct {
 
 func (x *AddFollowUpResponse) Reset() {
 	*x = AddFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2362,7 +2553,7 @@ func (x *AddFollowUpResponse) String() string {
 func (*AddFollowUpResponse) ProtoMessage() {}
 
 func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[38]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2375,7 +2566,7 @@ func (x *AddFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*AddFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{38}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *AddFollowUpResponse) GetNumber() uint32 {
@@ -2397,7 +2588,7 @@ type CloseFollowUpRequest struct {
 
 func (x *CloseFollowUpRequest) Reset() {
 	*x = CloseFollowUpRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2409,7 +2600,7 @@ func (x *CloseFollowUpRequest) String() string {
 func (*CloseFollowUpRequest) ProtoMessage() {}
 
 func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[39]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2422,7 +2613,7 @@ func (x *CloseFollowUpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpRequest.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{39}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CloseFollowUpRequest) GetRelease() string {
@@ -2454,7 +2645,7 @@ type CloseFollowUpResponse struct {
 
 func (x *CloseFollowUpResponse) Reset() {
 	*x = CloseFollowUpResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2466,7 +2657,7 @@ func (x *CloseFollowUpResponse) String() string {
 func (*CloseFollowUpResponse) ProtoMessage() {}
 
 func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[40]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2479,7 +2670,7 @@ func (x *CloseFollowUpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseFollowUpResponse.ProtoReflect.Descriptor instead.
 func (*CloseFollowUpResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{40}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{41}
 }
 
 type DelegateRequest struct {
@@ -2500,7 +2691,7 @@ type DelegateRequest struct {
 
 func (x *DelegateRequest) Reset() {
 	*x = DelegateRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2512,7 +2703,7 @@ func (x *DelegateRequest) String() string {
 func (*DelegateRequest) ProtoMessage() {}
 
 func (x *DelegateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[41]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2525,7 +2716,7 @@ func (x *DelegateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegateRequest.ProtoReflect.Descriptor instead.
 func (*DelegateRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{41}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DelegateRequest) GetStandIn() string {
@@ -2572,7 +2763,7 @@ type DelegateResponse struct {
 
 func (x *DelegateResponse) Reset() {
 	*x = DelegateResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2584,7 +2775,7 @@ func (x *DelegateResponse) String() string {
 func (*DelegateResponse) ProtoMessage() {}
 
 func (x *DelegateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[42]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2597,7 +2788,7 @@ func (x *DelegateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DelegateResponse.ProtoReflect.Descriptor instead.
 func (*DelegateResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{42}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DelegateResponse) GetDelegation() *v1.Delegation {
@@ -2618,7 +2809,7 @@ type RevokeDelegationRequest struct {
 
 func (x *RevokeDelegationRequest) Reset() {
 	*x = RevokeDelegationRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2630,7 +2821,7 @@ func (x *RevokeDelegationRequest) String() string {
 func (*RevokeDelegationRequest) ProtoMessage() {}
 
 func (x *RevokeDelegationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[43]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2643,7 +2834,7 @@ func (x *RevokeDelegationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDelegationRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDelegationRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{43}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RevokeDelegationRequest) GetNumber() uint32 {
@@ -2668,7 +2859,7 @@ type RevokeDelegationResponse struct {
 
 func (x *RevokeDelegationResponse) Reset() {
 	*x = RevokeDelegationResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2680,7 +2871,7 @@ func (x *RevokeDelegationResponse) String() string {
 func (*RevokeDelegationResponse) ProtoMessage() {}
 
 func (x *RevokeDelegationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[44]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2693,7 +2884,7 @@ func (x *RevokeDelegationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDelegationResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDelegationResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{44}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{45}
 }
 
 type ListDelegationsRequest struct {
@@ -2704,7 +2895,7 @@ type ListDelegationsRequest struct {
 
 func (x *ListDelegationsRequest) Reset() {
 	*x = ListDelegationsRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2716,7 +2907,7 @@ func (x *ListDelegationsRequest) String() string {
 func (*ListDelegationsRequest) ProtoMessage() {}
 
 func (x *ListDelegationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[45]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2729,7 +2920,7 @@ func (x *ListDelegationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDelegationsRequest.ProtoReflect.Descriptor instead.
 func (*ListDelegationsRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{45}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{46}
 }
 
 type ListDelegationsResponse struct {
@@ -2741,7 +2932,7 @@ type ListDelegationsResponse struct {
 
 func (x *ListDelegationsResponse) Reset() {
 	*x = ListDelegationsResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2753,7 +2944,7 @@ func (x *ListDelegationsResponse) String() string {
 func (*ListDelegationsResponse) ProtoMessage() {}
 
 func (x *ListDelegationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[46]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2766,7 +2957,7 @@ func (x *ListDelegationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDelegationsResponse.ProtoReflect.Descriptor instead.
 func (*ListDelegationsResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{46}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListDelegationsResponse) GetDelegations() []*v1.Delegation {
@@ -2788,7 +2979,7 @@ type WhoCanRequest struct {
 
 func (x *WhoCanRequest) Reset() {
 	*x = WhoCanRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2800,7 +2991,7 @@ func (x *WhoCanRequest) String() string {
 func (*WhoCanRequest) ProtoMessage() {}
 
 func (x *WhoCanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[47]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2813,7 +3004,7 @@ func (x *WhoCanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoCanRequest.ProtoReflect.Descriptor instead.
 func (*WhoCanRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{47}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WhoCanRequest) GetEnvironment() string {
@@ -2851,7 +3042,7 @@ type WhoCanResponse struct {
 
 func (x *WhoCanResponse) Reset() {
 	*x = WhoCanResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2863,7 +3054,7 @@ func (x *WhoCanResponse) String() string {
 func (*WhoCanResponse) ProtoMessage() {}
 
 func (x *WhoCanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[48]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2876,7 +3067,7 @@ func (x *WhoCanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoCanResponse.ProtoReflect.Descriptor instead.
 func (*WhoCanResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{48}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WhoCanResponse) GetProcedureDigest() string {
@@ -2914,7 +3105,7 @@ type Right struct {
 	Environment string `protobuf:"bytes,1,opt,name=environment,proto3" json:"environment,omitempty"`
 	Service     string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
 	// A stable word: own, approve, approve_high_risk, approve_no_rollback, approve_risk,
-	// approve_lane, authorize_emergency, authorize_over_quota, review_emergency, operate.
+	// approve_lane, authorize_emergency, authorize_over_quota, review_emergency, operate, sign_off.
 	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
 	Group  string `protobuf:"bytes,4,opt,name=group,proto3" json:"group,omitempty"`
 	// How many of them it takes, and whether they have to sign.
@@ -2926,14 +3117,16 @@ type Right struct {
 	Score uint32 `protobuf:"varint,8,opt,name=score,proto3" json:"score,omitempty"`
 	// The lane of standard changes by which these approvals are needed in place of those of
 	// the environment; only with approve_lane.
-	Lane          string `protobuf:"bytes,9,opt,name=lane,proto3" json:"lane,omitempty"`
+	Lane string `protobuf:"bytes,9,opt,name=lane,proto3" json:"lane,omitempty"`
+	// The check of the service's catalogue entry that they answer; only with sign_off.
+	Check         string `protobuf:"bytes,10,opt,name=check,proto3" json:"check,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Right) Reset() {
 	*x = Right{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2945,7 +3138,7 @@ func (x *Right) String() string {
 func (*Right) ProtoMessage() {}
 
 func (x *Right) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[49]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2958,7 +3151,7 @@ func (x *Right) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Right.ProtoReflect.Descriptor instead.
 func (*Right) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{49}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Right) GetEnvironment() string {
@@ -3024,6 +3217,13 @@ func (x *Right) GetLane() string {
 	return ""
 }
 
+func (x *Right) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
 // Holder is somebody who has a right.
 type Holder struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -3040,7 +3240,7 @@ type Holder struct {
 
 func (x *Holder) Reset() {
 	*x = Holder{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3052,7 +3252,7 @@ func (x *Holder) String() string {
 func (*Holder) ProtoMessage() {}
 
 func (x *Holder) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[50]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3065,7 +3265,7 @@ func (x *Holder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holder.ProtoReflect.Descriptor instead.
 func (*Holder) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{50}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Holder) GetPerson() string {
@@ -3110,7 +3310,7 @@ type OverrideFreezeRequest struct {
 
 func (x *OverrideFreezeRequest) Reset() {
 	*x = OverrideFreezeRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3122,7 +3322,7 @@ func (x *OverrideFreezeRequest) String() string {
 func (*OverrideFreezeRequest) ProtoMessage() {}
 
 func (x *OverrideFreezeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[51]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3135,7 +3335,7 @@ func (x *OverrideFreezeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverrideFreezeRequest.ProtoReflect.Descriptor instead.
 func (*OverrideFreezeRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{51}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *OverrideFreezeRequest) GetRelease() string {
@@ -3178,7 +3378,7 @@ type OverrideFreezeResponse struct {
 
 func (x *OverrideFreezeResponse) Reset() {
 	*x = OverrideFreezeResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3190,7 +3390,7 @@ func (x *OverrideFreezeResponse) String() string {
 func (*OverrideFreezeResponse) ProtoMessage() {}
 
 func (x *OverrideFreezeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[52]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3203,7 +3403,7 @@ func (x *OverrideFreezeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OverrideFreezeResponse.ProtoReflect.Descriptor instead.
 func (*OverrideFreezeResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{52}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *OverrideFreezeResponse) GetHolds() []*v1.HoldReason {
@@ -3229,7 +3429,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3241,7 +3441,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[53]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3254,7 +3454,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{53}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ExplainRequest) GetRelease() string {
@@ -3282,7 +3482,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3294,7 +3494,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[54]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3307,7 +3507,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{54}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ExplainResponse) GetRelease() string {
@@ -3380,7 +3580,7 @@ type Outlook struct {
 
 func (x *Outlook) Reset() {
 	*x = Outlook{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3392,7 +3592,7 @@ func (x *Outlook) String() string {
 func (*Outlook) ProtoMessage() {}
 
 func (x *Outlook) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[55]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3405,7 +3605,7 @@ func (x *Outlook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outlook.ProtoReflect.Descriptor instead.
 func (*Outlook) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{55}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Outlook) GetSteps() []*OutlookStep {
@@ -3462,7 +3662,7 @@ type OutlookStep struct {
 
 func (x *OutlookStep) Reset() {
 	*x = OutlookStep{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3474,7 +3674,7 @@ func (x *OutlookStep) String() string {
 func (*OutlookStep) ProtoMessage() {}
 
 func (x *OutlookStep) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[56]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3487,7 +3687,7 @@ func (x *OutlookStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutlookStep.ProtoReflect.Descriptor instead.
 func (*OutlookStep) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{56}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *OutlookStep) GetNumber() string {
@@ -3542,7 +3742,7 @@ type WhatIfRequest struct {
 
 func (x *WhatIfRequest) Reset() {
 	*x = WhatIfRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3554,7 +3754,7 @@ func (x *WhatIfRequest) String() string {
 func (*WhatIfRequest) ProtoMessage() {}
 
 func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[57]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3567,7 +3767,7 @@ func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhatIfRequest.ProtoReflect.Descriptor instead.
 func (*WhatIfRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{57}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *WhatIfRequest) GetRequest() []byte {
@@ -3597,7 +3797,7 @@ type WhatIfResponse struct {
 
 func (x *WhatIfResponse) Reset() {
 	*x = WhatIfResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3609,7 +3809,7 @@ func (x *WhatIfResponse) String() string {
 func (*WhatIfResponse) ProtoMessage() {}
 
 func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[58]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3622,7 +3822,7 @@ func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhatIfResponse.ProtoReflect.Descriptor instead.
 func (*WhatIfResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{58}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *WhatIfResponse) GetRelease() string {
@@ -3700,7 +3900,7 @@ type CompareProcedureRequest struct {
 
 func (x *CompareProcedureRequest) Reset() {
 	*x = CompareProcedureRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3712,7 +3912,7 @@ func (x *CompareProcedureRequest) String() string {
 func (*CompareProcedureRequest) ProtoMessage() {}
 
 func (x *CompareProcedureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[59]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3725,7 +3925,7 @@ func (x *CompareProcedureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareProcedureRequest.ProtoReflect.Descriptor instead.
 func (*CompareProcedureRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{59}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CompareProcedureRequest) GetDocument() []byte {
@@ -3752,7 +3952,7 @@ type CompareProcedureResponse struct {
 
 func (x *CompareProcedureResponse) Reset() {
 	*x = CompareProcedureResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3764,7 +3964,7 @@ func (x *CompareProcedureResponse) String() string {
 func (*CompareProcedureResponse) ProtoMessage() {}
 
 func (x *CompareProcedureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[60]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3777,7 +3977,7 @@ func (x *CompareProcedureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareProcedureResponse.ProtoReflect.Descriptor instead.
 func (*CompareProcedureResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{60}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *CompareProcedureResponse) GetDifferences() []*Difference {
@@ -3799,7 +3999,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3811,7 +4011,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[61]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3824,7 +4024,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{61}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Difference) GetRelease() string {
@@ -3858,7 +4058,7 @@ type ChangedAnswer struct {
 
 func (x *ChangedAnswer) Reset() {
 	*x = ChangedAnswer{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3870,7 +4070,7 @@ func (x *ChangedAnswer) String() string {
 func (*ChangedAnswer) ProtoMessage() {}
 
 func (x *ChangedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[62]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3883,7 +4083,7 @@ func (x *ChangedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangedAnswer.ProtoReflect.Descriptor instead.
 func (*ChangedAnswer) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{62}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ChangedAnswer) GetStep() string {
@@ -3933,7 +4133,7 @@ type ProposeClearanceRequest struct {
 
 func (x *ProposeClearanceRequest) Reset() {
 	*x = ProposeClearanceRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[63]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3945,7 +4145,7 @@ func (x *ProposeClearanceRequest) String() string {
 func (*ProposeClearanceRequest) ProtoMessage() {}
 
 func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[63]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3958,7 +4158,7 @@ func (x *ProposeClearanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeClearanceRequest.ProtoReflect.Descriptor instead.
 func (*ProposeClearanceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{63}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ProposeClearanceRequest) GetDigest() string {
@@ -3987,7 +4187,7 @@ type ProposeClearanceResponse struct {
 
 func (x *ProposeClearanceResponse) Reset() {
 	*x = ProposeClearanceResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[64]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3999,7 +4199,7 @@ func (x *ProposeClearanceResponse) String() string {
 func (*ProposeClearanceResponse) ProtoMessage() {}
 
 func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[64]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4012,7 +4212,7 @@ func (x *ProposeClearanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeClearanceResponse.ProtoReflect.Descriptor instead.
 func (*ProposeClearanceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{64}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ProposeClearanceResponse) GetState() *v1.Quarantine {
@@ -4043,7 +4243,7 @@ type ConfirmClearanceRequest struct {
 
 func (x *ConfirmClearanceRequest) Reset() {
 	*x = ConfirmClearanceRequest{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[65]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4055,7 +4255,7 @@ func (x *ConfirmClearanceRequest) String() string {
 func (*ConfirmClearanceRequest) ProtoMessage() {}
 
 func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[65]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4068,7 +4268,7 @@ func (x *ConfirmClearanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClearanceRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmClearanceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{65}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ConfirmClearanceRequest) GetDigest() string {
@@ -4104,7 +4304,7 @@ type ConfirmClearanceResponse struct {
 
 func (x *ConfirmClearanceResponse) Reset() {
 	*x = ConfirmClearanceResponse{}
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[66]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4116,7 +4316,7 @@ func (x *ConfirmClearanceResponse) String() string {
 func (*ConfirmClearanceResponse) ProtoMessage() {}
 
 func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[66]
+	mi := &file_shipwarden_approval_v1_approval_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4129,7 +4329,7 @@ func (x *ConfirmClearanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmClearanceResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmClearanceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{66}
+	return file_shipwarden_approval_v1_approval_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ConfirmClearanceResponse) GetState() *v1.Quarantine {
@@ -4204,10 +4404,28 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\tpage_size\x18\x03 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xc8\x01(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"x\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\x04R\tpageToken\"\xbc\x01\n" +
 	"\x13ListPendingResponse\x129\n" +
 	"\apending\x18\x01 \x03(\v2\x1f.shipwarden.approval.v1.PendingR\apending\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"L\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12B\n" +
+	"\tsign_offs\x18\x03 \x03(\v2%.shipwarden.approval.v1.WantedSignOffR\bsignOffs\"\xa5\x03\n" +
+	"\rWantedSignOff\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\tR\arelease\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x12 \n" +
+	"\venvironment\x18\x03 \x01(\tR\venvironment\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\x12\x14\n" +
+	"\x05check\x18\x05 \x01(\tR\x05check\x12\x1a\n" +
+	"\bquestion\x18\x06 \x01(\tR\bquestion\x12\x16\n" +
+	"\x06groups\x18\a \x03(\tR\x06groups\x120\n" +
+	"\x05until\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06number\x18\t \x01(\rR\x06number\x12\x12\n" +
+	"\x04wave\x18\n" +
+	" \x01(\rR\x04wave\x12\x1a\n" +
+	"\brollback\x18\v \x01(\bR\brollback\x12\x18\n" +
+	"\atargets\x18\f \x03(\tR\atargets\x12 \n" +
+	"\fmay_sign_off\x18\r \x01(\bR\n" +
+	"maySignOff\x12$\n" +
+	"\x0emay_not_reason\x18\x0e \x01(\tR\fmayNotReason\"L\n" +
 	"\x11GetPendingRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\"\x8a\x01\n" +
 	"\x12GetPendingResponse\x129\n" +
@@ -4263,9 +4481,12 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x12\xa7\x01\n" +
 	"\x06reason\x18\x02 \x01(\tB\x8e\x01\xbaH\x8a\x01\xba\x01\x81\x01\n" +
 	"\n" +
-	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\",\n" +
+	"text.blank\x12,must hold at least one character that prints\x1aEthis.matches(r'[^\\pZ\\pC\\pM\\x{115F}\\x{1160}\\x{2800}\\x{3164}\\x{FFA0}]')r\x03(\x80 R\x06reason\"\x90\x01\n" +
 	"\rPauseResponse\x12\x1b\n" +
-	"\tpaused_by\x18\x01 \x01(\tR\bpausedBy\"\xe5\x02\n" +
+	"\tpaused_by\x18\x01 \x01(\tR\bpausedBy\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x18\n" +
+	"\aalready\x18\x04 \x01(\bR\aalready\"\xe5\x02\n" +
 	"\x0eSignOffRequest\x127\n" +
 	"\arelease\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,79}$R\arelease\x123\n" +
 	"\x05check\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x182\x16^[a-z][a-z0-9-]{0,39}$R\x05check\x12\x16\n" +
@@ -4369,7 +4590,7 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x10procedure_digest\x18\x01 \x01(\tR\x0fprocedureDigest\x12+\n" +
 	"\x11procedure_version\x18\x02 \x01(\tR\x10procedureVersion\x125\n" +
 	"\x06rights\x18\x03 \x03(\v2\x1d.shipwarden.approval.v1.RightR\x06rights\x127\n" +
-	"\aon_call\x18\x04 \x03(\v2\x1e.shipwarden.approval.v1.OnDutyR\x06onCall\"\x83\x02\n" +
+	"\aon_call\x18\x04 \x03(\v2\x1e.shipwarden.approval.v1.OnDutyR\x06onCall\"\x99\x02\n" +
 	"\x05Right\x12 \n" +
 	"\venvironment\x18\x01 \x01(\tR\venvironment\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x16\n" +
@@ -4379,7 +4600,9 @@ const file_shipwarden_approval_v1_approval_proto_rawDesc = "" +
 	"\x06signed\x18\x06 \x01(\bR\x06signed\x128\n" +
 	"\aholders\x18\a \x03(\v2\x1e.shipwarden.approval.v1.HolderR\aholders\x12\x14\n" +
 	"\x05score\x18\b \x01(\rR\x05score\x12\x12\n" +
-	"\x04lane\x18\t \x01(\tR\x04lane\"\x94\x01\n" +
+	"\x04lane\x18\t \x01(\tR\x04lane\x12\x14\n" +
+	"\x05check\x18\n" +
+	" \x01(\tR\x05check\"\x94\x01\n" +
 	"\x06Holder\x12\x16\n" +
 	"\x06person\x18\x01 \x01(\tR\x06person\x12\x19\n" +
 	"\bcan_sign\x18\x02 \x01(\bR\acanSign\x12 \n" +
@@ -4517,7 +4740,7 @@ func file_shipwarden_approval_v1_approval_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_approval_v1_approval_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
+var file_shipwarden_approval_v1_approval_proto_msgTypes = make([]protoimpl.MessageInfo, 68)
 var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(OutlookStep_Standing)(0),         // 0: shipwarden.approval.v1.OutlookStep.Standing
 	(*Pending)(nil),                   // 1: shipwarden.approval.v1.Pending
@@ -4526,220 +4749,224 @@ var file_shipwarden_approval_v1_approval_proto_goTypes = []any{
 	(*GivenApproval)(nil),             // 4: shipwarden.approval.v1.GivenApproval
 	(*ListPendingRequest)(nil),        // 5: shipwarden.approval.v1.ListPendingRequest
 	(*ListPendingResponse)(nil),       // 6: shipwarden.approval.v1.ListPendingResponse
-	(*GetPendingRequest)(nil),         // 7: shipwarden.approval.v1.GetPendingRequest
-	(*GetPendingResponse)(nil),        // 8: shipwarden.approval.v1.GetPendingResponse
-	(*Signing)(nil),                   // 9: shipwarden.approval.v1.Signing
-	(*ApproveRequest)(nil),            // 10: shipwarden.approval.v1.ApproveRequest
-	(*ApproveResponse)(nil),           // 11: shipwarden.approval.v1.ApproveResponse
-	(*WithdrawApprovalRequest)(nil),   // 12: shipwarden.approval.v1.WithdrawApprovalRequest
-	(*WithdrawApprovalResponse)(nil),  // 13: shipwarden.approval.v1.WithdrawApprovalResponse
-	(*RejectRequest)(nil),             // 14: shipwarden.approval.v1.RejectRequest
-	(*RejectResponse)(nil),            // 15: shipwarden.approval.v1.RejectResponse
-	(*WithdrawRequest)(nil),           // 16: shipwarden.approval.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),          // 17: shipwarden.approval.v1.WithdrawResponse
-	(*AbortRequest)(nil),              // 18: shipwarden.approval.v1.AbortRequest
-	(*AbortResponse)(nil),             // 19: shipwarden.approval.v1.AbortResponse
-	(*PauseRequest)(nil),              // 20: shipwarden.approval.v1.PauseRequest
-	(*PauseResponse)(nil),             // 21: shipwarden.approval.v1.PauseResponse
-	(*SignOffRequest)(nil),            // 22: shipwarden.approval.v1.SignOffRequest
-	(*SignOffResponse)(nil),           // 23: shipwarden.approval.v1.SignOffResponse
-	(*ResumeRequest)(nil),             // 24: shipwarden.approval.v1.ResumeRequest
-	(*ResumeResponse)(nil),            // 25: shipwarden.approval.v1.ResumeResponse
-	(*AcknowledgeRequest)(nil),        // 26: shipwarden.approval.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),       // 27: shipwarden.approval.v1.AcknowledgeResponse
-	(*CloseIncidentRequest)(nil),      // 28: shipwarden.approval.v1.CloseIncidentRequest
-	(*CloseIncidentResponse)(nil),     // 29: shipwarden.approval.v1.CloseIncidentResponse
-	(*AcknowledgeNoticeRequest)(nil),  // 30: shipwarden.approval.v1.AcknowledgeNoticeRequest
-	(*AcknowledgeNoticeResponse)(nil), // 31: shipwarden.approval.v1.AcknowledgeNoticeResponse
-	(*ReportImpactRequest)(nil),       // 32: shipwarden.approval.v1.ReportImpactRequest
-	(*ReportImpactResponse)(nil),      // 33: shipwarden.approval.v1.ReportImpactResponse
-	(*InterveneRequest)(nil),          // 34: shipwarden.approval.v1.InterveneRequest
-	(*InterveneResponse)(nil),         // 35: shipwarden.approval.v1.InterveneResponse
-	(*CompleteReviewRequest)(nil),     // 36: shipwarden.approval.v1.CompleteReviewRequest
-	(*CompleteReviewResponse)(nil),    // 37: shipwarden.approval.v1.CompleteReviewResponse
-	(*AddFollowUpRequest)(nil),        // 38: shipwarden.approval.v1.AddFollowUpRequest
-	(*AddFollowUpResponse)(nil),       // 39: shipwarden.approval.v1.AddFollowUpResponse
-	(*CloseFollowUpRequest)(nil),      // 40: shipwarden.approval.v1.CloseFollowUpRequest
-	(*CloseFollowUpResponse)(nil),     // 41: shipwarden.approval.v1.CloseFollowUpResponse
-	(*DelegateRequest)(nil),           // 42: shipwarden.approval.v1.DelegateRequest
-	(*DelegateResponse)(nil),          // 43: shipwarden.approval.v1.DelegateResponse
-	(*RevokeDelegationRequest)(nil),   // 44: shipwarden.approval.v1.RevokeDelegationRequest
-	(*RevokeDelegationResponse)(nil),  // 45: shipwarden.approval.v1.RevokeDelegationResponse
-	(*ListDelegationsRequest)(nil),    // 46: shipwarden.approval.v1.ListDelegationsRequest
-	(*ListDelegationsResponse)(nil),   // 47: shipwarden.approval.v1.ListDelegationsResponse
-	(*WhoCanRequest)(nil),             // 48: shipwarden.approval.v1.WhoCanRequest
-	(*WhoCanResponse)(nil),            // 49: shipwarden.approval.v1.WhoCanResponse
-	(*Right)(nil),                     // 50: shipwarden.approval.v1.Right
-	(*Holder)(nil),                    // 51: shipwarden.approval.v1.Holder
-	(*OverrideFreezeRequest)(nil),     // 52: shipwarden.approval.v1.OverrideFreezeRequest
-	(*OverrideFreezeResponse)(nil),    // 53: shipwarden.approval.v1.OverrideFreezeResponse
-	(*ExplainRequest)(nil),            // 54: shipwarden.approval.v1.ExplainRequest
-	(*ExplainResponse)(nil),           // 55: shipwarden.approval.v1.ExplainResponse
-	(*Outlook)(nil),                   // 56: shipwarden.approval.v1.Outlook
-	(*OutlookStep)(nil),               // 57: shipwarden.approval.v1.OutlookStep
-	(*WhatIfRequest)(nil),             // 58: shipwarden.approval.v1.WhatIfRequest
-	(*WhatIfResponse)(nil),            // 59: shipwarden.approval.v1.WhatIfResponse
-	(*CompareProcedureRequest)(nil),   // 60: shipwarden.approval.v1.CompareProcedureRequest
-	(*CompareProcedureResponse)(nil),  // 61: shipwarden.approval.v1.CompareProcedureResponse
-	(*Difference)(nil),                // 62: shipwarden.approval.v1.Difference
-	(*ChangedAnswer)(nil),             // 63: shipwarden.approval.v1.ChangedAnswer
-	(*ProposeClearanceRequest)(nil),   // 64: shipwarden.approval.v1.ProposeClearanceRequest
-	(*ProposeClearanceResponse)(nil),  // 65: shipwarden.approval.v1.ProposeClearanceResponse
-	(*ConfirmClearanceRequest)(nil),   // 66: shipwarden.approval.v1.ConfirmClearanceRequest
-	(*ConfirmClearanceResponse)(nil),  // 67: shipwarden.approval.v1.ConfirmClearanceResponse
-	(*v1.Request)(nil),                // 68: shipwarden.release.v1.Request
-	(*v1.PinnedArtifact)(nil),         // 69: shipwarden.release.v1.PinnedArtifact
-	(*v1.ScopedTarget)(nil),           // 70: shipwarden.release.v1.ScopedTarget
-	(*v1.TargetPreview)(nil),          // 71: shipwarden.release.v1.TargetPreview
-	(*v1.GateVerdict)(nil),            // 72: shipwarden.release.v1.GateVerdict
-	(*v1.Finding)(nil),                // 73: shipwarden.release.v1.Finding
-	(*v1.QuorumRule)(nil),             // 74: shipwarden.release.v1.QuorumRule
-	(*timestamppb.Timestamp)(nil),     // 75: google.protobuf.Timestamp
-	(*v1.Check)(nil),                  // 76: shipwarden.release.v1.Check
-	(*v1.HoldReason)(nil),             // 77: shipwarden.release.v1.HoldReason
-	(*v1.Chosen)(nil),                 // 78: shipwarden.release.v1.Chosen
-	(*v1.Shift)(nil),                  // 79: shipwarden.release.v1.Shift
-	(*v1.SignerIdentity)(nil),         // 80: shipwarden.release.v1.SignerIdentity
-	(*v1.ApprovalSignature)(nil),      // 81: shipwarden.release.v1.ApprovalSignature
-	(v1.Cause)(0),                     // 82: shipwarden.release.v1.Cause
-	(v1.Occasion)(0),                  // 83: shipwarden.release.v1.Occasion
-	(*v1.Party)(nil),                  // 84: shipwarden.release.v1.Party
-	(v1.Intervened_Action)(0),         // 85: shipwarden.release.v1.Intervened.Action
-	(v1.ReviewCompleted_Result)(0),    // 86: shipwarden.release.v1.ReviewCompleted.Result
-	(*v1.FollowUp)(nil),               // 87: shipwarden.release.v1.FollowUp
-	(*v1.Delegation)(nil),             // 88: shipwarden.release.v1.Delegation
-	(v1.Outcome)(0),                   // 89: shipwarden.release.v1.Outcome
-	(*v1.RiskScore)(nil),              // 90: shipwarden.release.v1.RiskScore
-	(*v1.Violation)(nil),              // 91: shipwarden.release.v1.Violation
-	(*v1.Quarantine)(nil),             // 92: shipwarden.release.v1.Quarantine
+	(*WantedSignOff)(nil),             // 7: shipwarden.approval.v1.WantedSignOff
+	(*GetPendingRequest)(nil),         // 8: shipwarden.approval.v1.GetPendingRequest
+	(*GetPendingResponse)(nil),        // 9: shipwarden.approval.v1.GetPendingResponse
+	(*Signing)(nil),                   // 10: shipwarden.approval.v1.Signing
+	(*ApproveRequest)(nil),            // 11: shipwarden.approval.v1.ApproveRequest
+	(*ApproveResponse)(nil),           // 12: shipwarden.approval.v1.ApproveResponse
+	(*WithdrawApprovalRequest)(nil),   // 13: shipwarden.approval.v1.WithdrawApprovalRequest
+	(*WithdrawApprovalResponse)(nil),  // 14: shipwarden.approval.v1.WithdrawApprovalResponse
+	(*RejectRequest)(nil),             // 15: shipwarden.approval.v1.RejectRequest
+	(*RejectResponse)(nil),            // 16: shipwarden.approval.v1.RejectResponse
+	(*WithdrawRequest)(nil),           // 17: shipwarden.approval.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),          // 18: shipwarden.approval.v1.WithdrawResponse
+	(*AbortRequest)(nil),              // 19: shipwarden.approval.v1.AbortRequest
+	(*AbortResponse)(nil),             // 20: shipwarden.approval.v1.AbortResponse
+	(*PauseRequest)(nil),              // 21: shipwarden.approval.v1.PauseRequest
+	(*PauseResponse)(nil),             // 22: shipwarden.approval.v1.PauseResponse
+	(*SignOffRequest)(nil),            // 23: shipwarden.approval.v1.SignOffRequest
+	(*SignOffResponse)(nil),           // 24: shipwarden.approval.v1.SignOffResponse
+	(*ResumeRequest)(nil),             // 25: shipwarden.approval.v1.ResumeRequest
+	(*ResumeResponse)(nil),            // 26: shipwarden.approval.v1.ResumeResponse
+	(*AcknowledgeRequest)(nil),        // 27: shipwarden.approval.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),       // 28: shipwarden.approval.v1.AcknowledgeResponse
+	(*CloseIncidentRequest)(nil),      // 29: shipwarden.approval.v1.CloseIncidentRequest
+	(*CloseIncidentResponse)(nil),     // 30: shipwarden.approval.v1.CloseIncidentResponse
+	(*AcknowledgeNoticeRequest)(nil),  // 31: shipwarden.approval.v1.AcknowledgeNoticeRequest
+	(*AcknowledgeNoticeResponse)(nil), // 32: shipwarden.approval.v1.AcknowledgeNoticeResponse
+	(*ReportImpactRequest)(nil),       // 33: shipwarden.approval.v1.ReportImpactRequest
+	(*ReportImpactResponse)(nil),      // 34: shipwarden.approval.v1.ReportImpactResponse
+	(*InterveneRequest)(nil),          // 35: shipwarden.approval.v1.InterveneRequest
+	(*InterveneResponse)(nil),         // 36: shipwarden.approval.v1.InterveneResponse
+	(*CompleteReviewRequest)(nil),     // 37: shipwarden.approval.v1.CompleteReviewRequest
+	(*CompleteReviewResponse)(nil),    // 38: shipwarden.approval.v1.CompleteReviewResponse
+	(*AddFollowUpRequest)(nil),        // 39: shipwarden.approval.v1.AddFollowUpRequest
+	(*AddFollowUpResponse)(nil),       // 40: shipwarden.approval.v1.AddFollowUpResponse
+	(*CloseFollowUpRequest)(nil),      // 41: shipwarden.approval.v1.CloseFollowUpRequest
+	(*CloseFollowUpResponse)(nil),     // 42: shipwarden.approval.v1.CloseFollowUpResponse
+	(*DelegateRequest)(nil),           // 43: shipwarden.approval.v1.DelegateRequest
+	(*DelegateResponse)(nil),          // 44: shipwarden.approval.v1.DelegateResponse
+	(*RevokeDelegationRequest)(nil),   // 45: shipwarden.approval.v1.RevokeDelegationRequest
+	(*RevokeDelegationResponse)(nil),  // 46: shipwarden.approval.v1.RevokeDelegationResponse
+	(*ListDelegationsRequest)(nil),    // 47: shipwarden.approval.v1.ListDelegationsRequest
+	(*ListDelegationsResponse)(nil),   // 48: shipwarden.approval.v1.ListDelegationsResponse
+	(*WhoCanRequest)(nil),             // 49: shipwarden.approval.v1.WhoCanRequest
+	(*WhoCanResponse)(nil),            // 50: shipwarden.approval.v1.WhoCanResponse
+	(*Right)(nil),                     // 51: shipwarden.approval.v1.Right
+	(*Holder)(nil),                    // 52: shipwarden.approval.v1.Holder
+	(*OverrideFreezeRequest)(nil),     // 53: shipwarden.approval.v1.OverrideFreezeRequest
+	(*OverrideFreezeResponse)(nil),    // 54: shipwarden.approval.v1.OverrideFreezeResponse
+	(*ExplainRequest)(nil),            // 55: shipwarden.approval.v1.ExplainRequest
+	(*ExplainResponse)(nil),           // 56: shipwarden.approval.v1.ExplainResponse
+	(*Outlook)(nil),                   // 57: shipwarden.approval.v1.Outlook
+	(*OutlookStep)(nil),               // 58: shipwarden.approval.v1.OutlookStep
+	(*WhatIfRequest)(nil),             // 59: shipwarden.approval.v1.WhatIfRequest
+	(*WhatIfResponse)(nil),            // 60: shipwarden.approval.v1.WhatIfResponse
+	(*CompareProcedureRequest)(nil),   // 61: shipwarden.approval.v1.CompareProcedureRequest
+	(*CompareProcedureResponse)(nil),  // 62: shipwarden.approval.v1.CompareProcedureResponse
+	(*Difference)(nil),                // 63: shipwarden.approval.v1.Difference
+	(*ChangedAnswer)(nil),             // 64: shipwarden.approval.v1.ChangedAnswer
+	(*ProposeClearanceRequest)(nil),   // 65: shipwarden.approval.v1.ProposeClearanceRequest
+	(*ProposeClearanceResponse)(nil),  // 66: shipwarden.approval.v1.ProposeClearanceResponse
+	(*ConfirmClearanceRequest)(nil),   // 67: shipwarden.approval.v1.ConfirmClearanceRequest
+	(*ConfirmClearanceResponse)(nil),  // 68: shipwarden.approval.v1.ConfirmClearanceResponse
+	(*v1.Request)(nil),                // 69: shipwarden.release.v1.Request
+	(*v1.PinnedArtifact)(nil),         // 70: shipwarden.release.v1.PinnedArtifact
+	(*v1.ScopedTarget)(nil),           // 71: shipwarden.release.v1.ScopedTarget
+	(*v1.TargetPreview)(nil),          // 72: shipwarden.release.v1.TargetPreview
+	(*v1.GateVerdict)(nil),            // 73: shipwarden.release.v1.GateVerdict
+	(*v1.Finding)(nil),                // 74: shipwarden.release.v1.Finding
+	(*v1.QuorumRule)(nil),             // 75: shipwarden.release.v1.QuorumRule
+	(*timestamppb.Timestamp)(nil),     // 76: google.protobuf.Timestamp
+	(*v1.Check)(nil),                  // 77: shipwarden.release.v1.Check
+	(*v1.HoldReason)(nil),             // 78: shipwarden.release.v1.HoldReason
+	(*v1.Chosen)(nil),                 // 79: shipwarden.release.v1.Chosen
+	(*v1.Shift)(nil),                  // 80: shipwarden.release.v1.Shift
+	(*v1.SignerIdentity)(nil),         // 81: shipwarden.release.v1.SignerIdentity
+	(*v1.ApprovalSignature)(nil),      // 82: shipwarden.release.v1.ApprovalSignature
+	(v1.Cause)(0),                     // 83: shipwarden.release.v1.Cause
+	(v1.Occasion)(0),                  // 84: shipwarden.release.v1.Occasion
+	(*v1.Party)(nil),                  // 85: shipwarden.release.v1.Party
+	(v1.Intervened_Action)(0),         // 86: shipwarden.release.v1.Intervened.Action
+	(v1.ReviewCompleted_Result)(0),    // 87: shipwarden.release.v1.ReviewCompleted.Result
+	(*v1.FollowUp)(nil),               // 88: shipwarden.release.v1.FollowUp
+	(*v1.Delegation)(nil),             // 89: shipwarden.release.v1.Delegation
+	(v1.Outcome)(0),                   // 90: shipwarden.release.v1.Outcome
+	(*v1.RiskScore)(nil),              // 91: shipwarden.release.v1.RiskScore
+	(*v1.Violation)(nil),              // 92: shipwarden.release.v1.Violation
+	(*v1.Quarantine)(nil),             // 93: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_approval_v1_approval_proto_depIdxs = []int32{
-	68, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
-	69, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	70, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
-	71, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
-	72, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
-	73, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
-	74, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	74, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
+	69, // 0: shipwarden.approval.v1.Pending.request:type_name -> shipwarden.release.v1.Request
+	70, // 1: shipwarden.approval.v1.Pending.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	71, // 2: shipwarden.approval.v1.Pending.targets:type_name -> shipwarden.release.v1.ScopedTarget
+	72, // 3: shipwarden.approval.v1.Pending.previews:type_name -> shipwarden.release.v1.TargetPreview
+	73, // 4: shipwarden.approval.v1.Pending.gates:type_name -> shipwarden.release.v1.GateVerdict
+	74, // 5: shipwarden.approval.v1.Pending.findings:type_name -> shipwarden.release.v1.Finding
+	75, // 6: shipwarden.approval.v1.Pending.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	75, // 7: shipwarden.approval.v1.Pending.missing:type_name -> shipwarden.release.v1.QuorumRule
 	4,  // 8: shipwarden.approval.v1.Pending.approvals:type_name -> shipwarden.approval.v1.GivenApproval
-	75, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
-	75, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
-	76, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
+	76, // 9: shipwarden.approval.v1.Pending.approve_by:type_name -> google.protobuf.Timestamp
+	76, // 10: shipwarden.approval.v1.Pending.requested:type_name -> google.protobuf.Timestamp
+	77, // 11: shipwarden.approval.v1.Pending.checks:type_name -> shipwarden.release.v1.Check
 	3,  // 12: shipwarden.approval.v1.Pending.exceptions:type_name -> shipwarden.approval.v1.FreezeException
-	77, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
-	75, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
-	78, // 15: shipwarden.approval.v1.Pending.chosen:type_name -> shipwarden.release.v1.Chosen
+	78, // 13: shipwarden.approval.v1.Pending.holds:type_name -> shipwarden.release.v1.HoldReason
+	76, // 14: shipwarden.approval.v1.Pending.earliest_start:type_name -> google.protobuf.Timestamp
+	79, // 15: shipwarden.approval.v1.Pending.chosen:type_name -> shipwarden.release.v1.Chosen
 	2,  // 16: shipwarden.approval.v1.Pending.on_call:type_name -> shipwarden.approval.v1.OnDuty
-	79, // 17: shipwarden.approval.v1.OnDuty.shift:type_name -> shipwarden.release.v1.Shift
-	75, // 18: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
-	75, // 19: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
-	75, // 20: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
+	80, // 17: shipwarden.approval.v1.OnDuty.shift:type_name -> shipwarden.release.v1.Shift
+	76, // 18: shipwarden.approval.v1.FreezeException.time:type_name -> google.protobuf.Timestamp
+	76, // 19: shipwarden.approval.v1.GivenApproval.time:type_name -> google.protobuf.Timestamp
+	76, // 20: shipwarden.approval.v1.GivenApproval.expires:type_name -> google.protobuf.Timestamp
 	1,  // 21: shipwarden.approval.v1.ListPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	1,  // 22: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
-	9,  // 23: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
-	75, // 24: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
-	80, // 25: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
-	81, // 26: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
-	74, // 27: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
-	82, // 28: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
-	82, // 29: shipwarden.approval.v1.CloseIncidentResponse.causes:type_name -> shipwarden.release.v1.Cause
-	83, // 30: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
-	84, // 31: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
-	85, // 32: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
-	86, // 33: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
-	87, // 34: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
-	87, // 35: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	75, // 36: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
-	75, // 37: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
-	88, // 38: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
-	88, // 39: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
-	50, // 40: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
-	2,  // 41: shipwarden.approval.v1.WhoCanResponse.on_call:type_name -> shipwarden.approval.v1.OnDuty
-	51, // 42: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
-	79, // 43: shipwarden.approval.v1.Holder.on_call:type_name -> shipwarden.release.v1.Shift
-	77, // 44: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	75, // 45: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
-	56, // 46: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	75, // 47: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
-	89, // 48: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
-	57, // 49: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
-	77, // 50: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
-	75, // 51: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
-	90, // 52: shipwarden.approval.v1.Outlook.score:type_name -> shipwarden.release.v1.RiskScore
-	0,  // 53: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
-	75, // 54: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
-	91, // 55: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
-	56, // 56: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
-	72, // 57: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
-	73, // 58: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
-	77, // 59: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
-	74, // 60: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
-	62, // 61: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
-	63, // 62: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
-	92, // 63: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	92, // 64: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
-	5,  // 65: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
-	7,  // 66: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
-	10, // 67: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
-	12, // 68: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
-	14, // 69: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
-	16, // 70: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
-	18, // 71: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
-	20, // 72: shipwarden.approval.v1.ApprovalService.Pause:input_type -> shipwarden.approval.v1.PauseRequest
-	24, // 73: shipwarden.approval.v1.ApprovalService.Resume:input_type -> shipwarden.approval.v1.ResumeRequest
-	22, // 74: shipwarden.approval.v1.ApprovalService.SignOff:input_type -> shipwarden.approval.v1.SignOffRequest
-	30, // 75: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
-	32, // 76: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
-	26, // 77: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
-	28, // 78: shipwarden.approval.v1.ApprovalService.CloseIncident:input_type -> shipwarden.approval.v1.CloseIncidentRequest
-	34, // 79: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
-	36, // 80: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
-	52, // 81: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
-	54, // 82: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
-	58, // 83: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
-	60, // 84: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
-	38, // 85: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
-	40, // 86: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
-	42, // 87: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
-	44, // 88: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
-	46, // 89: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
-	48, // 90: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
-	64, // 91: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
-	66, // 92: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
-	6,  // 93: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
-	8,  // 94: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
-	11, // 95: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
-	13, // 96: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
-	15, // 97: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
-	17, // 98: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
-	19, // 99: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
-	21, // 100: shipwarden.approval.v1.ApprovalService.Pause:output_type -> shipwarden.approval.v1.PauseResponse
-	25, // 101: shipwarden.approval.v1.ApprovalService.Resume:output_type -> shipwarden.approval.v1.ResumeResponse
-	23, // 102: shipwarden.approval.v1.ApprovalService.SignOff:output_type -> shipwarden.approval.v1.SignOffResponse
-	31, // 103: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
-	33, // 104: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
-	27, // 105: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
-	29, // 106: shipwarden.approval.v1.ApprovalService.CloseIncident:output_type -> shipwarden.approval.v1.CloseIncidentResponse
-	35, // 107: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
-	37, // 108: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
-	53, // 109: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
-	55, // 110: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
-	59, // 111: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
-	61, // 112: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
-	39, // 113: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
-	41, // 114: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
-	43, // 115: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
-	45, // 116: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
-	47, // 117: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
-	49, // 118: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
-	65, // 119: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
-	67, // 120: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
-	93, // [93:121] is the sub-list for method output_type
-	65, // [65:93] is the sub-list for method input_type
-	65, // [65:65] is the sub-list for extension type_name
-	65, // [65:65] is the sub-list for extension extendee
-	0,  // [0:65] is the sub-list for field type_name
+	7,  // 22: shipwarden.approval.v1.ListPendingResponse.sign_offs:type_name -> shipwarden.approval.v1.WantedSignOff
+	76, // 23: shipwarden.approval.v1.WantedSignOff.until:type_name -> google.protobuf.Timestamp
+	1,  // 24: shipwarden.approval.v1.GetPendingResponse.pending:type_name -> shipwarden.approval.v1.Pending
+	10, // 25: shipwarden.approval.v1.GetPendingResponse.signing:type_name -> shipwarden.approval.v1.Signing
+	76, // 26: shipwarden.approval.v1.Signing.expires:type_name -> google.protobuf.Timestamp
+	81, // 27: shipwarden.approval.v1.Signing.identities:type_name -> shipwarden.release.v1.SignerIdentity
+	82, // 28: shipwarden.approval.v1.ApproveRequest.signature:type_name -> shipwarden.release.v1.ApprovalSignature
+	75, // 29: shipwarden.approval.v1.ApproveResponse.missing:type_name -> shipwarden.release.v1.QuorumRule
+	76, // 30: shipwarden.approval.v1.PauseResponse.since:type_name -> google.protobuf.Timestamp
+	83, // 31: shipwarden.approval.v1.AcknowledgeRequest.cause:type_name -> shipwarden.release.v1.Cause
+	83, // 32: shipwarden.approval.v1.CloseIncidentResponse.causes:type_name -> shipwarden.release.v1.Cause
+	84, // 33: shipwarden.approval.v1.AcknowledgeNoticeRequest.occasion:type_name -> shipwarden.release.v1.Occasion
+	85, // 34: shipwarden.approval.v1.AcknowledgeNoticeResponse.missing:type_name -> shipwarden.release.v1.Party
+	86, // 35: shipwarden.approval.v1.InterveneRequest.action:type_name -> shipwarden.release.v1.Intervened.Action
+	87, // 36: shipwarden.approval.v1.CompleteReviewRequest.result:type_name -> shipwarden.release.v1.ReviewCompleted.Result
+	88, // 37: shipwarden.approval.v1.CompleteReviewRequest.follow_ups:type_name -> shipwarden.release.v1.FollowUp
+	88, // 38: shipwarden.approval.v1.AddFollowUpRequest.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	76, // 39: shipwarden.approval.v1.DelegateRequest.from:type_name -> google.protobuf.Timestamp
+	76, // 40: shipwarden.approval.v1.DelegateRequest.until:type_name -> google.protobuf.Timestamp
+	89, // 41: shipwarden.approval.v1.DelegateResponse.delegation:type_name -> shipwarden.release.v1.Delegation
+	89, // 42: shipwarden.approval.v1.ListDelegationsResponse.delegations:type_name -> shipwarden.release.v1.Delegation
+	51, // 43: shipwarden.approval.v1.WhoCanResponse.rights:type_name -> shipwarden.approval.v1.Right
+	2,  // 44: shipwarden.approval.v1.WhoCanResponse.on_call:type_name -> shipwarden.approval.v1.OnDuty
+	52, // 45: shipwarden.approval.v1.Right.holders:type_name -> shipwarden.approval.v1.Holder
+	80, // 46: shipwarden.approval.v1.Holder.on_call:type_name -> shipwarden.release.v1.Shift
+	78, // 47: shipwarden.approval.v1.OverrideFreezeResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	76, // 48: shipwarden.approval.v1.OverrideFreezeResponse.earliest_start:type_name -> google.protobuf.Timestamp
+	57, // 49: shipwarden.approval.v1.ExplainResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	76, // 50: shipwarden.approval.v1.ExplainResponse.time:type_name -> google.protobuf.Timestamp
+	90, // 51: shipwarden.approval.v1.ExplainResponse.outcome:type_name -> shipwarden.release.v1.Outcome
+	58, // 52: shipwarden.approval.v1.Outlook.steps:type_name -> shipwarden.approval.v1.OutlookStep
+	78, // 53: shipwarden.approval.v1.Outlook.holds:type_name -> shipwarden.release.v1.HoldReason
+	76, // 54: shipwarden.approval.v1.Outlook.earliest_start:type_name -> google.protobuf.Timestamp
+	91, // 55: shipwarden.approval.v1.Outlook.score:type_name -> shipwarden.release.v1.RiskScore
+	0,  // 56: shipwarden.approval.v1.OutlookStep.standing:type_name -> shipwarden.approval.v1.OutlookStep.Standing
+	76, // 57: shipwarden.approval.v1.OutlookStep.until:type_name -> google.protobuf.Timestamp
+	92, // 58: shipwarden.approval.v1.WhatIfResponse.violations:type_name -> shipwarden.release.v1.Violation
+	57, // 59: shipwarden.approval.v1.WhatIfResponse.outlook:type_name -> shipwarden.approval.v1.Outlook
+	73, // 60: shipwarden.approval.v1.WhatIfResponse.gates:type_name -> shipwarden.release.v1.GateVerdict
+	74, // 61: shipwarden.approval.v1.WhatIfResponse.findings:type_name -> shipwarden.release.v1.Finding
+	78, // 62: shipwarden.approval.v1.WhatIfResponse.holds:type_name -> shipwarden.release.v1.HoldReason
+	75, // 63: shipwarden.approval.v1.WhatIfResponse.quorum:type_name -> shipwarden.release.v1.QuorumRule
+	63, // 64: shipwarden.approval.v1.CompareProcedureResponse.differences:type_name -> shipwarden.approval.v1.Difference
+	64, // 65: shipwarden.approval.v1.Difference.answers:type_name -> shipwarden.approval.v1.ChangedAnswer
+	93, // 66: shipwarden.approval.v1.ProposeClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	93, // 67: shipwarden.approval.v1.ConfirmClearanceResponse.state:type_name -> shipwarden.release.v1.Quarantine
+	5,  // 68: shipwarden.approval.v1.ApprovalService.ListPending:input_type -> shipwarden.approval.v1.ListPendingRequest
+	8,  // 69: shipwarden.approval.v1.ApprovalService.GetPending:input_type -> shipwarden.approval.v1.GetPendingRequest
+	11, // 70: shipwarden.approval.v1.ApprovalService.Approve:input_type -> shipwarden.approval.v1.ApproveRequest
+	13, // 71: shipwarden.approval.v1.ApprovalService.WithdrawApproval:input_type -> shipwarden.approval.v1.WithdrawApprovalRequest
+	15, // 72: shipwarden.approval.v1.ApprovalService.Reject:input_type -> shipwarden.approval.v1.RejectRequest
+	17, // 73: shipwarden.approval.v1.ApprovalService.Withdraw:input_type -> shipwarden.approval.v1.WithdrawRequest
+	19, // 74: shipwarden.approval.v1.ApprovalService.Abort:input_type -> shipwarden.approval.v1.AbortRequest
+	21, // 75: shipwarden.approval.v1.ApprovalService.Pause:input_type -> shipwarden.approval.v1.PauseRequest
+	25, // 76: shipwarden.approval.v1.ApprovalService.Resume:input_type -> shipwarden.approval.v1.ResumeRequest
+	23, // 77: shipwarden.approval.v1.ApprovalService.SignOff:input_type -> shipwarden.approval.v1.SignOffRequest
+	31, // 78: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:input_type -> shipwarden.approval.v1.AcknowledgeNoticeRequest
+	33, // 79: shipwarden.approval.v1.ApprovalService.ReportImpact:input_type -> shipwarden.approval.v1.ReportImpactRequest
+	27, // 80: shipwarden.approval.v1.ApprovalService.Acknowledge:input_type -> shipwarden.approval.v1.AcknowledgeRequest
+	29, // 81: shipwarden.approval.v1.ApprovalService.CloseIncident:input_type -> shipwarden.approval.v1.CloseIncidentRequest
+	35, // 82: shipwarden.approval.v1.ApprovalService.Intervene:input_type -> shipwarden.approval.v1.InterveneRequest
+	37, // 83: shipwarden.approval.v1.ApprovalService.CompleteReview:input_type -> shipwarden.approval.v1.CompleteReviewRequest
+	53, // 84: shipwarden.approval.v1.ApprovalService.OverrideFreeze:input_type -> shipwarden.approval.v1.OverrideFreezeRequest
+	55, // 85: shipwarden.approval.v1.ApprovalService.Explain:input_type -> shipwarden.approval.v1.ExplainRequest
+	59, // 86: shipwarden.approval.v1.ApprovalService.WhatIf:input_type -> shipwarden.approval.v1.WhatIfRequest
+	61, // 87: shipwarden.approval.v1.ApprovalService.CompareProcedure:input_type -> shipwarden.approval.v1.CompareProcedureRequest
+	39, // 88: shipwarden.approval.v1.ApprovalService.AddFollowUp:input_type -> shipwarden.approval.v1.AddFollowUpRequest
+	41, // 89: shipwarden.approval.v1.ApprovalService.CloseFollowUp:input_type -> shipwarden.approval.v1.CloseFollowUpRequest
+	43, // 90: shipwarden.approval.v1.ApprovalService.Delegate:input_type -> shipwarden.approval.v1.DelegateRequest
+	45, // 91: shipwarden.approval.v1.ApprovalService.RevokeDelegation:input_type -> shipwarden.approval.v1.RevokeDelegationRequest
+	47, // 92: shipwarden.approval.v1.ApprovalService.ListDelegations:input_type -> shipwarden.approval.v1.ListDelegationsRequest
+	49, // 93: shipwarden.approval.v1.ApprovalService.WhoCan:input_type -> shipwarden.approval.v1.WhoCanRequest
+	65, // 94: shipwarden.approval.v1.ApprovalService.ProposeClearance:input_type -> shipwarden.approval.v1.ProposeClearanceRequest
+	67, // 95: shipwarden.approval.v1.ApprovalService.ConfirmClearance:input_type -> shipwarden.approval.v1.ConfirmClearanceRequest
+	6,  // 96: shipwarden.approval.v1.ApprovalService.ListPending:output_type -> shipwarden.approval.v1.ListPendingResponse
+	9,  // 97: shipwarden.approval.v1.ApprovalService.GetPending:output_type -> shipwarden.approval.v1.GetPendingResponse
+	12, // 98: shipwarden.approval.v1.ApprovalService.Approve:output_type -> shipwarden.approval.v1.ApproveResponse
+	14, // 99: shipwarden.approval.v1.ApprovalService.WithdrawApproval:output_type -> shipwarden.approval.v1.WithdrawApprovalResponse
+	16, // 100: shipwarden.approval.v1.ApprovalService.Reject:output_type -> shipwarden.approval.v1.RejectResponse
+	18, // 101: shipwarden.approval.v1.ApprovalService.Withdraw:output_type -> shipwarden.approval.v1.WithdrawResponse
+	20, // 102: shipwarden.approval.v1.ApprovalService.Abort:output_type -> shipwarden.approval.v1.AbortResponse
+	22, // 103: shipwarden.approval.v1.ApprovalService.Pause:output_type -> shipwarden.approval.v1.PauseResponse
+	26, // 104: shipwarden.approval.v1.ApprovalService.Resume:output_type -> shipwarden.approval.v1.ResumeResponse
+	24, // 105: shipwarden.approval.v1.ApprovalService.SignOff:output_type -> shipwarden.approval.v1.SignOffResponse
+	32, // 106: shipwarden.approval.v1.ApprovalService.AcknowledgeNotice:output_type -> shipwarden.approval.v1.AcknowledgeNoticeResponse
+	34, // 107: shipwarden.approval.v1.ApprovalService.ReportImpact:output_type -> shipwarden.approval.v1.ReportImpactResponse
+	28, // 108: shipwarden.approval.v1.ApprovalService.Acknowledge:output_type -> shipwarden.approval.v1.AcknowledgeResponse
+	30, // 109: shipwarden.approval.v1.ApprovalService.CloseIncident:output_type -> shipwarden.approval.v1.CloseIncidentResponse
+	36, // 110: shipwarden.approval.v1.ApprovalService.Intervene:output_type -> shipwarden.approval.v1.InterveneResponse
+	38, // 111: shipwarden.approval.v1.ApprovalService.CompleteReview:output_type -> shipwarden.approval.v1.CompleteReviewResponse
+	54, // 112: shipwarden.approval.v1.ApprovalService.OverrideFreeze:output_type -> shipwarden.approval.v1.OverrideFreezeResponse
+	56, // 113: shipwarden.approval.v1.ApprovalService.Explain:output_type -> shipwarden.approval.v1.ExplainResponse
+	60, // 114: shipwarden.approval.v1.ApprovalService.WhatIf:output_type -> shipwarden.approval.v1.WhatIfResponse
+	62, // 115: shipwarden.approval.v1.ApprovalService.CompareProcedure:output_type -> shipwarden.approval.v1.CompareProcedureResponse
+	40, // 116: shipwarden.approval.v1.ApprovalService.AddFollowUp:output_type -> shipwarden.approval.v1.AddFollowUpResponse
+	42, // 117: shipwarden.approval.v1.ApprovalService.CloseFollowUp:output_type -> shipwarden.approval.v1.CloseFollowUpResponse
+	44, // 118: shipwarden.approval.v1.ApprovalService.Delegate:output_type -> shipwarden.approval.v1.DelegateResponse
+	46, // 119: shipwarden.approval.v1.ApprovalService.RevokeDelegation:output_type -> shipwarden.approval.v1.RevokeDelegationResponse
+	48, // 120: shipwarden.approval.v1.ApprovalService.ListDelegations:output_type -> shipwarden.approval.v1.ListDelegationsResponse
+	50, // 121: shipwarden.approval.v1.ApprovalService.WhoCan:output_type -> shipwarden.approval.v1.WhoCanResponse
+	66, // 122: shipwarden.approval.v1.ApprovalService.ProposeClearance:output_type -> shipwarden.approval.v1.ProposeClearanceResponse
+	68, // 123: shipwarden.approval.v1.ApprovalService.ConfirmClearance:output_type -> shipwarden.approval.v1.ConfirmClearanceResponse
+	96, // [96:124] is the sub-list for method output_type
+	68, // [68:96] is the sub-list for method input_type
+	68, // [68:68] is the sub-list for extension type_name
+	68, // [68:68] is the sub-list for extension extendee
+	0,  // [0:68] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_approval_v1_approval_proto_init() }
@@ -4753,7 +4980,7 @@ func file_shipwarden_approval_v1_approval_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_approval_v1_approval_proto_rawDesc), len(file_shipwarden_approval_v1_approval_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   67,
+			NumMessages:   68,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

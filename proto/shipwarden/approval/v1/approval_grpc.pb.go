@@ -67,7 +67,7 @@ const (
 // FAILED_PRECONDITION where the release is in another state, ABORTED where the
 // change digest is not the present one, or something else was shown.
 type ApprovalServiceClient interface {
-	// ListPending returns releases that wait for approvals, oldest first.
+	// ListPending returns releases that wait for approvals, or for checks to be signed off, oldest first.
 	ListPending(ctx context.Context, in *ListPendingRequest, opts ...grpc.CallOption) (*ListPendingResponse, error)
 	// GetPending returns what an approver must see before deciding.
 	GetPending(ctx context.Context, in *GetPendingRequest, opts ...grpc.CallOption) (*GetPendingResponse, error)
@@ -82,7 +82,8 @@ type ApprovalServiceClient interface {
 	// Abort stops an executing release at the next safe point and rolls it back.
 	Abort(ctx context.Context, in *AbortRequest, opts ...grpc.CallOption) (*AbortResponse, error)
 	// Pause keeps a release from beginning anything new, by its owner or an operator, until it is
-	// resumed. Of a release that is paused already nothing changes: two pauses are one.
+	// resumed. Of a release that is paused already nothing changes, and the answer says by whom, since
+	// when and why: two pauses are one.
 	Pause(ctx context.Context, in *PauseRequest, opts ...grpc.CallOption) (*PauseResponse, error)
 	// Resume lets a release go on that was paused.
 	Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error)
@@ -435,7 +436,7 @@ func (c *approvalServiceClient) ConfirmClearance(ctx context.Context, in *Confir
 // FAILED_PRECONDITION where the release is in another state, ABORTED where the
 // change digest is not the present one, or something else was shown.
 type ApprovalServiceServer interface {
-	// ListPending returns releases that wait for approvals, oldest first.
+	// ListPending returns releases that wait for approvals, or for checks to be signed off, oldest first.
 	ListPending(context.Context, *ListPendingRequest) (*ListPendingResponse, error)
 	// GetPending returns what an approver must see before deciding.
 	GetPending(context.Context, *GetPendingRequest) (*GetPendingResponse, error)
@@ -450,7 +451,8 @@ type ApprovalServiceServer interface {
 	// Abort stops an executing release at the next safe point and rolls it back.
 	Abort(context.Context, *AbortRequest) (*AbortResponse, error)
 	// Pause keeps a release from beginning anything new, by its owner or an operator, until it is
-	// resumed. Of a release that is paused already nothing changes: two pauses are one.
+	// resumed. Of a release that is paused already nothing changes, and the answer says by whom, since
+	// when and why: two pauses are one.
 	Pause(context.Context, *PauseRequest) (*PauseResponse, error)
 	// Resume lets a release go on that was paused.
 	Resume(context.Context, *ResumeRequest) (*ResumeResponse, error)

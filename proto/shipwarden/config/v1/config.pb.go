@@ -3369,6 +3369,10 @@ type HelmDriver struct {
 	Secrets []*HelmSecret `protobuf:"bytes,7,rep,name=secrets,proto3" json:"secrets,omitempty"`
 	// A name of this installation of Shipwarden, as of KubernetesDriver.
 	Installation string `protobuf:"bytes,8,opt,name=installation,proto3" json:"installation,omitempty"`
+	// The Secrets of the namespace that charts may look up, by name: whoever requests a release can have
+	// a chart tell what is in them, before anybody has approved it. Absent: none, and a chart that looks
+	// up a Secret is refused.
+	LookupSecrets []string `protobuf:"bytes,9,rep,name=lookup_secrets,json=lookupSecrets,proto3" json:"lookup_secrets,omitempty"`
 	// Field managers that may change what was released without a release, as of KubernetesDriver.
 	OtherManagers []string `protobuf:"bytes,20,rep,name=other_managers,json=otherManagers,proto3" json:"other_managers,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -3459,6 +3463,13 @@ func (x *HelmDriver) GetInstallation() string {
 		return x.Installation
 	}
 	return ""
+}
+
+func (x *HelmDriver) GetLookupSecrets() []string {
+	if x != nil {
+		return x.LookupSecrets
+	}
+	return nil
 }
 
 func (x *HelmDriver) GetOtherManagers() []string {
@@ -4846,7 +4857,7 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"\finstallation\x18\x04 \x01(\tB.\xbaH+r)2'^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$R\finstallation\x12:\n" +
 	"\x0eother_managers\x18\n" +
 	" \x03(\tB\x13\xbaH\x10\x92\x01\r\x10 \x18\x01\"\ar\x05\x10\x01\x18\x80\x01R\rotherManagers\x12'\n" +
-	"\x0fwhole_namespace\x18\v \x01(\bR\x0ewholeNamespace\"\xef\x04\n" +
+	"\x0fwhole_namespace\x18\v \x01(\bR\x0ewholeNamespace\"\xcb\x05\n" +
 	"\n" +
 	"HelmDriver\x124\n" +
 	"\x0fkubeconfig_file\x18\x01 \x01(\tB\v\xbaH\br\x062\x04^/.+R\x0ekubeconfigFile\x12I\n" +
@@ -4861,7 +4872,8 @@ const file_shipwarden_config_v1_config_proto_rawDesc = "" +
 	"parameters\x18\x06 \x03(\v2#.shipwarden.config.v1.HelmParameterB\b\xbaH\x05\x92\x01\x02\x10 R\n" +
 	"parameters\x12D\n" +
 	"\asecrets\x18\a \x03(\v2 .shipwarden.config.v1.HelmSecretB\b\xbaH\x05\x92\x01\x02\x10@R\asecrets\x12R\n" +
-	"\finstallation\x18\b \x01(\tB.\xbaH+r)2'^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$R\finstallation\x12:\n" +
+	"\finstallation\x18\b \x01(\tB.\xbaH+r)2'^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$R\finstallation\x12Z\n" +
+	"\x0elookup_secrets\x18\t \x03(\tB3\xbaH0\x92\x01-\x10 \x18\x01\"'r%\x18\xfd\x012 ^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$R\rlookupSecrets\x12:\n" +
 	"\x0eother_managers\x18\x14 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10 \x18\x01\"\ar\x05\x10\x01\x18\x80\x01R\rotherManagers\"\xb4\x01\n" +
 	"\rHelmParameter\x12C\n" +
 	"\tparameter\x18\x01 \x01(\tB%\xbaH\"r 2\x1e^[A-Za-z][A-Za-z0-9_.-]{0,63}$R\tparameter\x12D\n" +

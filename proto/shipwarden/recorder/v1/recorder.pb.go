@@ -89,7 +89,7 @@ func (x Step_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Step_Status.Descriptor instead.
 func (Step_Status) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{13, 0}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // Form of a document.
@@ -139,7 +139,7 @@ func (x GetRecordRequest_Format) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use GetRecordRequest_Format.Descriptor instead.
 func (GetRecordRequest_Format) EnumDescriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{22, 0}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // Release is one release as the record shows it.
@@ -196,7 +196,9 @@ type Release struct {
 	// The release of which this is a way back. Empty where it is none.
 	WayBackOf string `protobuf:"bytes,32,opt,name=way_back_of,json=wayBackOf,proto3" json:"way_back_of,omitempty"`
 	// What became of it since it was verified. Absent where it was not, or was not looked at again.
-	LaterLooks    *LaterLooks `protobuf:"bytes,33,opt,name=later_looks,json=laterLooks,proto3" json:"later_looks,omitempty"`
+	LaterLooks *LaterLooks `protobuf:"bytes,33,opt,name=later_looks,json=laterLooks,proto3" json:"later_looks,omitempty"`
+	// What people are asked of the verification under way.
+	SignOffs      []*SignOff `protobuf:"bytes,34,rep,name=sign_offs,json=signOffs,proto3" json:"sign_offs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -462,6 +464,101 @@ func (x *Release) GetLaterLooks() *LaterLooks {
 	return nil
 }
 
+func (x *Release) GetSignOffs() []*SignOff {
+	if x != nil {
+		return x.SignOffs
+	}
+	return nil
+}
+
+// SignOff is a check of a verification under way that a person answers (PD-6.1).
+type SignOff struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The check, what it asks, and groups whose members may answer.
+	Check    string   `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
+	Question string   `protobuf:"bytes,2,opt,name=question,proto3" json:"question,omitempty"`
+	Groups   []string `protobuf:"bytes,3,rep,name=groups,proto3" json:"groups,omitempty"`
+	// When it is too late to answer.
+	Until *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
+	// Who answered, empty where nobody has; and whether with a pass.
+	Person        string `protobuf:"bytes,5,opt,name=person,proto3" json:"person,omitempty"`
+	Passed        bool   `protobuf:"varint,6,opt,name=passed,proto3" json:"passed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignOff) Reset() {
+	*x = SignOff{}
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignOff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignOff) ProtoMessage() {}
+
+func (x *SignOff) ProtoReflect() protoreflect.Message {
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignOff.ProtoReflect.Descriptor instead.
+func (*SignOff) Descriptor() ([]byte, []int) {
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SignOff) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *SignOff) GetQuestion() string {
+	if x != nil {
+		return x.Question
+	}
+	return ""
+}
+
+func (x *SignOff) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *SignOff) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *SignOff) GetPerson() string {
+	if x != nil {
+		return x.Person
+	}
+	return ""
+}
+
+func (x *SignOff) GetPassed() bool {
+	if x != nil {
+		return x.Passed
+	}
+	return false
+}
+
 // Rollback is a way back of a release: a change of its own, within the release's history and
 // under its approval.
 type Rollback struct {
@@ -498,7 +595,7 @@ type Rollback struct {
 
 func (x *Rollback) Reset() {
 	*x = Rollback{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[1]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +607,7 @@ func (x *Rollback) String() string {
 func (*Rollback) ProtoMessage() {}
 
 func (x *Rollback) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[1]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +620,7 @@ func (x *Rollback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rollback.ProtoReflect.Descriptor instead.
 func (*Rollback) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{1}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Rollback) GetRollback() string {
@@ -642,7 +739,7 @@ type LaterLooks struct {
 
 func (x *LaterLooks) Reset() {
 	*x = LaterLooks{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +751,7 @@ func (x *LaterLooks) String() string {
 func (*LaterLooks) ProtoMessage() {}
 
 func (x *LaterLooks) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[2]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +764,7 @@ func (x *LaterLooks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaterLooks.ProtoReflect.Descriptor instead.
 func (*LaterLooks) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{2}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *LaterLooks) GetLooks() uint32 {
@@ -720,7 +817,7 @@ type WayBack struct {
 
 func (x *WayBack) Reset() {
 	*x = WayBack{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -732,7 +829,7 @@ func (x *WayBack) String() string {
 func (*WayBack) ProtoMessage() {}
 
 func (x *WayBack) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[3]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -745,7 +842,7 @@ func (x *WayBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WayBack.ProtoReflect.Descriptor instead.
 func (*WayBack) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{3}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *WayBack) GetRelease() string {
@@ -795,7 +892,7 @@ type FollowUpAction struct {
 
 func (x *FollowUpAction) Reset() {
 	*x = FollowUpAction{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +904,7 @@ func (x *FollowUpAction) String() string {
 func (*FollowUpAction) ProtoMessage() {}
 
 func (x *FollowUpAction) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[4]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +917,7 @@ func (x *FollowUpAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowUpAction.ProtoReflect.Descriptor instead.
 func (*FollowUpAction) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{4}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *FollowUpAction) GetNumber() uint32 {
@@ -904,7 +1001,7 @@ type Incident struct {
 
 func (x *Incident) Reset() {
 	*x = Incident{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +1013,7 @@ func (x *Incident) String() string {
 func (*Incident) ProtoMessage() {}
 
 func (x *Incident) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[5]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +1026,7 @@ func (x *Incident) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Incident.ProtoReflect.Descriptor instead.
 func (*Incident) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{5}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Incident) GetIncident() string {
@@ -1035,7 +1132,7 @@ type Impact struct {
 
 func (x *Impact) Reset() {
 	*x = Impact{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1144,7 @@ func (x *Impact) String() string {
 func (*Impact) ProtoMessage() {}
 
 func (x *Impact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[6]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1157,7 @@ func (x *Impact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Impact.ProtoReflect.Descriptor instead.
 func (*Impact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{6}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Impact) GetService() string {
@@ -1128,7 +1225,7 @@ type ReportedImpact struct {
 
 func (x *ReportedImpact) Reset() {
 	*x = ReportedImpact{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1140,7 +1237,7 @@ func (x *ReportedImpact) String() string {
 func (*ReportedImpact) ProtoMessage() {}
 
 func (x *ReportedImpact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[7]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1153,7 +1250,7 @@ func (x *ReportedImpact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportedImpact.ProtoReflect.Descriptor instead.
 func (*ReportedImpact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{7}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReportedImpact) GetSequence() uint64 {
@@ -1210,7 +1307,7 @@ type Escalation struct {
 
 func (x *Escalation) Reset() {
 	*x = Escalation{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1319,7 @@ func (x *Escalation) String() string {
 func (*Escalation) ProtoMessage() {}
 
 func (x *Escalation) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[8]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1332,7 @@ func (x *Escalation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Escalation.ProtoReflect.Descriptor instead.
 func (*Escalation) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{8}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Escalation) GetCause() v1.Cause {
@@ -1294,7 +1391,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1403,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[9]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1416,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{9}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Call) GetSequence() uint64 {
@@ -1374,7 +1471,7 @@ type IncidentEvent struct {
 
 func (x *IncidentEvent) Reset() {
 	*x = IncidentEvent{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1483,7 @@ func (x *IncidentEvent) String() string {
 func (*IncidentEvent) ProtoMessage() {}
 
 func (x *IncidentEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[10]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1496,7 @@ func (x *IncidentEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IncidentEvent.ProtoReflect.Descriptor instead.
 func (*IncidentEvent) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{10}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *IncidentEvent) GetSequence() uint64 {
@@ -1449,7 +1546,7 @@ type Told struct {
 
 func (x *Told) Reset() {
 	*x = Told{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +1558,7 @@ func (x *Told) String() string {
 func (*Told) ProtoMessage() {}
 
 func (x *Told) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[11]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +1571,7 @@ func (x *Told) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Told.ProtoReflect.Descriptor instead.
 func (*Told) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{11}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Told) GetSequence() uint64 {
@@ -1519,7 +1616,7 @@ type Closing struct {
 
 func (x *Closing) Reset() {
 	*x = Closing{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1628,7 @@ func (x *Closing) String() string {
 func (*Closing) ProtoMessage() {}
 
 func (x *Closing) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[12]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1641,7 @@ func (x *Closing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Closing.ProtoReflect.Descriptor instead.
 func (*Closing) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{12}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Closing) GetSequence() uint64 {
@@ -1607,7 +1704,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +1716,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[13]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +1729,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{13}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Step) GetNumber() string {
@@ -1703,7 +1800,7 @@ type RecordedEvent struct {
 
 func (x *RecordedEvent) Reset() {
 	*x = RecordedEvent{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1715,7 +1812,7 @@ func (x *RecordedEvent) String() string {
 func (*RecordedEvent) ProtoMessage() {}
 
 func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[14]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1728,7 +1825,7 @@ func (x *RecordedEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordedEvent.ProtoReflect.Descriptor instead.
 func (*RecordedEvent) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{14}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RecordedEvent) GetSequence() uint64 {
@@ -1811,7 +1908,7 @@ type GetReleaseRequest struct {
 
 func (x *GetReleaseRequest) Reset() {
 	*x = GetReleaseRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1823,7 +1920,7 @@ func (x *GetReleaseRequest) String() string {
 func (*GetReleaseRequest) ProtoMessage() {}
 
 func (x *GetReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[15]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1836,7 +1933,7 @@ func (x *GetReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReleaseRequest.ProtoReflect.Descriptor instead.
 func (*GetReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{15}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetReleaseRequest) GetRelease() string {
@@ -1890,7 +1987,7 @@ type GetReleaseResponse struct {
 
 func (x *GetReleaseResponse) Reset() {
 	*x = GetReleaseResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1902,7 +1999,7 @@ func (x *GetReleaseResponse) String() string {
 func (*GetReleaseResponse) ProtoMessage() {}
 
 func (x *GetReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[16]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1915,7 +2012,7 @@ func (x *GetReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReleaseResponse.ProtoReflect.Descriptor instead.
 func (*GetReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{16}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetReleaseResponse) GetRelease() *Release {
@@ -1968,7 +2065,7 @@ type ListReleasesRequest struct {
 
 func (x *ListReleasesRequest) Reset() {
 	*x = ListReleasesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2077,7 @@ func (x *ListReleasesRequest) String() string {
 func (*ListReleasesRequest) ProtoMessage() {}
 
 func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[17]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2090,7 @@ func (x *ListReleasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesRequest.ProtoReflect.Descriptor instead.
 func (*ListReleasesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{17}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListReleasesRequest) GetPageSize() int32 {
@@ -2060,7 +2157,7 @@ type Filter struct {
 
 func (x *Filter) Reset() {
 	*x = Filter{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2072,7 +2169,7 @@ func (x *Filter) String() string {
 func (*Filter) ProtoMessage() {}
 
 func (x *Filter) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[18]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2085,7 +2182,7 @@ func (x *Filter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Filter.ProtoReflect.Descriptor instead.
 func (*Filter) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{18}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Filter) GetService() string {
@@ -2205,7 +2302,7 @@ type ListReleasesResponse struct {
 
 func (x *ListReleasesResponse) Reset() {
 	*x = ListReleasesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2217,7 +2314,7 @@ func (x *ListReleasesResponse) String() string {
 func (*ListReleasesResponse) ProtoMessage() {}
 
 func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[19]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2230,7 +2327,7 @@ func (x *ListReleasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReleasesResponse.ProtoReflect.Descriptor instead.
 func (*ListReleasesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{19}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListReleasesResponse) GetReleases() []*Release {
@@ -2263,7 +2360,7 @@ type WatchReleaseRequest struct {
 
 func (x *WatchReleaseRequest) Reset() {
 	*x = WatchReleaseRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2275,7 +2372,7 @@ func (x *WatchReleaseRequest) String() string {
 func (*WatchReleaseRequest) ProtoMessage() {}
 
 func (x *WatchReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[20]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2288,7 +2385,7 @@ func (x *WatchReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchReleaseRequest.ProtoReflect.Descriptor instead.
 func (*WatchReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{20}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WatchReleaseRequest) GetRelease() string {
@@ -2301,7 +2398,7 @@ func (x *WatchReleaseRequest) GetRelease() string {
 type WatchReleaseResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Release *Release               `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
-	// The event that changed it; absent in the first answer.
+	// The event that changed it; absent in the first answer, and where time did.
 	Event         *RecordedEvent `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
 	AsOfSequence  uint64         `protobuf:"varint,3,opt,name=as_of_sequence,json=asOfSequence,proto3" json:"as_of_sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2310,7 +2407,7 @@ type WatchReleaseResponse struct {
 
 func (x *WatchReleaseResponse) Reset() {
 	*x = WatchReleaseResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2322,7 +2419,7 @@ func (x *WatchReleaseResponse) String() string {
 func (*WatchReleaseResponse) ProtoMessage() {}
 
 func (x *WatchReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[21]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2335,7 +2432,7 @@ func (x *WatchReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchReleaseResponse.ProtoReflect.Descriptor instead.
 func (*WatchReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{21}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WatchReleaseResponse) GetRelease() *Release {
@@ -2370,7 +2467,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2382,7 +2479,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[22]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2395,7 +2492,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{22}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetRecordRequest) GetRelease() string {
@@ -2433,7 +2530,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2445,7 +2542,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[23]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2458,7 +2555,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{23}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetRecordResponse) GetDocument() []byte {
@@ -2499,7 +2596,7 @@ type ListRefusalsRequest struct {
 
 func (x *ListRefusalsRequest) Reset() {
 	*x = ListRefusalsRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2511,7 +2608,7 @@ func (x *ListRefusalsRequest) String() string {
 func (*ListRefusalsRequest) ProtoMessage() {}
 
 func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[24]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2524,7 +2621,7 @@ func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsRequest.ProtoReflect.Descriptor instead.
 func (*ListRefusalsRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{24}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListRefusalsRequest) GetPageSize() int32 {
@@ -2553,7 +2650,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2565,7 +2662,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[25]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2578,7 +2675,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{25}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Refusal) GetSequence() uint64 {
@@ -2613,7 +2710,7 @@ type ListRefusalsResponse struct {
 
 func (x *ListRefusalsResponse) Reset() {
 	*x = ListRefusalsResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2625,7 +2722,7 @@ func (x *ListRefusalsResponse) String() string {
 func (*ListRefusalsResponse) ProtoMessage() {}
 
 func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[26]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2638,7 +2735,7 @@ func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRefusalsResponse.ProtoReflect.Descriptor instead.
 func (*ListRefusalsResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{26}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListRefusalsResponse) GetRefusals() []*Refusal {
@@ -2675,7 +2772,7 @@ type ListProcedureChangesRequest struct {
 
 func (x *ListProcedureChangesRequest) Reset() {
 	*x = ListProcedureChangesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2687,7 +2784,7 @@ func (x *ListProcedureChangesRequest) String() string {
 func (*ListProcedureChangesRequest) ProtoMessage() {}
 
 func (x *ListProcedureChangesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[27]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2700,7 +2797,7 @@ func (x *ListProcedureChangesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcedureChangesRequest.ProtoReflect.Descriptor instead.
 func (*ListProcedureChangesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{27}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListProcedureChangesRequest) GetProcedure() string {
@@ -2744,7 +2841,7 @@ type ListProcedureChangesResponse struct {
 
 func (x *ListProcedureChangesResponse) Reset() {
 	*x = ListProcedureChangesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +2853,7 @@ func (x *ListProcedureChangesResponse) String() string {
 func (*ListProcedureChangesResponse) ProtoMessage() {}
 
 func (x *ListProcedureChangesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[28]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +2866,7 @@ func (x *ListProcedureChangesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcedureChangesResponse.ProtoReflect.Descriptor instead.
 func (*ListProcedureChangesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{28}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListProcedureChangesResponse) GetChanges() []*RecordedEvent {
@@ -2803,7 +2900,7 @@ type GetEvidenceRequest struct {
 
 func (x *GetEvidenceRequest) Reset() {
 	*x = GetEvidenceRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2815,7 +2912,7 @@ func (x *GetEvidenceRequest) String() string {
 func (*GetEvidenceRequest) ProtoMessage() {}
 
 func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[29]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2828,7 +2925,7 @@ func (x *GetEvidenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceRequest.ProtoReflect.Descriptor instead.
 func (*GetEvidenceRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{29}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetEvidenceRequest) GetDigest() string {
@@ -2848,7 +2945,7 @@ type GetEvidenceResponse struct {
 
 func (x *GetEvidenceResponse) Reset() {
 	*x = GetEvidenceResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2860,7 +2957,7 @@ func (x *GetEvidenceResponse) String() string {
 func (*GetEvidenceResponse) ProtoMessage() {}
 
 func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[30]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2873,7 +2970,7 @@ func (x *GetEvidenceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEvidenceResponse.ProtoReflect.Descriptor instead.
 func (*GetEvidenceResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{30}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetEvidenceResponse) GetContent() []byte {
@@ -2891,7 +2988,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2903,7 +3000,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[31]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2916,7 +3013,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{31}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{32}
 }
 
 type GetStatusResponse struct {
@@ -2936,7 +3033,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2948,7 +3045,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[32]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2961,7 +3058,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{32}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetStatusResponse) GetAsOfSequence() uint64 {
@@ -3024,7 +3121,7 @@ type ListQuarantinesRequest struct {
 
 func (x *ListQuarantinesRequest) Reset() {
 	*x = ListQuarantinesRequest{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3036,7 +3133,7 @@ func (x *ListQuarantinesRequest) String() string {
 func (*ListQuarantinesRequest) ProtoMessage() {}
 
 func (x *ListQuarantinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[33]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3049,7 +3146,7 @@ func (x *ListQuarantinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantinesRequest.ProtoReflect.Descriptor instead.
 func (*ListQuarantinesRequest) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{33}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListQuarantinesRequest) GetDigest() string {
@@ -3098,7 +3195,7 @@ type ListQuarantinesResponse struct {
 
 func (x *ListQuarantinesResponse) Reset() {
 	*x = ListQuarantinesResponse{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[34]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3110,7 +3207,7 @@ func (x *ListQuarantinesResponse) String() string {
 func (*ListQuarantinesResponse) ProtoMessage() {}
 
 func (x *ListQuarantinesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[34]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3123,7 +3220,7 @@ func (x *ListQuarantinesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantinesResponse.ProtoReflect.Descriptor instead.
 func (*ListQuarantinesResponse) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{34}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListQuarantinesResponse) GetArtifacts() []*QuarantinedArtifact {
@@ -3163,7 +3260,7 @@ type QuarantinedArtifact struct {
 
 func (x *QuarantinedArtifact) Reset() {
 	*x = QuarantinedArtifact{}
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[35]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3175,7 +3272,7 @@ func (x *QuarantinedArtifact) String() string {
 func (*QuarantinedArtifact) ProtoMessage() {}
 
 func (x *QuarantinedArtifact) ProtoReflect() protoreflect.Message {
-	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[35]
+	mi := &file_shipwarden_recorder_v1_recorder_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3188,7 +3285,7 @@ func (x *QuarantinedArtifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantinedArtifact.ProtoReflect.Descriptor instead.
 func (*QuarantinedArtifact) Descriptor() ([]byte, []int) {
-	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{35}
+	return file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *QuarantinedArtifact) GetState() *v1.Quarantine {
@@ -3223,7 +3320,7 @@ var File_shipwarden_recorder_v1_recorder_proto protoreflect.FileDescriptor
 
 const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\n" +
-	"%shipwarden/recorder/v1/recorder.proto\x12\x16shipwarden.recorder.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xe6\v\n" +
+	"%shipwarden/recorder/v1/recorder.proto\x12\x16shipwarden.recorder.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!shipwarden/release/v1/event.proto\x1a!shipwarden/release/v1/facts.proto\x1a#shipwarden/release/v1/request.proto\"\xa4\f\n" +
 	"\aRelease\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\tR\arelease\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12 \n" +
@@ -3261,7 +3358,15 @@ const file_shipwarden_recorder_v1_recorder_proto_rawDesc = "" +
 	"\trollbacks\x18\x1f \x03(\v2 .shipwarden.recorder.v1.RollbackR\trollbacks\x12\x1e\n" +
 	"\vway_back_of\x18  \x01(\tR\twayBackOf\x12C\n" +
 	"\vlater_looks\x18! \x01(\v2\".shipwarden.recorder.v1.LaterLooksR\n" +
-	"laterLooks\"\x86\x04\n" +
+	"laterLooks\x12<\n" +
+	"\tsign_offs\x18\" \x03(\v2\x1f.shipwarden.recorder.v1.SignOffR\bsignOffs\"\xb5\x01\n" +
+	"\aSignOff\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\tR\x05check\x12\x1a\n" +
+	"\bquestion\x18\x02 \x01(\tR\bquestion\x12\x16\n" +
+	"\x06groups\x18\x03 \x03(\tR\x06groups\x120\n" +
+	"\x05until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06person\x18\x05 \x01(\tR\x06person\x12\x16\n" +
+	"\x06passed\x18\x06 \x01(\bR\x06passed\"\x86\x04\n" +
 	"\bRollback\x12\x1a\n" +
 	"\brollback\x18\x01 \x01(\tR\brollback\x12\x18\n" +
 	"\arelease\x18\x02 \x01(\tR\arelease\x12\x16\n" +
@@ -3525,158 +3630,161 @@ func file_shipwarden_recorder_v1_recorder_proto_rawDescGZIP() []byte {
 }
 
 var file_shipwarden_recorder_v1_recorder_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_shipwarden_recorder_v1_recorder_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_shipwarden_recorder_v1_recorder_proto_goTypes = []any{
 	(Step_Status)(0),                     // 0: shipwarden.recorder.v1.Step.Status
 	(GetRecordRequest_Format)(0),         // 1: shipwarden.recorder.v1.GetRecordRequest.Format
 	(*Release)(nil),                      // 2: shipwarden.recorder.v1.Release
-	(*Rollback)(nil),                     // 3: shipwarden.recorder.v1.Rollback
-	(*LaterLooks)(nil),                   // 4: shipwarden.recorder.v1.LaterLooks
-	(*WayBack)(nil),                      // 5: shipwarden.recorder.v1.WayBack
-	(*FollowUpAction)(nil),               // 6: shipwarden.recorder.v1.FollowUpAction
-	(*Incident)(nil),                     // 7: shipwarden.recorder.v1.Incident
-	(*Impact)(nil),                       // 8: shipwarden.recorder.v1.Impact
-	(*ReportedImpact)(nil),               // 9: shipwarden.recorder.v1.ReportedImpact
-	(*Escalation)(nil),                   // 10: shipwarden.recorder.v1.Escalation
-	(*Call)(nil),                         // 11: shipwarden.recorder.v1.Call
-	(*IncidentEvent)(nil),                // 12: shipwarden.recorder.v1.IncidentEvent
-	(*Told)(nil),                         // 13: shipwarden.recorder.v1.Told
-	(*Closing)(nil),                      // 14: shipwarden.recorder.v1.Closing
-	(*Step)(nil),                         // 15: shipwarden.recorder.v1.Step
-	(*RecordedEvent)(nil),                // 16: shipwarden.recorder.v1.RecordedEvent
-	(*GetReleaseRequest)(nil),            // 17: shipwarden.recorder.v1.GetReleaseRequest
-	(*GetReleaseResponse)(nil),           // 18: shipwarden.recorder.v1.GetReleaseResponse
-	(*ListReleasesRequest)(nil),          // 19: shipwarden.recorder.v1.ListReleasesRequest
-	(*Filter)(nil),                       // 20: shipwarden.recorder.v1.Filter
-	(*ListReleasesResponse)(nil),         // 21: shipwarden.recorder.v1.ListReleasesResponse
-	(*WatchReleaseRequest)(nil),          // 22: shipwarden.recorder.v1.WatchReleaseRequest
-	(*WatchReleaseResponse)(nil),         // 23: shipwarden.recorder.v1.WatchReleaseResponse
-	(*GetRecordRequest)(nil),             // 24: shipwarden.recorder.v1.GetRecordRequest
-	(*GetRecordResponse)(nil),            // 25: shipwarden.recorder.v1.GetRecordResponse
-	(*ListRefusalsRequest)(nil),          // 26: shipwarden.recorder.v1.ListRefusalsRequest
-	(*Refusal)(nil),                      // 27: shipwarden.recorder.v1.Refusal
-	(*ListRefusalsResponse)(nil),         // 28: shipwarden.recorder.v1.ListRefusalsResponse
-	(*ListProcedureChangesRequest)(nil),  // 29: shipwarden.recorder.v1.ListProcedureChangesRequest
-	(*ListProcedureChangesResponse)(nil), // 30: shipwarden.recorder.v1.ListProcedureChangesResponse
-	(*GetEvidenceRequest)(nil),           // 31: shipwarden.recorder.v1.GetEvidenceRequest
-	(*GetEvidenceResponse)(nil),          // 32: shipwarden.recorder.v1.GetEvidenceResponse
-	(*GetStatusRequest)(nil),             // 33: shipwarden.recorder.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),            // 34: shipwarden.recorder.v1.GetStatusResponse
-	(*ListQuarantinesRequest)(nil),       // 35: shipwarden.recorder.v1.ListQuarantinesRequest
-	(*ListQuarantinesResponse)(nil),      // 36: shipwarden.recorder.v1.ListQuarantinesResponse
-	(*QuarantinedArtifact)(nil),          // 37: shipwarden.recorder.v1.QuarantinedArtifact
-	(v1.Trigger)(0),                      // 38: shipwarden.release.v1.Trigger
-	(v1.Outcome)(0),                      // 39: shipwarden.release.v1.Outcome
-	(*timestamppb.Timestamp)(nil),        // 40: google.protobuf.Timestamp
-	(*v1.HoldReason)(nil),                // 41: shipwarden.release.v1.HoldReason
-	(*v1.QuorumRule)(nil),                // 42: shipwarden.release.v1.QuorumRule
-	(*v1.PinnedArtifact)(nil),            // 43: shipwarden.release.v1.PinnedArtifact
-	(v1.Cause)(0),                        // 44: shipwarden.release.v1.Cause
-	(*v1.LaterLook)(nil),                 // 45: shipwarden.release.v1.LaterLook
-	(*v1.FollowUp)(nil),                  // 46: shipwarden.release.v1.FollowUp
-	(*v1.EvidenceRef)(nil),               // 47: shipwarden.release.v1.EvidenceRef
-	(v1.Occasion)(0),                     // 48: shipwarden.release.v1.Occasion
-	(*v1.Receipt)(nil),                   // 49: shipwarden.release.v1.Receipt
-	(*v1.Event)(nil),                     // 50: shipwarden.release.v1.Event
-	(*v1.RequestRefused)(nil),            // 51: shipwarden.release.v1.RequestRefused
-	(*v1.Quarantine)(nil),                // 52: shipwarden.release.v1.Quarantine
+	(*SignOff)(nil),                      // 3: shipwarden.recorder.v1.SignOff
+	(*Rollback)(nil),                     // 4: shipwarden.recorder.v1.Rollback
+	(*LaterLooks)(nil),                   // 5: shipwarden.recorder.v1.LaterLooks
+	(*WayBack)(nil),                      // 6: shipwarden.recorder.v1.WayBack
+	(*FollowUpAction)(nil),               // 7: shipwarden.recorder.v1.FollowUpAction
+	(*Incident)(nil),                     // 8: shipwarden.recorder.v1.Incident
+	(*Impact)(nil),                       // 9: shipwarden.recorder.v1.Impact
+	(*ReportedImpact)(nil),               // 10: shipwarden.recorder.v1.ReportedImpact
+	(*Escalation)(nil),                   // 11: shipwarden.recorder.v1.Escalation
+	(*Call)(nil),                         // 12: shipwarden.recorder.v1.Call
+	(*IncidentEvent)(nil),                // 13: shipwarden.recorder.v1.IncidentEvent
+	(*Told)(nil),                         // 14: shipwarden.recorder.v1.Told
+	(*Closing)(nil),                      // 15: shipwarden.recorder.v1.Closing
+	(*Step)(nil),                         // 16: shipwarden.recorder.v1.Step
+	(*RecordedEvent)(nil),                // 17: shipwarden.recorder.v1.RecordedEvent
+	(*GetReleaseRequest)(nil),            // 18: shipwarden.recorder.v1.GetReleaseRequest
+	(*GetReleaseResponse)(nil),           // 19: shipwarden.recorder.v1.GetReleaseResponse
+	(*ListReleasesRequest)(nil),          // 20: shipwarden.recorder.v1.ListReleasesRequest
+	(*Filter)(nil),                       // 21: shipwarden.recorder.v1.Filter
+	(*ListReleasesResponse)(nil),         // 22: shipwarden.recorder.v1.ListReleasesResponse
+	(*WatchReleaseRequest)(nil),          // 23: shipwarden.recorder.v1.WatchReleaseRequest
+	(*WatchReleaseResponse)(nil),         // 24: shipwarden.recorder.v1.WatchReleaseResponse
+	(*GetRecordRequest)(nil),             // 25: shipwarden.recorder.v1.GetRecordRequest
+	(*GetRecordResponse)(nil),            // 26: shipwarden.recorder.v1.GetRecordResponse
+	(*ListRefusalsRequest)(nil),          // 27: shipwarden.recorder.v1.ListRefusalsRequest
+	(*Refusal)(nil),                      // 28: shipwarden.recorder.v1.Refusal
+	(*ListRefusalsResponse)(nil),         // 29: shipwarden.recorder.v1.ListRefusalsResponse
+	(*ListProcedureChangesRequest)(nil),  // 30: shipwarden.recorder.v1.ListProcedureChangesRequest
+	(*ListProcedureChangesResponse)(nil), // 31: shipwarden.recorder.v1.ListProcedureChangesResponse
+	(*GetEvidenceRequest)(nil),           // 32: shipwarden.recorder.v1.GetEvidenceRequest
+	(*GetEvidenceResponse)(nil),          // 33: shipwarden.recorder.v1.GetEvidenceResponse
+	(*GetStatusRequest)(nil),             // 34: shipwarden.recorder.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),            // 35: shipwarden.recorder.v1.GetStatusResponse
+	(*ListQuarantinesRequest)(nil),       // 36: shipwarden.recorder.v1.ListQuarantinesRequest
+	(*ListQuarantinesResponse)(nil),      // 37: shipwarden.recorder.v1.ListQuarantinesResponse
+	(*QuarantinedArtifact)(nil),          // 38: shipwarden.recorder.v1.QuarantinedArtifact
+	(v1.Trigger)(0),                      // 39: shipwarden.release.v1.Trigger
+	(v1.Outcome)(0),                      // 40: shipwarden.release.v1.Outcome
+	(*timestamppb.Timestamp)(nil),        // 41: google.protobuf.Timestamp
+	(*v1.HoldReason)(nil),                // 42: shipwarden.release.v1.HoldReason
+	(*v1.QuorumRule)(nil),                // 43: shipwarden.release.v1.QuorumRule
+	(*v1.PinnedArtifact)(nil),            // 44: shipwarden.release.v1.PinnedArtifact
+	(v1.Cause)(0),                        // 45: shipwarden.release.v1.Cause
+	(*v1.LaterLook)(nil),                 // 46: shipwarden.release.v1.LaterLook
+	(*v1.FollowUp)(nil),                  // 47: shipwarden.release.v1.FollowUp
+	(*v1.EvidenceRef)(nil),               // 48: shipwarden.release.v1.EvidenceRef
+	(v1.Occasion)(0),                     // 49: shipwarden.release.v1.Occasion
+	(*v1.Receipt)(nil),                   // 50: shipwarden.release.v1.Receipt
+	(*v1.Event)(nil),                     // 51: shipwarden.release.v1.Event
+	(*v1.RequestRefused)(nil),            // 52: shipwarden.release.v1.RequestRefused
+	(*v1.Quarantine)(nil),                // 53: shipwarden.release.v1.Quarantine
 }
 var file_shipwarden_recorder_v1_recorder_proto_depIdxs = []int32{
-	38, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
-	39, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
-	40, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
-	40, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
-	40, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
-	15, // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
-	41, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
-	40, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
-	42, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
-	43, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
-	44, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
-	40, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
-	5,  // 12: shipwarden.recorder.v1.Release.taken_back_by:type_name -> shipwarden.recorder.v1.WayBack
-	6,  // 13: shipwarden.recorder.v1.Release.follow_ups:type_name -> shipwarden.recorder.v1.FollowUpAction
-	3,  // 14: shipwarden.recorder.v1.Release.rollbacks:type_name -> shipwarden.recorder.v1.Rollback
-	4,  // 15: shipwarden.recorder.v1.Release.later_looks:type_name -> shipwarden.recorder.v1.LaterLooks
-	40, // 16: shipwarden.recorder.v1.Rollback.ordered:type_name -> google.protobuf.Timestamp
-	39, // 17: shipwarden.recorder.v1.Rollback.outcome:type_name -> shipwarden.release.v1.Outcome
-	40, // 18: shipwarden.recorder.v1.Rollback.ended:type_name -> google.protobuf.Timestamp
-	40, // 19: shipwarden.recorder.v1.LaterLooks.newest:type_name -> google.protobuf.Timestamp
-	40, // 20: shipwarden.recorder.v1.LaterLooks.revoked:type_name -> google.protobuf.Timestamp
-	45, // 21: shipwarden.recorder.v1.LaterLooks.failed:type_name -> shipwarden.release.v1.LaterLook
-	39, // 22: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
-	40, // 23: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
-	46, // 24: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
-	40, // 25: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
-	40, // 26: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
-	40, // 27: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
-	44, // 28: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
-	8,  // 29: shipwarden.recorder.v1.Incident.impact:type_name -> shipwarden.recorder.v1.Impact
-	10, // 30: shipwarden.recorder.v1.Incident.escalations:type_name -> shipwarden.recorder.v1.Escalation
-	12, // 31: shipwarden.recorder.v1.Incident.timeline:type_name -> shipwarden.recorder.v1.IncidentEvent
-	47, // 32: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
-	13, // 33: shipwarden.recorder.v1.Incident.told:type_name -> shipwarden.recorder.v1.Told
-	14, // 34: shipwarden.recorder.v1.Incident.closing:type_name -> shipwarden.recorder.v1.Closing
-	9,  // 35: shipwarden.recorder.v1.Impact.reported:type_name -> shipwarden.recorder.v1.ReportedImpact
-	40, // 36: shipwarden.recorder.v1.ReportedImpact.time:type_name -> google.protobuf.Timestamp
-	44, // 37: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
-	11, // 38: shipwarden.recorder.v1.Escalation.calls:type_name -> shipwarden.recorder.v1.Call
-	40, // 39: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
-	40, // 40: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
-	40, // 41: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
-	40, // 42: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
-	48, // 43: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
-	49, // 44: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
-	40, // 45: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
-	39, // 46: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
-	0,  // 47: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
-	40, // 48: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
-	40, // 49: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
-	40, // 50: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
-	50, // 51: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
-	2,  // 52: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
-	16, // 53: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
-	7,  // 54: shipwarden.recorder.v1.GetReleaseResponse.incident:type_name -> shipwarden.recorder.v1.Incident
-	20, // 55: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
-	40, // 56: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
-	40, // 57: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
-	39, // 58: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
-	40, // 59: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
-	40, // 60: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
-	2,  // 61: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
-	2,  // 62: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
-	16, // 63: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
-	1,  // 64: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
-	40, // 65: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
-	51, // 66: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
-	27, // 67: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
-	16, // 68: shipwarden.recorder.v1.ListProcedureChangesResponse.changes:type_name -> shipwarden.recorder.v1.RecordedEvent
-	37, // 69: shipwarden.recorder.v1.ListQuarantinesResponse.artifacts:type_name -> shipwarden.recorder.v1.QuarantinedArtifact
-	52, // 70: shipwarden.recorder.v1.QuarantinedArtifact.state:type_name -> shipwarden.release.v1.Quarantine
-	40, // 71: shipwarden.recorder.v1.QuarantinedArtifact.time:type_name -> google.protobuf.Timestamp
-	17, // 72: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
-	19, // 73: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
-	22, // 74: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
-	24, // 75: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
-	26, // 76: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
-	35, // 77: shipwarden.recorder.v1.RecorderService.ListQuarantines:input_type -> shipwarden.recorder.v1.ListQuarantinesRequest
-	29, // 78: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:input_type -> shipwarden.recorder.v1.ListProcedureChangesRequest
-	31, // 79: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
-	33, // 80: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
-	18, // 81: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
-	21, // 82: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
-	23, // 83: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
-	25, // 84: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
-	28, // 85: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
-	36, // 86: shipwarden.recorder.v1.RecorderService.ListQuarantines:output_type -> shipwarden.recorder.v1.ListQuarantinesResponse
-	30, // 87: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:output_type -> shipwarden.recorder.v1.ListProcedureChangesResponse
-	32, // 88: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
-	34, // 89: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
-	81, // [81:90] is the sub-list for method output_type
-	72, // [72:81] is the sub-list for method input_type
-	72, // [72:72] is the sub-list for extension type_name
-	72, // [72:72] is the sub-list for extension extendee
-	0,  // [0:72] is the sub-list for field type_name
+	39, // 0: shipwarden.recorder.v1.Release.trigger:type_name -> shipwarden.release.v1.Trigger
+	40, // 1: shipwarden.recorder.v1.Release.outcome:type_name -> shipwarden.release.v1.Outcome
+	41, // 2: shipwarden.recorder.v1.Release.requested:type_name -> google.protobuf.Timestamp
+	41, // 3: shipwarden.recorder.v1.Release.updated:type_name -> google.protobuf.Timestamp
+	41, // 4: shipwarden.recorder.v1.Release.ended:type_name -> google.protobuf.Timestamp
+	16, // 5: shipwarden.recorder.v1.Release.steps:type_name -> shipwarden.recorder.v1.Step
+	42, // 6: shipwarden.recorder.v1.Release.holds:type_name -> shipwarden.release.v1.HoldReason
+	41, // 7: shipwarden.recorder.v1.Release.deadline:type_name -> google.protobuf.Timestamp
+	43, // 8: shipwarden.recorder.v1.Release.missing:type_name -> shipwarden.release.v1.QuorumRule
+	44, // 9: shipwarden.recorder.v1.Release.artifacts:type_name -> shipwarden.release.v1.PinnedArtifact
+	45, // 10: shipwarden.recorder.v1.Release.open_escalations:type_name -> shipwarden.release.v1.Cause
+	41, // 11: shipwarden.recorder.v1.Release.review_due:type_name -> google.protobuf.Timestamp
+	6,  // 12: shipwarden.recorder.v1.Release.taken_back_by:type_name -> shipwarden.recorder.v1.WayBack
+	7,  // 13: shipwarden.recorder.v1.Release.follow_ups:type_name -> shipwarden.recorder.v1.FollowUpAction
+	4,  // 14: shipwarden.recorder.v1.Release.rollbacks:type_name -> shipwarden.recorder.v1.Rollback
+	5,  // 15: shipwarden.recorder.v1.Release.later_looks:type_name -> shipwarden.recorder.v1.LaterLooks
+	3,  // 16: shipwarden.recorder.v1.Release.sign_offs:type_name -> shipwarden.recorder.v1.SignOff
+	41, // 17: shipwarden.recorder.v1.SignOff.until:type_name -> google.protobuf.Timestamp
+	41, // 18: shipwarden.recorder.v1.Rollback.ordered:type_name -> google.protobuf.Timestamp
+	40, // 19: shipwarden.recorder.v1.Rollback.outcome:type_name -> shipwarden.release.v1.Outcome
+	41, // 20: shipwarden.recorder.v1.Rollback.ended:type_name -> google.protobuf.Timestamp
+	41, // 21: shipwarden.recorder.v1.LaterLooks.newest:type_name -> google.protobuf.Timestamp
+	41, // 22: shipwarden.recorder.v1.LaterLooks.revoked:type_name -> google.protobuf.Timestamp
+	46, // 23: shipwarden.recorder.v1.LaterLooks.failed:type_name -> shipwarden.release.v1.LaterLook
+	40, // 24: shipwarden.recorder.v1.WayBack.outcome:type_name -> shipwarden.release.v1.Outcome
+	41, // 25: shipwarden.recorder.v1.WayBack.requested:type_name -> google.protobuf.Timestamp
+	47, // 26: shipwarden.recorder.v1.FollowUpAction.follow_up:type_name -> shipwarden.release.v1.FollowUp
+	41, // 27: shipwarden.recorder.v1.FollowUpAction.added:type_name -> google.protobuf.Timestamp
+	41, // 28: shipwarden.recorder.v1.FollowUpAction.closed:type_name -> google.protobuf.Timestamp
+	41, // 29: shipwarden.recorder.v1.Incident.opened:type_name -> google.protobuf.Timestamp
+	45, // 30: shipwarden.recorder.v1.Incident.cause:type_name -> shipwarden.release.v1.Cause
+	9,  // 31: shipwarden.recorder.v1.Incident.impact:type_name -> shipwarden.recorder.v1.Impact
+	11, // 32: shipwarden.recorder.v1.Incident.escalations:type_name -> shipwarden.recorder.v1.Escalation
+	13, // 33: shipwarden.recorder.v1.Incident.timeline:type_name -> shipwarden.recorder.v1.IncidentEvent
+	48, // 34: shipwarden.recorder.v1.Incident.evidence:type_name -> shipwarden.release.v1.EvidenceRef
+	14, // 35: shipwarden.recorder.v1.Incident.told:type_name -> shipwarden.recorder.v1.Told
+	15, // 36: shipwarden.recorder.v1.Incident.closing:type_name -> shipwarden.recorder.v1.Closing
+	10, // 37: shipwarden.recorder.v1.Impact.reported:type_name -> shipwarden.recorder.v1.ReportedImpact
+	41, // 38: shipwarden.recorder.v1.ReportedImpact.time:type_name -> google.protobuf.Timestamp
+	45, // 39: shipwarden.recorder.v1.Escalation.cause:type_name -> shipwarden.release.v1.Cause
+	12, // 40: shipwarden.recorder.v1.Escalation.calls:type_name -> shipwarden.recorder.v1.Call
+	41, // 41: shipwarden.recorder.v1.Escalation.taken_on:type_name -> google.protobuf.Timestamp
+	41, // 42: shipwarden.recorder.v1.Call.time:type_name -> google.protobuf.Timestamp
+	41, // 43: shipwarden.recorder.v1.Call.acknowledge_by:type_name -> google.protobuf.Timestamp
+	41, // 44: shipwarden.recorder.v1.IncidentEvent.time:type_name -> google.protobuf.Timestamp
+	49, // 45: shipwarden.recorder.v1.Told.occasion:type_name -> shipwarden.release.v1.Occasion
+	50, // 46: shipwarden.recorder.v1.Told.receipt:type_name -> shipwarden.release.v1.Receipt
+	41, // 47: shipwarden.recorder.v1.Closing.time:type_name -> google.protobuf.Timestamp
+	40, // 48: shipwarden.recorder.v1.Closing.outcome:type_name -> shipwarden.release.v1.Outcome
+	0,  // 49: shipwarden.recorder.v1.Step.status:type_name -> shipwarden.recorder.v1.Step.Status
+	41, // 50: shipwarden.recorder.v1.Step.started:type_name -> google.protobuf.Timestamp
+	41, // 51: shipwarden.recorder.v1.Step.ended:type_name -> google.protobuf.Timestamp
+	41, // 52: shipwarden.recorder.v1.RecordedEvent.stored:type_name -> google.protobuf.Timestamp
+	51, // 53: shipwarden.recorder.v1.RecordedEvent.event:type_name -> shipwarden.release.v1.Event
+	2,  // 54: shipwarden.recorder.v1.GetReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
+	17, // 55: shipwarden.recorder.v1.GetReleaseResponse.events:type_name -> shipwarden.recorder.v1.RecordedEvent
+	8,  // 56: shipwarden.recorder.v1.GetReleaseResponse.incident:type_name -> shipwarden.recorder.v1.Incident
+	21, // 57: shipwarden.recorder.v1.ListReleasesRequest.filter:type_name -> shipwarden.recorder.v1.Filter
+	41, // 58: shipwarden.recorder.v1.Filter.requested_after:type_name -> google.protobuf.Timestamp
+	41, // 59: shipwarden.recorder.v1.Filter.requested_before:type_name -> google.protobuf.Timestamp
+	40, // 60: shipwarden.recorder.v1.Filter.outcomes:type_name -> shipwarden.release.v1.Outcome
+	41, // 61: shipwarden.recorder.v1.Filter.ended_after:type_name -> google.protobuf.Timestamp
+	41, // 62: shipwarden.recorder.v1.Filter.ended_before:type_name -> google.protobuf.Timestamp
+	2,  // 63: shipwarden.recorder.v1.ListReleasesResponse.releases:type_name -> shipwarden.recorder.v1.Release
+	2,  // 64: shipwarden.recorder.v1.WatchReleaseResponse.release:type_name -> shipwarden.recorder.v1.Release
+	17, // 65: shipwarden.recorder.v1.WatchReleaseResponse.event:type_name -> shipwarden.recorder.v1.RecordedEvent
+	1,  // 66: shipwarden.recorder.v1.GetRecordRequest.format:type_name -> shipwarden.recorder.v1.GetRecordRequest.Format
+	41, // 67: shipwarden.recorder.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	52, // 68: shipwarden.recorder.v1.Refusal.refused:type_name -> shipwarden.release.v1.RequestRefused
+	28, // 69: shipwarden.recorder.v1.ListRefusalsResponse.refusals:type_name -> shipwarden.recorder.v1.Refusal
+	17, // 70: shipwarden.recorder.v1.ListProcedureChangesResponse.changes:type_name -> shipwarden.recorder.v1.RecordedEvent
+	38, // 71: shipwarden.recorder.v1.ListQuarantinesResponse.artifacts:type_name -> shipwarden.recorder.v1.QuarantinedArtifact
+	53, // 72: shipwarden.recorder.v1.QuarantinedArtifact.state:type_name -> shipwarden.release.v1.Quarantine
+	41, // 73: shipwarden.recorder.v1.QuarantinedArtifact.time:type_name -> google.protobuf.Timestamp
+	18, // 74: shipwarden.recorder.v1.RecorderService.GetRelease:input_type -> shipwarden.recorder.v1.GetReleaseRequest
+	20, // 75: shipwarden.recorder.v1.RecorderService.ListReleases:input_type -> shipwarden.recorder.v1.ListReleasesRequest
+	23, // 76: shipwarden.recorder.v1.RecorderService.WatchRelease:input_type -> shipwarden.recorder.v1.WatchReleaseRequest
+	25, // 77: shipwarden.recorder.v1.RecorderService.GetRecord:input_type -> shipwarden.recorder.v1.GetRecordRequest
+	27, // 78: shipwarden.recorder.v1.RecorderService.ListRefusals:input_type -> shipwarden.recorder.v1.ListRefusalsRequest
+	36, // 79: shipwarden.recorder.v1.RecorderService.ListQuarantines:input_type -> shipwarden.recorder.v1.ListQuarantinesRequest
+	30, // 80: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:input_type -> shipwarden.recorder.v1.ListProcedureChangesRequest
+	32, // 81: shipwarden.recorder.v1.RecorderService.GetEvidence:input_type -> shipwarden.recorder.v1.GetEvidenceRequest
+	34, // 82: shipwarden.recorder.v1.RecorderService.GetStatus:input_type -> shipwarden.recorder.v1.GetStatusRequest
+	19, // 83: shipwarden.recorder.v1.RecorderService.GetRelease:output_type -> shipwarden.recorder.v1.GetReleaseResponse
+	22, // 84: shipwarden.recorder.v1.RecorderService.ListReleases:output_type -> shipwarden.recorder.v1.ListReleasesResponse
+	24, // 85: shipwarden.recorder.v1.RecorderService.WatchRelease:output_type -> shipwarden.recorder.v1.WatchReleaseResponse
+	26, // 86: shipwarden.recorder.v1.RecorderService.GetRecord:output_type -> shipwarden.recorder.v1.GetRecordResponse
+	29, // 87: shipwarden.recorder.v1.RecorderService.ListRefusals:output_type -> shipwarden.recorder.v1.ListRefusalsResponse
+	37, // 88: shipwarden.recorder.v1.RecorderService.ListQuarantines:output_type -> shipwarden.recorder.v1.ListQuarantinesResponse
+	31, // 89: shipwarden.recorder.v1.RecorderService.ListProcedureChanges:output_type -> shipwarden.recorder.v1.ListProcedureChangesResponse
+	33, // 90: shipwarden.recorder.v1.RecorderService.GetEvidence:output_type -> shipwarden.recorder.v1.GetEvidenceResponse
+	35, // 91: shipwarden.recorder.v1.RecorderService.GetStatus:output_type -> shipwarden.recorder.v1.GetStatusResponse
+	83, // [83:92] is the sub-list for method output_type
+	74, // [74:83] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_shipwarden_recorder_v1_recorder_proto_init() }
@@ -3690,7 +3798,7 @@ func file_shipwarden_recorder_v1_recorder_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_shipwarden_recorder_v1_recorder_proto_rawDesc), len(file_shipwarden_recorder_v1_recorder_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -50,8 +50,8 @@ type RecorderServiceClient interface {
 	// ListReleases returns releases, newest first, page by page. Paging is stable
 	// while new releases are recorded.
 	ListReleases(ctx context.Context, in *ListReleasesRequest, opts ...grpc.CallOption) (*ListReleasesResponse, error)
-	// WatchRelease streams the release as it is, and again after every event,
-	// until it is closed.
+	// WatchRelease streams the release as it is, and again after every event and
+	// when it is too late to answer a check, until it is closed.
 	WatchRelease(ctx context.Context, in *WatchReleaseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchReleaseResponse], error)
 	// GetRecord returns the deployment record as a document.
 	GetRecord(ctx context.Context, in *GetRecordRequest, opts ...grpc.CallOption) (*GetRecordResponse, error)
@@ -204,8 +204,8 @@ type RecorderServiceServer interface {
 	// ListReleases returns releases, newest first, page by page. Paging is stable
 	// while new releases are recorded.
 	ListReleases(context.Context, *ListReleasesRequest) (*ListReleasesResponse, error)
-	// WatchRelease streams the release as it is, and again after every event,
-	// until it is closed.
+	// WatchRelease streams the release as it is, and again after every event and
+	// when it is too late to answer a check, until it is closed.
 	WatchRelease(*WatchReleaseRequest, grpc.ServerStreamingServer[WatchReleaseResponse]) error
 	// GetRecord returns the deployment record as a document.
 	GetRecord(context.Context, *GetRecordRequest) (*GetRecordResponse, error)

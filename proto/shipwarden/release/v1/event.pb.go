@@ -1676,9 +1676,14 @@ type Actor struct {
 	Groups []string `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
 	// Those of the groups that the person was in by being on call alone, and which shift said
 	// so. The event counts only if it was stored within all of these shifts.
-	OnCall        []*Shift `protobuf:"bytes,5,rep,name=on_call,json=onCall,proto3" json:"on_call,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	OnCall []*Shift `protobuf:"bytes,5,rep,name=on_call,json=onCall,proto3" json:"on_call,omitempty"`
+	// SHA-256 of the procedure document that has the person in these groups and gives them the right,
+	// "sha256:…": that of the release, or, of what must not be left undone because the people of that
+	// one have left, the one that was in effect. Absent: that of the event, as in all events of before
+	// it was kept.
+	ProcedureDigest string `protobuf:"bytes,6,opt,name=procedure_digest,json=procedureDigest,proto3" json:"procedure_digest,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Actor) Reset() {
@@ -1744,6 +1749,13 @@ func (x *Actor) GetOnCall() []*Shift {
 		return x.OnCall
 	}
 	return nil
+}
+
+func (x *Actor) GetProcedureDigest() string {
+	if x != nil {
+		return x.ProcedureDigest
+	}
+	return ""
 }
 
 // Requested starts a release.
@@ -6627,13 +6639,14 @@ const file_shipwarden_release_v1_event_proto_rawDesc = "" +
 	"\x04dataJ\x04\b=\x10>R\x14execution_progressed\">\n" +
 	"\bPrevious\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x16\n" +
-	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"\xf5\x01\n" +
+	"\x06sha256\x18\x02 \x01(\fR\x06sha256\"\xa0\x02\n" +
 	"\x05Actor\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x125\n" +
 	"\x04kind\x18\x02 \x01(\x0e2!.shipwarden.release.v1.Actor.KindR\x04kind\x12\x16\n" +
 	"\x06method\x18\x03 \x01(\tR\x06method\x12\x16\n" +
 	"\x06groups\x18\x04 \x03(\tR\x06groups\x125\n" +
-	"\aon_call\x18\x05 \x03(\v2\x1c.shipwarden.release.v1.ShiftR\x06onCall\">\n" +
+	"\aon_call\x18\x05 \x03(\v2\x1c.shipwarden.release.v1.ShiftR\x06onCall\x12)\n" +
+	"\x10procedure_digest\x18\x06 \x01(\tR\x0fprocedureDigest\">\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +

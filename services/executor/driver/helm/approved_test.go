@@ -143,11 +143,13 @@ func TestASecretThatAChartTrimsIsNotShown(t *testing.T) {
 	}
 }
 
-// A chart is told what the executor may read, and the preview is read before anybody has approved
+// A chart is told what lookup_secrets names, and the preview is read before anybody has approved
 // anything: what a Secret of the namespace has is in it no more than a secret of the configuration.
 func TestWhatAChartIsToldOfSecretsIsNotShown(t *testing.T) {
 	w := open(t)
-	d := w.driver(t, config(w.folder), helm.Options{})
+	c := config(w.folder)
+	c.LookupSecrets = []string{"database", "another"}
+	d := w.driver(t, c, helm.Options{})
 	secret := func(name string, data map[string]any) {
 		w.admin.Must(t, http.MethodPost, w.path("secrets"), map[string]any{"metadata": map[string]any{"name": name}, "stringData": data})
 	}
@@ -157,7 +159,6 @@ func TestWhatAChartIsToldOfSecretsIsNotShown(t *testing.T) {
 	of := `(lookup "v1" "Secret" .Release.Namespace "database").data.password`
 	for name, text := range map[string]string{
 		"in base64": `{{ ` + of + ` }}`, "as it is": `{{ ` + of + ` | b64dec }}`, "trimmed, in a text": `{{ printf "p=%s!" (` + of + ` | b64dec | trim) }}`,
-		"of all":     `{{ range (lookup "v1" "Secret" .Release.Namespace "").items }}{{ range .data }}{{ . }} {{ end }}{{ end }}`,
 		"a long one": `{{ (lookup "v1" "Secret" .Release.Namespace "another").data.long | b64dec }}`,
 	} {
 		asked, err := d.Diff(t.Context(), web(1, "1.0.0", note("greeting", "", text)))
@@ -168,6 +169,41 @@ func TestWhatAChartIsToldOfSecretsIsNotShown(t *testing.T) {
 	asked, err := d.Diff(t.Context(), web(1, "1.0.0", note("greeting", "", `{{ fail (`+of+` | b64dec) }}`)))
 	if err != nil || !strings.Contains(asked.Failed, "(secret)") || strings.Contains(asked.Failed, "correct-horse") {
 		t.Errorf("a failure: approvers see %+v, %v", asked, err)
+	}
+}
+
+// A chart can spell what it is told so that no veil knows it again, and is read before anybody has
+// approved anything: of Secrets it is told those that the target's configuration names.
+func TestAChartLooksUpNoSecretButThoseThatTheTargetNames(t *testing.T) {
+	w := open(t)
+	c := config(w.folder)
+	c.LookupSecrets = []string{"database"}
+	d := w.driver(t, c, helm.Options{})
+	for _, name := range []string{"database", "another"} {
+		w.admin.Must(t, http.MethodPost, w.path("secrets"), map[string]any{"metadata": map[string]any{"name": name}, "stringData": map[string]any{"pin": "4711"}})
+	}
+	of := func(name string) string { return `(lookup "v1" "Secret" .Release.Namespace "` + name + `")` }
+	// What it has is so in base64, spelled.
+	spelled := func(what string) string { return `{{ range splitList "" (toString ` + what + `) }}{{ . }}-{{ end }}` }
+	const pin = "N-D-c-x-M-Q"
+	for name, tt := range map[string]struct{ text, refused string }{
+		"named":               {spelled(of("database")), ""}, // and so the operator's to answer for.
+		"not named":           {spelled(of("another")), "looks up Secret another, which lookup_secrets of the target does not name"},
+		"not there":           {spelled(of("missing")), "looks up Secret missing"},
+		"all":                 {spelled(of("")), "looks up Secret *"},
+		"all, after one":      {spelled(of("database")) + spelled(of("")), "looks up Secret *"},
+		"of another name":     {`{{ (lookup "v1" "ConfigMap" .Release.Namespace "kube-root-ca.crt").metadata.name }}`, ""},
+		"of Helm's own":       {spelled(of("sh.helm.release.v1.shop.v1")), "looks up Secret sh.helm.release.v1.shop.v1"},
+		"in every namespace":  {spelled(`(lookup "v1" "Secret" "" "")`), "looks up Secret */*"},
+		"elsewhere, as named": {spelled(`(lookup "v1" "Secret" "default" "database")`), "looks up Secret default/database"},
+	} {
+		asked, err := d.Diff(t.Context(), web(1, "1.0.0", note("greeting", "", tt.text)))
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", name, err)
+		case tt.refused == "" && asked.Failed != "", !strings.Contains(asked.Failed, tt.refused), strings.Contains(asked.Text+asked.Failed, pin) != (name == "named"):
+			t.Errorf("%s: approvers see %+v", name, asked)
+		}
 	}
 }
 

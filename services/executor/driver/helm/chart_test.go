@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
@@ -16,6 +17,7 @@ import (
 	"github.com/blackdice/shipwarden/services/executor/driver"
 	"github.com/blackdice/shipwarden/services/executor/driver/drivertest"
 	"github.com/blackdice/shipwarden/services/executor/driver/helm"
+	"github.com/blackdice/shipwarden/services/executor/driver/helm/apart"
 	"github.com/blackdice/shipwarden/services/executor/driver/helm/helmtest"
 )
 
@@ -35,6 +37,14 @@ func archived(all files, more ...*tar.Header) []byte {
 		panic(err) // A test that makes an impossible archive.
 	}
 	return text
+}
+
+// unhurried are the limits of a chart on a machine that has much else to do: what is tested is what a chart
+// comes to, and not when.
+func unhurried() apart.Limits {
+	l := apart.Default
+	l.Time = 5 * time.Minute
+	return l
 }
 
 // with is a chart of one ConfigMap, with other files beside it or instead.
@@ -67,7 +77,7 @@ func offline(t testing.TB, c *configv1.HelmDriver) *helm.Driver {
 		t.Fatal(err)
 	}
 	c.KubeconfigFile, c.Namespace = kubeconfig, "shop"
-	d, err := helm.New(c, helm.Options{Target: "shop-1"})
+	d, err := helm.New(c, helm.Options{Target: "shop-1", Limits: unhurried()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package helm
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -96,18 +97,22 @@ func capabilities(s *cluster.Server) (apart.Capabilities, error) {
 type asker struct {
 	client *http.Client
 	base   *url.URL
-	// told are the secrets that the chart has been told.
-	told []string
+	// namespace is that of the release, secrets the names of those in it that charts may look up.
+	namespace string
+	secrets   []string
+	// told are the secrets that the chart has been told, denied why it was not told others.
+	told   []string
+	denied error
 }
 
-func questions(g *gate) (*asker, error) {
+func (d *Driver) asker(g *gate) (*asker, error) {
 	config := g.config()
 	base, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
 		return nil, err
 	}
 	client, err := rest.HTTPClientFor(config)
-	return &asker{client: client, base: base}, err
+	return &asker{client: client, base: base, namespace: d.Name, secrets: d.lookups}, err
 }
 
 // Get implements apart.Server.
@@ -119,6 +124,10 @@ func (a *asker) Get(ctx context.Context, uri, accept string) (apart.Reply, error
 	to := *a.base
 	to.Path, to.RawPath = path.Join("/", a.base.Path, what.Path), ""
 	to.RawQuery = what.RawQuery
+	if name, is := secretAt(what.Path, a.namespace); is && !slices.Contains(a.secrets, name) {
+		a.denied = fmt.Errorf("chart: it looks up Secret %s, which lookup_secrets of the target does not name: %w", name, driver.ErrUnsupported)
+		return apart.Reply{}, a.denied
+	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, to.String(), nil)
 	if err != nil {
 		return apart.Reply{}, err
@@ -136,6 +145,27 @@ func (a *asker) Get(ctx context.Context, uri, accept string) (apart.Reply, error
 		return apart.Reply{}, fmt.Errorf("the chart asks for more than %d values of Secrets: %w", maxTold, driver.ErrUnsupported)
 	}
 	return apart.Reply{Status: answer.StatusCode, Type: answer.Header.Get("Content-Type"), Body: text}, err
+}
+
+// secretAt says which Secret of a namespace is asked for by a path of the server: "*" where that is a
+// list of them, and with the namespace before it where that is another one.
+func secretAt(asked, namespace string) (name string, is bool) {
+	rest, core := strings.CutPrefix(path.Clean("/"+asked), "/api/v1/")
+	if !core {
+		return "", false
+	}
+	in := "*"
+	parts := strings.Split(strings.TrimPrefix(rest, "watch/"), "/")
+	if parts[0] == "namespaces" && len(parts) > 2 {
+		in, parts = parts[1], parts[2:]
+	}
+	if parts[0] != "secrets" {
+		return "", false
+	}
+	if name = cmp.Or(strings.Join(parts[1:], "/"), "*"); in != namespace {
+		name = in + "/" + name
+	}
+	return name, true
 }
 
 const (

@@ -67,6 +67,8 @@ type Driver struct {
 	tolerated cluster.Tolerated
 	at        func(point string)
 	limits    apart.Limits
+	// lookups are the Secrets that charts may look up.
+	lookups []string
 }
 
 var _ driver.Driver = (*Driver)(nil)
@@ -93,7 +95,7 @@ func New(c *configv1.HelmDriver, o Options) (*Driver, error) {
 	d := &Driver{
 		Namespace: namespace, release: release, values: v, timeout: c.GetTimeout().AsDuration(), at: o.At,
 		tolerated: cluster.Tolerated{Managers: c.GetOtherManagers(), Workloads: true},
-		limits:    o.Limits,
+		limits:    o.Limits, lookups: c.GetLookupSecrets(),
 	}
 	if d.limits == (apart.Limits{}) {
 		d.limits = apart.Default

@@ -130,11 +130,14 @@ func (d *Driver) makes(ctx context.Context, g *gate, chart []byte, values map[st
 	if !next.Install {
 		next.Revision = history[len(history)-1].number + 1
 	}
-	asked, err := questions(g)
+	asked, err := d.asker(g)
 	if err != nil {
 		return made, nil, err
 	}
 	made, err = apart.Make(ctx, d.limits, apart.Order{Chart: chart, Values: values, Release: &next, Capabilities: able}, asked)
+	if asked.denied != nil {
+		err = asked.denied // Whatever the chart has made of it.
+	}
 	return made, asked.told, err
 }
 
