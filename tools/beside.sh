@@ -32,15 +32,19 @@ export SHIPWARDEN_BESIDE
 remove=("$SHIPWARDEN_BESIDE")
 trap 'rm -rf "${remove[@]}"' EXIT
 
-# The stores of the many servers that tests start and throw away lie in memory where
-# there is room for them: what a disk adds to a write is paid thousands of times, and
-# what tests kill are processes and not the machine. TMPDIR says otherwise. What the
-# compiler writes stays where it was. PostgreSQL's user must be able to pass through.
-if [ -z "${TMPDIR:-}" ] && [ "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $4}')" -ge 6291456 ] 2>/dev/null; then
-	TMPDIR=$(mktemp -d /dev/shm/shipwarden-test.XXXXXX)
-	chmod 755 "$TMPDIR"
-	remove+=("$TMPDIR")
-	export TMPDIR GOTMPDIR="${GOTMPDIR:-/tmp}"
+# What tests write and throw away, the stores of many servers above all, lies in memory where
+# there is room for it, and for what the compiler makes beside it: what a disk adds to a write
+# is paid thousands of times, and what tests kill are processes and not the machine. TMPDIR
+# says otherwise. The path is short because sockets lie in it, and PostgreSQL's user must be
+# able to pass through. Where nothing may be run out of it, tests could not run theirs.
+if [ -z "${TMPDIR:-}${GOTMPDIR:-}" ] && [ "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $4}')" -ge 10485760 ] 2>/dev/null; then
+	memory=$(mktemp -d /dev/shm/sw.XXXXXX)
+	chmod 755 "$memory"
+	remove+=("$memory")
+	install -m 755 /dev/null "$memory/may-run"
+	if "$memory/may-run" 2>/dev/null; then
+		export TMPDIR=$memory
+	fi
 fi
 
 # Garbage is collected less often where there is memory for it: tests make much of it, and

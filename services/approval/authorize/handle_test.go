@@ -120,6 +120,54 @@ func TestWhoIsOperatorNowHandlesWhatTheirPredecessorsBegan(t *testing.T) {
 	want(t, "an approval", err, codes.PermissionDenied, "UNKNOWN_PERSON")
 }
 
+// TestWhoIsOperatorNowStopsAndFinishesWhatTheirPredecessorsBegan: pauses, resumes and aborts it, and
+// closes what is to be done after it; and nobody does whom neither document lets.
+func TestWhoIsOperatorNowStopsAndFinishesWhatTheirPredecessorsBegan(t *testing.T) {
+	r := newRig(t)
+	desk := r.dial(t)
+	running, over := r.Reach(t, procedure.PhaseExecuting, key("running")), r.Reach(t, procedure.PhaseRecord, key("over"))
+	r.close(t, over)
+	if _, err := desk.AddFollowUp(as(t, "otto"), agreed(over, "otto")); err != nil {
+		t.Fatal(err)
+	}
+	r.Activate(t, approvaltest.Document(handedOver, func(d *policyv1.Procedure) {
+		for _, g := range d.GetGroups() {
+			g.Members = slices.DeleteFunc(g.GetMembers(), func(m string) bool { return m == "finn" }) // who was in none
+		}
+	}))
+	for _, call := range []struct {
+		name, release string
+		do            func(person string) error
+		done          func(procedure.State) bool
+	}{
+		{"pause", running, func(p string) error {
+			_, err := desk.Pause(as(t, p), &approvalv1.PauseRequest{Release: running, Reason: "a customer calls"})
+			return err
+		}, func(s procedure.State) bool { return s.Pause.Person == "mallory" }},
+		{"resume", running, func(p string) error {
+			_, err := desk.Resume(as(t, p), &approvalv1.ResumeRequest{Release: running, Reason: "it was fog"})
+			return err
+		}, func(s procedure.State) bool { return !s.Paused() }},
+		{"abort", running, func(p string) error {
+			_, err := desk.Abort(as(t, p), &approvalv1.AbortRequest{Release: running, Reason: "it was none"})
+			return err
+		}, func(s procedure.State) bool { return s.AbortBy == "mallory" }},
+		{"close what is to be done", over, func(p string) error {
+			_, err := desk.CloseFollowUp(as(t, p), &approvalv1.CloseFollowUpRequest{Release: over, Number: 1, Comment: "done"})
+			return err
+		}, func(s procedure.State) bool { return s.OpenFollowUps() == 0 && s.FollowUps[0].ClosedBy == "mallory" }},
+	} {
+		want(t, call.name+" by who has left", call.do("otto"), codes.PermissionDenied, "INACTIVE_PERSON")
+		want(t, call.name+" by whom neither lets", call.do("finn"), codes.PermissionDenied, "NOT_ALLOWED")
+		if err := call.do("mallory"); err != nil || !call.done(r.State(t, call.release)) {
+			t.Errorf("%s: %v", call.name, err)
+		}
+		if a := r.newest(t, call.release).GetActor(); a.GetId() != "mallory" || a.GetProcedureDigest() != r.Digest {
+			t.Errorf("%s: by %v, want mallory by %s", call.name, a, r.Digest)
+		}
+	}
+}
+
 // TestNobodyReviewsTheirOwnEmergencyByAnotherDocument: who has a part in it by the accounts that either
 // document knows has one, also where the newer one says that the account is somebody else's; a
 // machine of one document is none of the people of the other.
