@@ -219,8 +219,24 @@ func (s *State) settle(e Entry) {
 
 // invalid says that the event may not happen in this phase.
 func (s *State) invalid(e Entry, why string) error {
-	return fmt.Errorf("%w: %s in phase %s: %s", ErrInvalidTransition, TypeOf(e.Event), s.Phase, why)
+	return invalidTransition{event: TypeOf(e.Event), phase: s.Phase, why: why}
 }
+
+// invalidTransition is ErrInvalidTransition of one event. Its words are put together when
+// somebody reads them: whoever asks what may happen next is refused most of it.
+type invalidTransition struct {
+	event string
+	phase Phase
+	why   string
+}
+
+// Error implements error.
+func (i invalidTransition) Error() string {
+	return fmt.Sprintf("%v: %s in phase %s: %s", ErrInvalidTransition, i.event, i.phase, i.why)
+}
+
+// Unwrap says of what kind it is.
+func (invalidTransition) Unwrap() error { return ErrInvalidTransition }
 
 // expect refuses an event that belongs to other phases.
 func (s *State) expect(e Entry, phases ...Phase) error {

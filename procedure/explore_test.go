@@ -3,10 +3,12 @@ package procedure_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/procedure"
@@ -308,8 +310,24 @@ func (w *world) explore(t *testing.T, seen func(from, to *node, event string)) {
 // passed or not; attempts are left out, because every move names the right one.
 func abstraction(n *node) string {
 	s := n.state
-	var b strings.Builder
-	put := func(values ...any) { fmt.Fprint(&b, append(values, "|")...) }
+	b := make([]byte, 0, 256)
+	put := func(values ...any) { // Of millions of states, and so without fmt where that is as good.
+		for _, v := range values {
+			switch v := v.(type) {
+			case bool:
+				b = strconv.AppendBool(b, v)
+			case int:
+				b = strconv.AppendInt(b, int64(v), 10)
+			case string:
+				b = append(b, v...)
+			case protoreflect.Enum:
+				b = strconv.AppendInt(b, int64(v.Number()), 10)
+			default:
+				b = fmt.Append(b, v)
+			}
+			b = append(b, '|')
+		}
+	}
 	put(s.Phase, s.Started(), s.Outcome, s.Recorded, s.ReviewOwed(), s.ReviewOverdue, len(s.Wanted), s.OpenFollowUps() > 0)
 	put(slices.ContainsFunc(s.Wanted, func(w procedure.Notice) bool { return w.Occasion == releasev1.Occasion_OCCASION_START }))
 	escalated, issues := false, false
@@ -324,7 +342,7 @@ func abstraction(n *node) string {
 	put(len(procedure.Unclosed(s)) > 0)
 	put(len(s.Drifts), s.DriftsSeen, s.Later.Looks > 0, s.Later.Revoked != nil)
 	if s.Outcome != releasev1.Outcome_OUTCOME_UNSPECIFIED {
-		return b.String() // What it went through decides nothing any more.
+		return string(b) // What it went through decides nothing any more.
 	}
 	if s.Phase == procedure.PhaseNotify {
 		put(len(procedure.Unacknowledged(s)), s.NoticeOverdue)
@@ -357,5 +375,5 @@ func abstraction(n *node) string {
 	for _, p := range s.Previews {
 		put(p.GetRollbackReady())
 	}
-	return b.String()
+	return string(b)
 }

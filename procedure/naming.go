@@ -77,11 +77,13 @@ func ArtifactOf(aggregate string) string {
 	return strings.Replace(strings.TrimPrefix(aggregate, "art."), "-", ":", 1)
 }
 
+// eventData is what an event carries one of.
+var eventData = (&releasev1.Event{}).ProtoReflect().Descriptor().Oneofs().ByName("data")
+
 // TypeOf returns the event's type as it stands in subjects, such as
 // "gates_confirmed"; empty for an event without data.
 func TypeOf(e *releasev1.Event) string {
-	m := e.ProtoReflect()
-	f := m.WhichOneof(m.Descriptor().Oneofs().ByName("data"))
+	f := e.ProtoReflect().WhichOneof(eventData)
 	if f == nil {
 		return ""
 	}
