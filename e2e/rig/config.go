@@ -45,6 +45,7 @@ func (r *Rig) configure() error {
 		procedure.ServiceValidator: &configv1.Validator{
 			Common: r.common(procedure.ServiceValidator), ArtifactFolder: r.cfg.ArtifactFolder, Targets: places, Registries: r.cfg.Registries,
 			MetricSources: r.cfg.MetricSources, LogSources: r.cfg.LogSources, KubernetesClusters: r.cfg.Clusters,
+			Commands: r.cfg.CheckCommands,
 		},
 		procedure.ServiceExecutor: &configv1.Executor{
 			Common: r.common(procedure.ServiceExecutor), ArtifactFolder: r.cfg.ArtifactFolder, Targets: targets, Registries: r.cfg.Registries, SigstoreRootFiles: roots,

@@ -34,8 +34,9 @@ type Config struct {
 	// AlertSources are where approval service and executor ask for alerts.
 	AlertSources []*configv1.AlertSource
 	// MetricSources are where the validator asks for metrics, LogSources where it counts lines,
-	// Clusters where it looks at workloads.
+	// Clusters where it looks at workloads, and CheckCommands the programs that it may run.
 	MetricSources  []*configv1.MetricSource
+	CheckCommands  []*configv1.CheckCommand
 	LogSources     []*configv1.MetricSource
 	Clusters       []*configv1.KubernetesCluster
 	ArtifactFolder string
