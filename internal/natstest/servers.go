@@ -2,6 +2,7 @@ package natstest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -251,6 +252,25 @@ func (s *servers) Synced(t testing.TB, stream string) {
 		}
 		return true
 	})
+	if known.CachedInfo().Config.AllowDirect {
+		Eventually(t, "somebody answers direct reads of "+stream, func() bool { return s.answersDirect(t, stream) })
+	}
+}
+
+// answersDirect reports whether the server of Conn knows of a server that answers direct reads
+// of the stream. It may know of the stream before, because it hears of the two on different
+// connections.
+func (s *servers) answersDirect(t testing.TB, stream string) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)
+	defer cancel()
+	// The form by the last message of a subject, since that is known after the other form. What is
+	// answered is that there is none.
+	_, err := s.conn.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream+".none", nil)
+	if err != nil && !errors.Is(err, nats.ErrNoResponders) {
+		t.Fatalf("direct read of %s: %v", stream, err)
+	}
+	return err == nil
 }
 
 func (s *servers) Stop(t testing.TB, i int) {
