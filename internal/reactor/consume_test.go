@@ -336,6 +336,58 @@ func TestADurableThatIsDeletedWhileAllWorkEndsTheStep(t *testing.T) {
 	})
 }
 
+// unanswered is JetStream of which the second look-up of a consumer gets no answer.
+type unanswered struct {
+	jetstream.JetStream
+	asked   atomic.Int32
+	instead func() error
+}
+
+func (u *unanswered) Consumer(ctx context.Context, stream, durable string) (jetstream.Consumer, error) {
+	if u.asked.Add(1) == 2 {
+		return nil, u.instead()
+	}
+	return u.JetStream.Consumer(ctx, stream, durable)
+}
+
+// Where nobody answers whether the durable is there, as while a cluster has no leader, the step goes on: here
+// with one that is there again.
+func TestALookUpWithoutAnAnswerEndsNoStep(t *testing.T) {
+	t.Parallel()
+	natstest.Each(t, func(t *testing.T, n natstest.Server) {
+		r := newRig(t, n)
+		config := consumerOf(t, r, eventstore.StreamRequests, procedure.StepIntake).CachedInfo().Config
+		js := &unanswered{JetStream: r.JetStream(), instead: func() error {
+			if _, err := r.JetStream().CreateConsumer(t.Context(), eventstore.StreamRequests, config); err != nil {
+				t.Error(err)
+			}
+			return context.DeadlineExceeded
+		}}
+		seen, deleted := make(chan string), make(chan struct{})
+		stop := start(t, func(ctx context.Context) error {
+			return reactor.Consume(ctx, js, eventstore.StreamRequests, string(procedure.StepIntake), reactor.Config{Workers: 1},
+				func(_ context.Context, m reactor.Message) error { seen <- string(m.Data); <-deleted; return nil })
+		})
+		r.publish(t, "request.production.shop", "before")
+		<-seen
+		if err := r.JetStream().DeleteConsumer(t.Context(), eventstore.StreamRequests, string(procedure.StepIntake)); err != nil {
+			t.Fatal(err)
+		}
+		close(deleted)
+		r.publish(t, "request.production.shop", "afterwards")
+		for got := ""; got != "afterwards"; { // What was delivered before comes once more: the durable is a new one.
+			select {
+			case got = <-seen:
+			case <-time.After(4 * eventstore.MaxPullExpiry):
+				t.Fatalf("the step does not go on; the durable was looked up %d times", js.asked.Load())
+			}
+		}
+		if err := stop(); err != nil || js.asked.Load() < 2 {
+			t.Errorf("consume ended with %v, and looked the durable up %d times", err, js.asked.Load())
+		}
+	})
+}
+
 func TestADeletedDurableEndsTheStep(t *testing.T) {
 	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
