@@ -9,12 +9,14 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/blackdice/shipwarden/internal/policy"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 	"github.com/blackdice/shipwarden/services/approval/approvaltest"
+	"github.com/blackdice/shipwarden/services/approval/authorize"
 )
 
 // handedOver is a document of later: Gina, Eve and Otto have left, and Mallory, whom the one before
@@ -240,5 +242,77 @@ func TestWhoClosesIsJudgedByTheNewestDocumentOfTheirLook(t *testing.T) {
 	want(t, "with another document since", err, codes.PermissionDenied, "UNKNOWN_PERSON")
 	if s := r.State(t, written); len(procedure.Unclosed(s)) != 1 {
 		t.Errorf("open of %v", procedure.Unclosed(s))
+	}
+}
+
+// TestWhoStopsIsJudgedByTheNewestDocumentOfTheirLook, as who closes is.
+func TestWhoStopsIsJudgedByTheNewestDocumentOfTheirLook(t *testing.T) {
+	r := newRig(t)
+	for name, call := range map[string]struct {
+		paused bool // before
+		do     func(desk *authorize.Server, release string) error
+	}{
+		"pause": {false, func(desk *authorize.Server, release string) error {
+			_, err := desk.Pause(known(t, "mallory"), &approvalv1.PauseRequest{Release: release, Reason: "a customer calls"})
+			return err
+		}},
+		"resume": {true, func(desk *authorize.Server, release string) error {
+			_, err := desk.Resume(known(t, "mallory"), &approvalv1.ResumeRequest{Release: release, Reason: "it was fog"})
+			return err
+		}},
+		"abort": {false, func(desk *authorize.Server, release string) error {
+			_, err := desk.Abort(known(t, "mallory"), &approvalv1.AbortRequest{Release: release, Reason: "it was none"})
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.Activate(t, approvaltest.Document(func(d *policyv1.Procedure) { d.Version = name + "-before" }))
+			alone, written := r.Reach(t, procedure.PhaseExecuting, key(name+"-alone")), r.Reach(t, procedure.PhaseExecuting, key(name+"-written"))
+			for _, release := range []string{alone, written} {
+				if call.paused {
+					if _, err := r.slow(func() {}).Pause(known(t, "otto"), &approvalv1.PauseRequest{Release: release, Reason: "fog"}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			r.Activate(t, approvaltest.Document(handedOver, func(d *policyv1.Procedure) { d.Version = name + "-handed-over" }))
+			then := r.Digest
+			other := func(version string) {
+				r.Activate(t, approvaltest.Document(func(d *policyv1.Procedure) { d.Version = name + version }))
+			}
+			err := call.do(r.slow(func() { other("-since") }), alone)
+			if a := r.newest(t, alone).GetActor(); err != nil || a.GetId() != "mallory" || a.GetProcedureDigest() != then {
+				t.Errorf("nothing was written: %v, by %s under %s, want %s", err, a.GetId(), a.GetProcedureDigest(), then)
+			}
+			r.Activate(t, approvaltest.Document(handedOver, func(d *policyv1.Procedure) { d.Version = name + "-again" }))
+			err = call.do(r.slow(func() {
+				r.Do(t, written, "gina", proceduretest.Impact())
+				other("-since-then")
+			}), written)
+			want(t, "with another document since", err, codes.PermissionDenied, "UNKNOWN_PERSON")
+			if s := r.State(t, written); s.Paused() != call.paused || s.AbortBy != "" {
+				t.Errorf("paused %t, aborted by %q", s.Paused(), s.AbortBy)
+			}
+		})
+	}
+}
+
+// TestWhoIsOnCallReviewsNothing, by the words of the record either: what can wait is for the members of
+// the group, also where the event says that somebody was in it.
+func TestWhoIsOnCallReviewsNothing(t *testing.T) {
+	t.Parallel()
+	index := policy.NewIndex(&policyv1.Procedure{
+		People:         []*policyv1.Person{{Id: "anna"}, {Id: "ben"}},
+		Groups:         []*policyv1.Group{{Name: "sre", Members: []string{"ben"}}},
+		Emergency:      &policyv1.EmergencyLane{ReviewGroup: "sre"},
+		OperatorsGroup: "operators",
+	})
+	for person, right := range map[string]string{"anna": "", "ben": "a member of sre"} {
+		for _, e := range []*releasev1.Event{proceduretest.Review(), proceduretest.FollowUpDone(1)} {
+			e.Actor = &releasev1.Actor{Kind: releasev1.Actor_KIND_HUMAN, Id: person, Groups: []string{"sre"}}
+			if got := authorize.Right(index, procedure.State{Request: &releasev1.Request{Owner: "otto"}}, nil, e); got != right {
+				t.Errorf("%s of %T: %q, want %q", person, e.GetData(), got, right)
+			}
+		}
 	}
 }
