@@ -1,6 +1,7 @@
 package amend
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -33,5 +34,26 @@ func TestTheLargestComparisonFits(t *testing.T) {
 	}
 	if n := proto.Size(got.short); n > 1<<20 || len(got.short.GetDifferences()) != maxNamed || !got.short.GetCut() || got.short.GetTotal().GetChanged() != 1000 {
 		t.Errorf("what is shown has %d bytes: %d releases", n, len(got.short.GetDifferences()))
+	}
+}
+
+// TestAComparisonThatNoCutMakesSmallEnoughIsRefused: as a message it is, and as text, which may be larger
+// by far.
+func TestAComparisonThatNoCutMakesSmallEnoughIsRefused(t *testing.T) {
+	for name, letter := range map[string]string{"as a message": "x", "as text alone": "\x01"} {
+		whole := &approvalv1.Comparison{Total: &releasev1.ProcedureComparison{}}
+		size := evidence.MaxSize/4 + 1
+		if letter == "\x01" {
+			size /= 3 // \u0001, six bytes of one.
+		}
+		for range 4 {
+			whole.Differences = append(whole.Differences, &approvalv1.Difference{Release: strings.Repeat(letter, size)})
+		}
+		if larger := proto.Size(whole) > evidence.MaxSize; larger != (letter == "x") {
+			t.Fatalf("%s: as a message it has %d bytes", name, proto.Size(whole))
+		}
+		if _, err := pack("sha256:base", whole); !errors.Is(err, evidence.ErrTooLarge) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
