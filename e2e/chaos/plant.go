@@ -17,9 +17,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/failpoint"
+	"github.com/blackdice/shipwarden/internal/loopback"
 	"github.com/blackdice/shipwarden/internal/natsserver"
 	"github.com/blackdice/shipwarden/procedure"
 )
@@ -255,7 +255,7 @@ func pause(ctx context.Context, long time.Duration) {
 // address is one where nobody else listens until the plant stops: a process that was
 // killed has to find it again.
 func (p *plant) address() (string, error) {
-	address, release, err := rig.Reserve()
+	address, release, err := loopback.Reserve()
 	if err == nil {
 		p.release = append(p.release, release)
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/loopback"
 	"github.com/blackdice/shipwarden/internal/policy"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 	policyv1 "github.com/blackdice/shipwarden/proto/shipwarden/policy/v1"
@@ -154,7 +155,7 @@ func (r *Rig) prepare() error {
 		}
 	}
 	if r.cfg.NATSPort != 0 {
-		if _, err := free(r.cfg.NATSPort); err != nil {
+		if _, err := loopback.Free(r.cfg.NATSPort); err != nil {
 			return err
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/e2e/rig"
+	"github.com/blackdice/shipwarden/internal/loopback"
 	configv1 "github.com/blackdice/shipwarden/proto/shipwarden/config/v1"
 )
 
@@ -115,7 +116,7 @@ func (w *World) place(target string) (string, error) {
 	if raw, err := os.ReadFile(kept); err == nil {
 		return string(raw), nil
 	}
-	address, release, err := rig.Reserve()
+	address, release, err := loopback.Reserve()
 	if err != nil {
 		return "", err
 	}

@@ -69,7 +69,8 @@ func (s *Server) accepts() bool {
 
 // WaitReady returns once JetStream can be used: at once on a single server, in a
 // cluster when this server is current with an elected meta leader. It returns an
-// error that wraps ErrNotReady when ctx or DefaultReadyTimeout ends first.
+// error that wraps ErrNotReady when ctx ends first, or DefaultReadyTimeout where ctx
+// has no deadline.
 func (s *Server) WaitReady(ctx context.Context) error {
 	return s.waitUntil(ctx, func() bool {
 		if !s.accepts() {
@@ -81,8 +82,11 @@ func (s *Server) WaitReady(ctx context.Context) error {
 
 // waitUntil polls ready until it holds, the server gives up, or time is over.
 func (s *Server) waitUntil(ctx context.Context, ready func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, DefaultReadyTimeout)
-	defer cancel()
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, DefaultReadyTimeout)
+		defer cancel()
+	}
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {

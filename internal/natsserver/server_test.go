@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -36,7 +37,7 @@ func run(t *testing.T, cfg natsserver.Config) *natsserver.Server {
 
 func dial(t *testing.T, server *natsserver.Server, opts ...nats.Option) *nats.Conn {
 	t.Helper()
-	conn, err := nats.Connect(server.ClientURL(), opts...)
+	conn, err := nats.Connect(server.ClientURL(), append(opts, nats.Timeout(time.Minute))...)
 	if err != nil {
 		t.Fatalf("connect: %v", err)
 	}

@@ -17,10 +17,10 @@ func TestUsersMayDoOnlyWhatTheirListsAllow(t *testing.T) {
 		{Name: "writer", Password: "w", Publish: []string{"in.>"}, Subscribe: []string{}},
 		{Name: "reader", Password: "r", Publish: []string{}, Subscribe: []string{"in.>"}},
 	}})
-	if _, err := nats.Connect(server.ClientURL()); !errors.Is(err, nats.ErrAuthorization) {
+	if _, err := nats.Connect(server.ClientURL(), nats.Timeout(time.Minute)); !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("nameless client: got %v, want ErrAuthorization", err)
 	}
-	if _, err := nats.Connect(server.ClientURL(), nats.UserInfo("writer", "x")); !errors.Is(err, nats.ErrAuthorization) {
+	if _, err := nats.Connect(server.ClientURL(), nats.UserInfo("writer", "x"), nats.Timeout(time.Minute)); !errors.Is(err, nats.ErrAuthorization) {
 		t.Errorf("wrong password: got %v, want ErrAuthorization", err)
 	}
 

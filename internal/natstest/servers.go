@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/blackdice/shipwarden/internal/loopback/loopbacktest"
 	"github.com/blackdice/shipwarden/internal/natsserver"
 )
 
@@ -64,9 +66,15 @@ func start(t testing.TB, size int, opts []Option) *servers {
 
 // configs reserves the ports that a server must keep over restarts.
 func configs(t testing.TB, size int, set settings) ([]natsserver.Config, error) {
-	ports, err := freePorts(2 * size)
-	if err != nil {
-		return nil, err
+	ports := make([]int, 2*size)
+	for i := range ports {
+		_, port, err := net.SplitHostPort(loopbacktest.Address(t))
+		if err != nil {
+			return nil, err
+		}
+		if ports[i], err = strconv.Atoi(port); err != nil {
+			return nil, err
+		}
 	}
 	out := make([]natsserver.Config, size)
 	routes := make([]string, size)
@@ -87,31 +95,22 @@ func configs(t testing.TB, size int, set settings) ([]natsserver.Config, error) 
 	return out, nil
 }
 
-// freePorts asks the kernel for n ports that nobody listens on.
-func freePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("reserve port: %w", err)
-		}
-		// Kept open until all are known, so that no port comes twice.
-		defer func() { _ = listener.Close() }()
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
-	}
-	return ports, nil
-}
-
 func (s *servers) startAll(ctx context.Context) error {
 	s.running = make([]*natsserver.Server, len(s.configs))
 	for i, cfg := range s.configs {
-		server, err := natsserver.Start(ctx, cfg)
-		if err != nil {
+		if err := s.startOne(ctx, i, cfg); err != nil {
 			return err
 		}
-		s.running[i] = server
 	}
 	return nil
+}
+
+func (s *servers) startOne(ctx context.Context, i int, cfg natsserver.Config) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	server, err := natsserver.Start(ctx, cfg)
+	s.running[i] = server
+	return err
 }
 
 // stopAll stops concurrently: a member that leaves alone would wait for a new
@@ -199,6 +198,7 @@ func (s *servers) Connect(t testing.TB, opts ...nats.Option) *nats.Conn {
 		nats.ReconnectWait(20 * time.Millisecond),
 		nats.ReconnectJitter(10*time.Millisecond, 10*time.Millisecond),
 		nats.DontRandomize(),
+		nats.Timeout(readyTimeout),
 	}, opts...)
 	conn, err := nats.Connect(s.URL(), all...)
 	if err != nil {
@@ -287,11 +287,9 @@ func (s *servers) Start(t testing.TB, i int) {
 	if s.running[i] != nil {
 		t.Fatalf("start nats server %d: it is running", i)
 	}
-	server, err := natsserver.Start(t.Context(), s.configs[i])
-	if err != nil {
+	if err := s.startOne(t.Context(), i, s.configs[i]); err != nil {
 		t.Fatalf("start nats server %d: %v", i, err)
 	}
-	s.running[i] = server
 	s.waitReady(t, i)
 	s.waitAnswer(t)
 }

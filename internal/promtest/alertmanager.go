@@ -2,15 +2,11 @@ package promtest
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 // Alertmanager is a running Alertmanager that tells nobody anything.
@@ -32,31 +28,11 @@ inhibit_rules: [{source_matchers: [cause!=""], target_matchers: [effect!=""], eq
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	command := exec.CommandContext(ctx, program(t, "alertmanager"), "--config.file="+config, "--storage.path="+dir, "--web.listen-address="+address, "--cluster.listen-address=")
-	if err := command.Start(); err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = command.Wait()
+	client := fresh()
+	url := serve(t, client, "alertmanager", "/api/v2/status", func(address string) []string {
+		return []string{"--config.file=" + config, "--storage.path=" + dir, "--web.listen-address=" + address, "--cluster.listen-address="}
 	})
-	a := &Alertmanager{URL: "http://" + address, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}}
-	var status any
-	for limit := time.Now().Add(startTime); !a.Get(t, "/api/v2/status", &status); {
-		if time.Now().After(limit) {
-			t.Fatal("Alertmanager does not answer")
-		}
-		<-time.After(50 * time.Millisecond)
-	}
-	return a
+	return &Alertmanager{URL: url, client: client}
 }
 
 // Get reads an answer of it, and reports whether there was one.

@@ -20,6 +20,7 @@ import (
 	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
 	"github.com/blackdice/shipwarden/internal/eventstore"
 	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
+	"github.com/blackdice/shipwarden/internal/loopback/loopbacktest"
 	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/internal/reactor"
 	"github.com/blackdice/shipwarden/internal/station"
@@ -45,7 +46,7 @@ func config(t *testing.T, url string, key ed25519.PrivateKey) *configv1.Common {
 	c := &configv1.Common{
 		Nats:        &configv1.Nats{Urls: []string{url}},
 		SigningKey:  &configv1.SigningKey{Id: envelopetest.KeyID(procedure.ServiceApproval), File: filepath.Join(folder, "key.pem")},
-		KeyringFile: filepath.Join(folder, "keyring.yaml"), HttpListen: freeAddress(t), Workers: 2,
+		KeyringFile: filepath.Join(folder, "keyring.yaml"), HttpListen: loopbacktest.Address(t), Workers: 2,
 	}
 	for path, content := range map[string][]byte{
 		c.GetSigningKey().GetFile(): pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), c.GetKeyringFile(): ring,
@@ -55,16 +56,6 @@ func config(t *testing.T, url string, key ed25519.PrivateKey) *configv1.Common {
 		}
 	}
 	return c
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 // status asks a station for a page; 0 where nobody answers.

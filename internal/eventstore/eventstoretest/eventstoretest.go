@@ -25,6 +25,9 @@ func Provision(t testing.TB, n natstest.Server) {
 	if err := eventstore.Provision(t.Context(), n.JetStream(), Topology(n)); err != nil {
 		t.Fatal(err)
 	}
+	for _, read := range []string{"KV_" + eventstore.BucketDeadlines, "KV_" + eventstore.BucketNotices, "OBJ_" + eventstore.BucketEvidence} {
+		n.Synced(t, read)
+	}
 }
 
 // Store is a store of its own for that writer, as another process would have it.

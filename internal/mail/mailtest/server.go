@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/blackdice/shipwarden/internal/loopback/loopbacktest"
 )
 
 // Domain is that of the mailboxes of a Server, and Account who may send by it, with the
@@ -51,7 +53,7 @@ func StartServer(t testing.TB, password string, users ...string) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Submission: free(t), Submissions: free(t), Roots: x509.NewCertPool(), boxes: filepath.Join(dir, "boxes")}
+	s := &Server{Submission: loopbacktest.Address(t), Submissions: loopbacktest.Address(t), Roots: x509.NewCertPool(), boxes: filepath.Join(dir, "boxes")}
 	// Among them is a socket, whose path may not be long.
 	data, err := os.MkdirTemp("", "mail") //nolint:usetesting // The folder of a test has its name in it.
 	if err != nil {
@@ -74,7 +76,7 @@ mail_delivery_agent_args: "-a"
 mail_delivery_agent_args: %q
 data_dir: %q
 mail_log_path: "<stderr>"
-`, Domain, free(t), s.Submission, s.Submissions, agent, filepath.Join(s.boxes, "%to_user%"), data),
+`, Domain, loopbacktest.Address(t), s.Submission, s.Submissions, agent, filepath.Join(s.boxes, "%to_user%"), data),
 		"domains/" + Domain + "/users":            known,
 		"certs/mail." + Domain + "/fullchain.pem": string(certificate),
 		"certs/mail." + Domain + "/privkey.pem":   string(key),
@@ -185,16 +187,6 @@ func certificate(t testing.TB) (certificate, key []byte) {
 		t.Fatal(err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
-}
-
-func free(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 func listens(address string) bool {

@@ -1,4 +1,4 @@
-package rig
+package loopback
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 // TestNobodyElseIsGivenTheAddressOfAService: between choosing and listening lies the
 // start of everything else, and between two listenings the restart of a service.
 func TestNobodyElseIsGivenTheAddressOfAService(t *testing.T) {
-	taken, locked, left := firstPort+1001, firstPort+1002, firstPort+1003
+	taken, locked, left := lastPort+1, lastPort+2, lastPort+3
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: taken})
 	if err != nil {
 		t.Fatal(err)
@@ -37,18 +37,18 @@ func TestNobodyElseIsGivenTheAddressOfAService(t *testing.T) {
 	again()
 }
 
-func TestRigsChooseDifferentAddresses(t *testing.T) {
+func TestAddressesDiffer(t *testing.T) {
 	var all sync.WaitGroup
 	var seen sync.Map
 	for range 8 {
-		r := &Rig{}
-		t.Cleanup(r.Stop)
 		all.Go(func() {
 			for range 20 {
-				address, err := r.address(0)
+				address, release, err := Reserve()
 				if _, twice := seen.LoadOrStore(address, true); twice || err != nil {
 					t.Errorf("%s, given before: %v, %v", address, twice, err)
+					continue
 				}
+				t.Cleanup(release)
 			}
 		})
 	}
