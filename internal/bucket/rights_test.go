@@ -34,7 +34,7 @@ func TestTheRightsOfTheDocumentsAreEnough(t *testing.T) {
 	if err := server.WaitReady(ready); err != nil {
 		t.Fatal(err)
 	}
-	admin, err := nats.Connect(server.ClientURL(), nats.UserInfo("admin", "a"))
+	admin, err := nats.Connect(server.ClientURL(), nats.UserInfo("admin", "a"), nats.Timeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,13 +109,17 @@ func TestWhatIsNotKnownIsSaidToBe(t *testing.T) {
 		_, _ = w.Write([]byte(body))
 	}))
 	t.Cleanup(server.Close)
-	c, err := changerecord.New(&configv1.ChangeConnector{
-		Name: "x", Url: server.URL + "/{id}", Fields: &configv1.RecordFields{Id: "/id", State: "/state", WindowEnd: "/end", Service: "/of"},
-		Timeout: durationpb.New(200 * time.Millisecond),
-	})
-	if err != nil {
-		t.Fatal(err)
+	within := func(patience time.Duration) *changerecord.Connector {
+		c, err := changerecord.New(&configv1.ChangeConnector{
+			Name: "x", Url: server.URL + "/{id}", Fields: &configv1.RecordFields{Id: "/id", State: "/state", WindowEnd: "/end", Service: "/of"},
+			Timeout: durationpb.New(patience),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
 	}
+	impatient, c := within(200*time.Millisecond), within(time.Minute)
 	for _, test := range []struct {
 		name, body, want string
 		code             int
@@ -133,7 +137,11 @@ func TestWhatIsNotKnownIsSaidToBe(t *testing.T) {
 		{"too long an answer", `{"id":"A","state":"` + strings.Repeat("x", 300<<10) + `"}`, "longer than", 200},
 	} {
 		body, code = test.body, test.code
-		_, err := c.Look(t.Context(), "A")
+		look := c
+		if body == "hang" {
+			look = impatient
+		}
+		_, err := look.Look(t.Context(), "A")
 		if !errors.Is(err, changerecord.ErrUnknown) || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "127.0.0.1") {
 			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -125,7 +126,7 @@ func forbidden(service string) []string {
 
 func connect(t *testing.T, server *natsserver.Server, user string) *nats.Conn {
 	t.Helper()
-	conn, err := nats.Connect(server.ClientURL(), nats.UserInfo(user, user), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	conn, err := nats.Connect(server.ClientURL(), nats.UserInfo(user, user), nats.Timeout(time.Minute), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		t.Fatal(err)
 	}

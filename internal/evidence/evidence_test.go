@@ -113,7 +113,11 @@ func TestAReaderWhoseChunksAreTakenAwayReadsAgain(t *testing.T) {
 		if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject("$O."+eventstore.BucketEvidence+".C.>")); err != nil {
 			t.Fatal(err)
 		}
-		reading, err := n.Connect(t).SubscribeSync("$JS.API.CONSUMER.CREATE.OBJ_" + eventstore.BucketEvidence + ".>")
+		spy := n.Connect(t)
+		reading, err := spy.SubscribeSync("$JS.API.CONSUMER.CREATE.OBJ_" + eventstore.BucketEvidence + ".>")
+		if err == nil {
+			err = spy.Flush()
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +130,7 @@ func TestAReaderWhoseChunksAreTakenAwayReadsAgain(t *testing.T) {
 			content, err := evidence.New(n.JetStream()).Get(t.Context(), ref.GetDigest())
 			done <- got{content, err}
 		}()
-		if _, err := reading.NextMsg(10 * time.Second); err != nil {
+		if _, err := reading.NextMsg(time.Minute); err != nil {
 			t.Fatalf("nobody reads: %v", err)
 		}
 		bucket, err := n.JetStream().ObjectStore(t.Context(), eventstore.BucketEvidence)

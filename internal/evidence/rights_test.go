@@ -31,7 +31,7 @@ func guarded(t *testing.T) (as func(user string) jetstream.JetStream) {
 	}
 	t.Cleanup(server.Shutdown)
 	as = func(user string) jetstream.JetStream {
-		conn, err := nats.Connect(server.ClientURL(), nats.UserInfo(user, user),
+		conn, err := nats.Connect(server.ClientURL(), nats.UserInfo(user, user), nats.Timeout(time.Minute),
 			nats.CustomInboxPrefix(eventstore.Inbox(user)), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 		if err != nil {
 			t.Fatal(err)
@@ -69,9 +69,10 @@ func TestServicesPutEvidenceWithoutTheRightToPurge(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The client waits for the purge that it is not given for as long as it may.
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	executor := evidence.New(as(procedure.ServiceExecutor))
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	ref, err := evidence.New(as(procedure.ServiceExecutor)).Put(ctx, "text/plain", "output", content)
+	ref, err := executor.Put(ctx, "text/plain", "output", content)
 	if err != nil {
 		t.Fatalf("over a changed one: %v", err)
 	}

@@ -26,7 +26,7 @@ type Client struct {
 // Client is a client of the identity.
 func (c *Cluster) Client(who Identity) *Client {
 	return &Client{url: c.URL, token: c.keys.tokens[who], http: &http.Client{
-		Timeout: 10 * time.Second,
+		Timeout: time.Minute,
 		// Nothing stays open, so that a cluster that was stopped leaves nothing behind.
 		Transport: &http.Transport{
 			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: c.keys.pool, MinVersion: tls.VersionTLS13},

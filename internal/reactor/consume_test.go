@@ -129,7 +129,7 @@ func TestPeopleAreToldOfAMessageThatEndsProcesses(t *testing.T) {
 		r := rig{Server: n, store: eventstoretest.Store(n, procedure.ServiceApproval)}
 		r.publish(t, "request.production.shop", "{}")
 		r.deliveries(t, 8, func(jetstream.Msg) error { return nil })
-		noted := make(chan int, 1)
+		noted := make(chan int, 64)
 		r.work(t, reactor.Config{}, func(context.Context, reactor.Message) error {
 			noted <- len(r.notes(t))
 			return nil
@@ -172,7 +172,7 @@ func TestWhatAnotherProcessPutOffIsNoFailure(t *testing.T) {
 
 func TestAWorkerAtWorkIsNotTakenForDead(t *testing.T) {
 	t.Parallel()
-	const ackWait = 300 * time.Millisecond
+	const ackWait = 3 * time.Second
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		topology := eventstoretest.Topology(n).WithAckWait(ackWait)
 		if err := eventstore.Provision(t.Context(), n.JetStream(), topology); err != nil {
@@ -189,7 +189,7 @@ func TestAWorkerAtWorkIsNotTakenForDead(t *testing.T) {
 		})
 		r.publish(t, "request.production.shop", "{}")
 		began := <-begun
-		natstest.Eventually(t, "a long piece of work", func() bool { return time.Since(began) > 4*ackWait })
+		natstest.Eventually(t, "a long piece of work", func() bool { return time.Since(began) > 2*ackWait })
 		close(finish)
 		natstest.Eventually(t, "an acknowledgment", r.settled(t, eventstore.StreamRequests, procedure.StepIntake))
 		if got := calls.Load(); got != 1 {
@@ -336,15 +336,15 @@ func TestADurableThatIsDeletedWhileAllWorkEndsTheStep(t *testing.T) {
 	})
 }
 
-// unanswered is JetStream of which the second look-up of a consumer gets no answer.
+// unanswered is JetStream of which one look-up of a consumer gets no answer, once it is armed.
 type unanswered struct {
 	jetstream.JetStream
-	asked   atomic.Int32
+	armed   atomic.Bool
 	instead func() error
 }
 
 func (u *unanswered) Consumer(ctx context.Context, stream, durable string) (jetstream.Consumer, error) {
-	if u.asked.Add(1) == 2 {
+	if u.armed.CompareAndSwap(true, false) {
 		return nil, u.instead()
 	}
 	return u.JetStream.Consumer(ctx, stream, durable)
@@ -354,38 +354,37 @@ func (u *unanswered) Consumer(ctx context.Context, stream, durable string) (jets
 // with one that is there again.
 func TestALookUpWithoutAnAnswerEndsNoStep(t *testing.T) {
 	t.Parallel()
-	natstest.Each(t, func(t *testing.T, n natstest.Server) {
-		r := newRig(t, n)
-		config := consumerOf(t, r, eventstore.StreamRequests, procedure.StepIntake).CachedInfo().Config
-		js := &unanswered{JetStream: r.JetStream(), instead: func() error {
-			if _, err := r.JetStream().CreateConsumer(t.Context(), eventstore.StreamRequests, config); err != nil {
-				t.Error(err)
-			}
-			return context.DeadlineExceeded
-		}}
-		seen, deleted := make(chan string), make(chan struct{})
-		stop := start(t, func(ctx context.Context) error {
-			return reactor.Consume(ctx, js, eventstore.StreamRequests, string(procedure.StepIntake), reactor.Config{Workers: 1},
-				func(_ context.Context, m reactor.Message) error { seen <- string(m.Data); <-deleted; return nil })
-		})
-		r.publish(t, "request.production.shop", "before")
-		<-seen
-		if err := r.JetStream().DeleteConsumer(t.Context(), eventstore.StreamRequests, string(procedure.StepIntake)); err != nil {
-			t.Fatal(err)
+	r := newRig(t, natstest.Single(t))
+	config := consumerOf(t, r, eventstore.StreamRequests, procedure.StepIntake).CachedInfo().Config
+	js := &unanswered{JetStream: r.JetStream(), instead: func() error {
+		if _, err := r.JetStream().CreateConsumer(t.Context(), eventstore.StreamRequests, config); err != nil {
+			t.Error(err)
 		}
-		close(deleted)
-		r.publish(t, "request.production.shop", "afterwards")
-		for got := ""; got != "afterwards"; { // What was delivered before comes once more: the durable is a new one.
-			select {
-			case got = <-seen:
-			case <-time.After(4 * eventstore.MaxPullExpiry):
-				t.Fatalf("the step does not go on; the durable was looked up %d times", js.asked.Load())
-			}
-		}
-		if err := stop(); err != nil || js.asked.Load() < 2 {
-			t.Errorf("consume ended with %v, and looked the durable up %d times", err, js.asked.Load())
-		}
+		return context.DeadlineExceeded
+	}}
+	seen, deleted := make(chan string), make(chan struct{})
+	stop := start(t, func(ctx context.Context) error {
+		return reactor.Consume(ctx, js, eventstore.StreamRequests, string(procedure.StepIntake), reactor.Config{Workers: 1},
+			func(_ context.Context, m reactor.Message) error { seen <- string(m.Data); <-deleted; return nil })
 	})
+	r.publish(t, "request.production.shop", "before")
+	<-seen
+	if err := r.JetStream().DeleteConsumer(t.Context(), eventstore.StreamRequests, string(procedure.StepIntake)); err != nil {
+		t.Fatal(err)
+	}
+	js.armed.Store(true)
+	close(deleted)
+	r.publish(t, "request.production.shop", "afterwards")
+	for got := ""; got != "afterwards"; { // What was delivered before comes once more: the durable is a new one.
+		select {
+		case got = <-seen:
+		case <-time.After(4 * eventstore.MaxPullExpiry):
+			t.Fatalf("the step does not go on; the durable was looked up: %t", !js.armed.Load())
+		}
+	}
+	if err := stop(); err != nil || js.armed.Load() {
+		t.Errorf("consume ended with %v, and looked the durable up: %t", err, !js.armed.Load())
+	}
 }
 
 func TestADeletedDurableEndsTheStep(t *testing.T) {

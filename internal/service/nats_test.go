@@ -139,7 +139,7 @@ func TestRepliesComeToTheServicesOwnInbox(t *testing.T) {
 	conn := connect(t, &configv1.Nats{
 		Urls: []string{server.ClientURL()}, User: "recorder", PasswordFile: write(t, "p", "p", 0o600),
 	})
-	other, err := nats.Connect(server.ClientURL(), nats.UserInfo("other", "p"))
+	other, err := nats.Connect(server.ClientURL(), nats.UserInfo("other", "p"), nats.Timeout(time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
