@@ -338,7 +338,7 @@ func TestWatchingOverALostDatabaseConnection(t *testing.T) {
 	natstest.Eventually(t, "the end of the listening connection", func() bool {
 		var cut int
 		err := conn.QueryRow(t.Context(), `select count(pg_terminate_backend(pid)) from pg_stat_activity
-			where datname = current_database() and pid <> pg_backend_pid() and query = 'select last_seq from checkpoint'`).Scan(&cut)
+			where datname = current_database() and pid <> pg_backend_pid() and query = 'select last_seq from checkpoint' and state = 'idle'`).Scan(&cut)
 		return err == nil && cut > 0
 	})
 	have := len(h.Entries)

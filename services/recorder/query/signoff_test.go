@@ -24,8 +24,11 @@ func TestItIsToldThatItIsTooLateToSignOff(t *testing.T) {
 	h.Do(t, "", procedure.DecideSignOffWanted(h.State(), []*releasev1.Check{ledger}, time.Hour, h.Now))
 	s.write(t, h, 0)
 	until := h.State().SignOffs[0].Until
-	// The server's clock goes so that there are three seconds left.
-	s.ahead.Store(int64(time.Until(until.Add(-3 * time.Second))))
+	if _, err := s.GetStatus(asReader(t), &recorderv1.GetStatusRequest{}); err != nil { // It is connected from now on.
+		t.Fatal(err)
+	}
+	// The server's clock goes so that there are ten seconds left.
+	s.ahead.Store(int64(time.Until(until.Add(-10 * time.Second))))
 	watch, err := s.WatchRelease(asReader(t), &recorderv1.WatchReleaseRequest{Release: h.Release})
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +54,7 @@ func TestItIsToldThatItIsTooLateToSignOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	told("watched", later.GetRelease())
-	s.ahead.Add(int64(3 * time.Second))
+	s.ahead.Add(int64(10 * time.Second))
 	one, err := s.GetRelease(asReader(t), &recorderv1.GetReleaseRequest{Release: h.Release})
 	if err != nil {
 		t.Fatal(err)

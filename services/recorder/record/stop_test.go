@@ -69,9 +69,12 @@ func restored(t *testing.T, n natstest.Server, change func(*jetstream.StreamConf
 		t.Fatal(err)
 	}
 	change(&cfg)
-	if _, err := n.JetStream().CreateStream(t.Context(), cfg); err != nil {
-		t.Fatal(err)
-	}
+	// A member that still takes the old one away refuses the new one.
+	natstest.Eventually(t, "the stream that is made anew", func() bool {
+		_, err = n.JetStream().CreateStream(t.Context(), cfg)
+		return err == nil
+	})
+	n.Leader(t, eventstore.StreamEvents)
 }
 
 func same(*jetstream.StreamConfig) {}

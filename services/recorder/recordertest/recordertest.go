@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/blackdice/shipwarden/internal/envelope"
 	"github.com/blackdice/shipwarden/internal/envelope/envelopetest"
@@ -136,7 +137,8 @@ func Publish(t testing.TB, n natstest.Server, entries ...procedure.Entry) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ack, err := n.JetStream().PublishMsg(t.Context(), m)
+		// The server of Conn hears later of a stream that was just made than who made it.
+		ack, err := n.JetStream().PublishMsg(t.Context(), m, jetstream.WithRetryAttempts(100))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package verify_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -53,7 +54,7 @@ func TestWhatFailsWhereNothingWasChanged(t *testing.T) {
 				places[id] = newPlace(t, test.runs)
 				is(places[id])
 			}
-			r := newRig(t, test.document, places, proceduretest.Waves([]string{"eu1"}, []string{"us1", "us2"}))
+			r := newRig(t, test.document, places, bake(time.Second, 500*time.Millisecond), proceduretest.Waves([]string{"eu1"}, []string{"us1", "us2"}))
 			r.to(t, procedure.PhaseVerify)
 			if test.change != nil {
 				test.change(r)

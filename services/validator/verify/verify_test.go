@@ -223,7 +223,7 @@ func TestTheWayBackIsLookedAtOnEveryTargetThatWentBack(t *testing.T) {
 // the bake. What it saw is not on record, and the second one says how much is missing.
 func TestAValidatorThatTakesOverCountsNothingTwice(t *testing.T) {
 	eu1 := newPlace(t, released)
-	r := newRig(t, "", map[string]*place{"eu1": eu1}, bake(12*time.Second, 100*time.Millisecond))
+	r := newRig(t, "", map[string]*place{"eu1": eu1}, bake(30*time.Second, 250*time.Millisecond))
 	r.to(t, procedure.PhaseVerify)
 	run := func(name string, js jetstream.JetStream) context.CancelFunc {
 		ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

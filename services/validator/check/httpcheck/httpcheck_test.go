@@ -106,7 +106,7 @@ func TestBakeOverTheWire(t *testing.T) {
 	}{
 		{"a good release passes", func(*service) {}, releasev1.CheckResult_VERDICT_PASS},
 		{"a sick one fails", func(s *service) { s.healthy.Store(false) }, releasev1.CheckResult_VERDICT_FAIL},
-		{"one that falls sick fails", func(s *service) { s.sickAfter.Store(3) }, releasev1.CheckResult_VERDICT_FAIL},
+		{"one that falls sick fails", func(s *service) { s.sickAfter.Store(1) }, releasev1.CheckResult_VERDICT_FAIL},
 		{"a healthy one that is another one fails", func(s *service) { s.digest.Store(other) }, releasev1.CheckResult_VERDICT_FAIL},
 		{"one that does not tell is inconclusive", func(s *service) { s.digest.Store("") }, releasev1.CheckResult_VERDICT_INCONCLUSIVE},
 	}
