@@ -107,12 +107,11 @@ func TestTheServiceCarriesARelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r := w.Release(t, proceduretest.Waves([]string{"eu1"}, []string{"eu2"}))
+	r.To(t, procedure.PhasePreview) // Here it goes on by itself.
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- executor.Run(ctx, cfg) }()
-
-	r := w.Release(t, proceduretest.Waves([]string{"eu1"}, []string{"eu2"}))
-	r.To(t, procedure.PhasePreview)
 	for _, phase := range []procedure.Phase{procedure.PhaseRisk, procedure.PhaseVerify, procedure.PhaseVerify, procedure.PhaseRecord} {
 		r.Reaches(t, phase)
 		switch phase { //nolint:exhaustive // The phases of this list.

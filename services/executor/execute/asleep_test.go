@@ -36,7 +36,11 @@ func asleep(t *testing.T, w *sitetest.World, r *sitetest.Release, cause procedur
 		defer close(ended)
 		said, _ = zombie.Turn(context.WithoutCancel(t.Context()), step, task)
 	}()
-	<-reached
+	select {
+	case <-reached:
+	case <-ended:
+		t.Fatalf("it never came to %s, and said %v", at, said)
+	}
 	return func() []*releasev1.Event {
 		close(goOn)
 		<-ended
@@ -87,11 +91,12 @@ func TestAnOpaqueZombieBeginsNothing(t *testing.T) {
 
 // TestARetriedCommandRunsOnce has a person order what an executor is asleep with.
 func TestARetriedCommandRunsOnce(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Command("eu1"))
 	w.Carries(t, "eu1", 1)
 	before := len(w.Starts(t, "eu1"))
 	r := w.Release(t)
-	r.Execute = sitetest.CommandTime + 3*time.Second
+	r.Execute = sitetest.CommandTime + 8*time.Second
 	r.To(t, procedure.PhaseExecute)
 	cause := r.Cause(t)
 	wake := asleep(t, w, r, cause, sitetest.Before)
@@ -116,11 +121,12 @@ func TestARetriedCommandRunsOnce(t *testing.T) {
 // TestATargetIsSealedBeforeItIsLetGo: who took the executor for lost did not reach the
 // target, and a person accepts. Whoever lets the target go reaches it.
 func TestATargetIsSealedBeforeItIsLetGo(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Command("eu1"))
 	w.Carries(t, "eu1", 1)
 	before := len(w.Starts(t, "eu1"))
 	r := w.Release(t)
-	r.Execute = sitetest.CommandTime + 3*time.Second
+	r.Execute = sitetest.CommandTime + 8*time.Second
 	r.To(t, procedure.PhaseExecute)
 	cause := r.Cause(t)
 	wake := asleep(t, w, r, cause, command.PointTicket)

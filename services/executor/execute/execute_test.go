@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/blackdice/shipwarden/internal/eventstore/eventstoretest"
 	"github.com/blackdice/shipwarden/internal/natstest"
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -126,6 +127,7 @@ func TestTwoExecutorsHaveEachEffectOnce(t *testing.T) {
 	t.Parallel()
 	natstest.Each(t, func(t *testing.T, n natstest.Server) {
 		w := sitetest.On(t, n, sitetest.Noop("eu1"), sitetest.Noop("eu2"), sitetest.Noop("eu3"), sitetest.Noop("eu4"))
+		eventstoretest.Provision(t, n) // None of them dies, and none is to be taken for dead.
 		releases := map[string]*sitetest.Release{}
 		for _, target := range []string{"eu1", "eu2", "eu3", "eu4"} {
 			r := w.Release(t, wave(target), proceduretest.Key(target))

@@ -105,10 +105,11 @@ func TestAnAbortDuringAWaveTakesItBackAfterwards(t *testing.T) {
 // TestATargetThatStaysBusyFailsAtTheDeadline: what could not even be tried is a failure
 // in the end, and not tried for ever.
 func TestATargetThatStaysBusyFailsAtTheDeadline(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Host("eu1"))
 	w.Carries(t, "eu1", 1)
 	r := w.Release(t)
-	r.Execute = 3 * time.Second
+	r.Execute = 8 * time.Second
 	r.To(t, procedure.PhaseExecute)
 	release := w.Occupy(t, "eu1")
 	w.Run(t, "one", execute.New)

@@ -32,7 +32,7 @@ type street struct {
 func newStreet(t *testing.T) *street {
 	t.Helper()
 	w := sitetest.New(t, sitetest.Noop("eu1"), sitetest.Noop("eu2"), sitetest.Noop("bill1"))
-	w.Digest = w.Keep(t, sitetest.Document(neighboring))
+	w.Digest = w.Keep(t, strings.Replace(sitetest.Document(neighboring), "recheck: 1s", "recheck: 6s", 1))
 	return &street{w, w.Executor(t, "one", nil)}
 }
 
@@ -72,6 +72,7 @@ func heldBy(s procedure.State, rule string, by *sitetest.Release) bool {
 // that may start just now the one that was asked for first does, unless it is stuck; the
 // other one waits until that is recorded, whichever of them depends on the other (PD-3.3).
 func TestNeighborsAreLookedAtAgainAtTheStart(t *testing.T) {
+	t.Parallel()
 	w := newStreet(t)
 	shop := w.open(t, "shop")
 	bills := w.open(t, "bills", billing)
@@ -104,7 +105,7 @@ func TestWhatIsStuckBeforeItsStartKeepsNobodyWaiting(t *testing.T) {
 	w := newStreet(t)
 	w.open(t, "shop")
 	bills := w.open(t, "bills", billing)
-	if s := w.turn(t, bills, 5*time.Second); s.Phase != procedure.PhaseExecuting {
+	if s := w.turn(t, bills, time.Minute); s.Phase != procedure.PhaseExecuting {
 		t.Errorf("in phase %s: %v", s.Phase, s.Holds)
 	}
 }
@@ -118,7 +119,7 @@ func TestOfTwoNeighborsThatClaimAtOnceOneBegins(t *testing.T) {
 	var claims [2]func() procedure.State
 	for i, r := range []*sitetest.Release{bills, shop} {
 		task := r.Task(t, 1)
-		task.Now = task.Now.Add(5 * time.Second) // nobody goes first by the time of the request
+		task.Now = task.Now.Add(7 * time.Second) // nobody goes first by the time of the request
 		drafts, err := step.Act(t.Context(), task)
 		if err != nil || drafts[0].Event.GetExecutionClaimed() == nil {
 			t.Fatalf("%v, %v", drafts, err)
@@ -188,7 +189,7 @@ func TestAWayBackGoesPastANeighbor(t *testing.T) {
 	back := w.open(t, "back", sitetest.Version(1), proceduretest.Rollback, func(q *releasev1.Request) { q.RollbackOf = gone.ID })
 	forth := w.open(t, "forth", sitetest.Version(3), proceduretest.Rollback, proceduretest.Waves([]string{"eu2"}), func(q *releasev1.Request) { q.RollbackOf = old.ID })
 	bills := w.open(t, "bills", billing)
-	if s := w.turn(t, bills, 5*time.Second); s.Phase != procedure.PhaseExecuting {
+	if s := w.turn(t, bills, time.Minute); s.Phase != procedure.PhaseExecuting {
 		t.Fatalf("billing in phase %s: %v", s.Phase, s.Holds)
 	}
 	s := w.turn(t, back, 0)

@@ -218,10 +218,11 @@ func TestAnExecutorWithoutTheDriverRefuses(t *testing.T) {
 }
 
 func TestAFreezeThatWasDeclaredAfterTheApprovalHoldsTheStart(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
 	r := w.Release(t)
 	r.To(t, procedure.PhaseExecute)
-	until := time.Now().Add(3 * time.Second)
+	until := time.Now().Add(10 * time.Second)
 	w.Activate(t, freeze("outage", time.Now().Add(-time.Hour), until))
 	w.Run(t, "one", execute.New)
 	s := r.Reaches(t, procedure.PhaseHeld)
@@ -269,8 +270,9 @@ func TestTheReleasesOwnFreezeHoldsItToo(t *testing.T) {
 }
 
 func TestNothingStartsBeforeItsTime(t *testing.T) {
+	t.Parallel()
 	w := sitetest.New(t, sitetest.Noop("eu1"))
-	at := time.Now().Add(3 * time.Second)
+	at := time.Now().Add(10 * time.Second)
 	r := w.Release(t, func(r *releasev1.Request) { r.NotBefore = timestamppb.New(at) })
 	r.To(t, procedure.PhaseExecute)
 	w.Run(t, "one", execute.New)

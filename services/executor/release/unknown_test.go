@@ -68,7 +68,7 @@ func TestWhatAPersonConfirmedIsWhatATargetCarries(t *testing.T) {
 	r.Decide(t, "eve", releasev1.Intervened_ACTION_CONFIRM_DONE)
 	r.Do(t, "", proceduretest.Verified(r.State(t), releasev1.CheckResult_VERDICT_FAIL, false))
 	claim := proceduretest.Remedy(r.State(t), "gone", time.Now())
-	claim.GetRollbackClaimed().Deadline = timestamppb.New(time.Now().Add(time.Second))
+	claim.GetRollbackClaimed().Deadline = timestamppb.New(time.Now().Add(5 * time.Second))
 	r.Do(t, "", claim)
 	r.Do(t, "", proceduretest.Lost(r.State(t)))
 	r.Decide(t, "eve", releasev1.Intervened_ACTION_CONFIRM_DONE)

@@ -82,7 +82,7 @@ func TestAPreviewCommandThatGivesNoAnswer(t *testing.T) {
 		body, why string
 	}{
 		"it fails":                     {long, "echo token=hunter2hunter2 >&2; exit 3", "exit status 3: command failed: token=[redacted"},
-		"it does not end":              {200 * time.Millisecond, "echo begun; exec /bin/sleep 60", "not done after 200ms"},
+		"it does not end":              {3 * time.Second, "echo begun; exec /bin/sleep 60", "not done after 3s"},
 		"what it started does not end": {200 * time.Millisecond, "/bin/sleep 60 & wait", "not done after 200ms"},
 		"it is killed":                 {long, "kill -9 $$", "command killed"},
 	} {
@@ -133,7 +133,7 @@ func TestTheDryRunOfTheWayBackDecides(t *testing.T) {
 	}{
 		"it goes through":     {long, `echo "$1 could carry $2 again"`, "went through", true, "shop-1 could carry 1.0.0 again"},
 		"it says no":          {long, "echo no room for two versions; exit 1", "says no: ", false, "no room for two versions"},
-		"it does not end":     {200 * time.Millisecond, "echo begun; exec /bin/sleep 60", "not done after 200ms", false, "begun"},
+		"it does not end":     {3 * time.Second, "echo begun; exec /bin/sleep 60", "not done after 3s", false, "begun"},
 		"it tells of secrets": {long, "echo password=hunter2hunter2; exit 1", "password=[redacted", false, "password=[redacted"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -371,11 +371,13 @@ func TestWhatBecameOfACommitIsFoundOut(t *testing.T) {
 	}
 	r.Before.Store(&away)
 	c := inRepository(r.Config())
-	c.Patience = durationpb.New(time.Second)
+	c.Patience = durationpb.New(15 * time.Second) // All that comes before the push is done in it.
 	if _, err := opened(t, c, nil).Apply(t.Context(), driver.ApplyKey("shop-3", 0, 1), at(30), from(document(2), 3)); !errors.Is(err, driver.ErrUnknown) {
 		t.Errorf("got %v, want %v", err, driver.ErrUnknown)
 	}
 	// And where nobody was there from the beginning, nothing happened.
+	c = inRepository(r.Config())
+	c.Patience = durationpb.New(time.Second)
 	if _, err := opened(t, c, nil).Apply(t.Context(), driver.ApplyKey("shop-3", 0, 1), at(30), from(document(2), 3)); !errors.Is(err, driver.ErrBusy) {
 		t.Errorf("got %v, want %v", err, driver.ErrBusy)
 	}

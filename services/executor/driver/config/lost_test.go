@@ -267,7 +267,7 @@ func TestAnAnswerThatNeverComesIsAnUnknownOutcome(t *testing.T) {
 	w := newWorld(t, natstest.Single(t), 8)
 	l := newLine(t, w.URLs()[0])
 	c := place{URL: l.url, Bucket: w.Bucket}.config()
-	c.Patience = durationpb.New(6 * time.Second)
+	c.Patience = durationpb.New(12 * time.Second)
 	d := opened(t, c, func(point string) {
 		if point == config.PointChecked {
 			l.set(true, false)
@@ -310,7 +310,9 @@ func TestAChangeOfLeaderIsWaitedFor(t *testing.T) {
 	w := newWorld(t, n, 8)
 	release(t, w, 1, "")
 	leader := -1
-	d := w.open(t, func(point string) {
+	c := w.config()
+	c.Patience = durationpb.New(2 * time.Minute)
+	d := opened(t, c, func(point string) {
 		if point == config.PointChecked {
 			leader = n.Leader(t, "KV_"+w.Bucket)
 			n.Stop(t, leader)

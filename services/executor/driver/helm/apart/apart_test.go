@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 // few are limits that are reached soon, on a machine that has much to do.
 var few = apart.Limits{Memory: 128 << 20, Processor: 2 * time.Second, Time: 5 * time.Minute}
 
+// plenty are those of charts of which nobody expects anything, on such a machine.
+var plenty = apart.Limits{Memory: apart.Default.Memory, Processor: time.Minute, Time: 5 * time.Minute}
+
 // nobody is a server that is not asked.
 type nobody struct{ *testing.T }
 
@@ -143,7 +146,7 @@ func TestAChartWithoutAnEndIsEndedAndTheNextOneIsRead(t *testing.T) {
 			if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
 				t.Errorf("it took %d bytes of memory here", n)
 			}
-			made, err := apart.Make(t.Context(), few, order(shop(t, nil)), nobody{t})
+			made, err := apart.Make(t.Context(), plenty, order(shop(t, nil)), nobody{t})
 			if err != nil || !strings.Contains(rendered(t, made)["shop/templates/config.yaml"], "greeting: hello") {
 				t.Errorf("the next one is %v, %v", made, err)
 			}
@@ -275,7 +278,7 @@ func TestAChartAsksTheServerThroughWhoStartedIt(t *testing.T) {
 func TestAChartThatAsksWithoutAnEndIsRefused(t *testing.T) {
 	chart := shop(t, map[string]string{"templates/x.yaml": `{{ range 1000000 }}{{ lookup "v1" "Secret" "shop" "" }}{{ end }}`})
 	asked := 0
-	_, err := apart.Make(t.Context(), few, order(chart), answers(func(context.Context, string) (apart.Reply, error) {
+	_, err := apart.Make(t.Context(), plenty, order(chart), answers(func(context.Context, string) (apart.Reply, error) {
 		asked++
 		return apart.Reply{Status: 200, Type: "application/json", Body: []byte(`{"kind": "APIResourceList", "groupVersion": "v1", "resources": [{"name": "secrets", "namespaced": true, "kind": "Secret", "verbs": ["list"]}], "items": []}`)}, nil
 	}))
@@ -321,7 +324,7 @@ func TestAThirdPartyChartMakesTheSameAsInOneProcess(t *testing.T) {
 	}
 	o := order(packed)
 	o.Values = map[string]any{"replicaCount": 3, "ingress": map[string]any{"enabled": true}, "ui": map[string]any{"message": "{{ braces }} {{{ more }}}"}}
-	made, err := apart.Make(t.Context(), apart.Default, o, nobody{t})
+	made, err := apart.Make(t.Context(), plenty, o, nobody{t})
 	if err != nil {
 		t.Fatal(err)
 	}
