@@ -81,8 +81,9 @@ func TestAnotherFileChangesNothing(t *testing.T) {
 	renamed.Procedure.Id = "PROC-OTHER-1"
 	for _, activateFirst := range []bool{true, false} {
 		// It would wait, as where nothing is in effect.
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		err := begin(ctx, visit(), renamed, activateFirst)
+		visitor := visit()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		err := begin(ctx, visitor, renamed, activateFirst)
 		cancel()
 		if !errors.Is(err, amend.ErrInEffect) || !strings.Contains(err.Error(), "procedure_file: id: ") {
 			t.Errorf("with a file of another id, and activate_first %t: %v", activateFirst, err)

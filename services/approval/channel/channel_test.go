@@ -171,9 +171,10 @@ func TestWhatIsTriedAgain(t *testing.T) {
 }
 
 func TestReceiverThatDoesNotAnswer(t *testing.T) {
-	short := func(c *channel.Config) { c.Timeout, c.Attempts = 100*time.Millisecond, 2 }
+	short := func(c *channel.Config) { c.Timeout, c.Attempts = 2*time.Second, 2 }
 	for kind, want := range map[configv1.ChannelAddress_Kind]uint32{webhook: 2, slack: 1} {
 		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
 			receiver := newReceiver(t, silent)
 			receipt, _ := send(t.Context(), open(t, kind, receiver.URL, short), message())
 			if receipt.GetDelivered() || receipt.GetAttempts() != want || !strings.HasPrefix(receipt.GetResponse(), "no answer in time; nobody can tell") {
