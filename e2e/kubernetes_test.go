@@ -50,9 +50,6 @@ type harbor struct {
 // rolloutTime is how long a workload may take to be ready, on a slow machine as well.
 const rolloutTime = 30 * time.Second
 
-// A cluster has all that it does done by others, which takes longer than anything else here.
-func init() { patience = 4 * time.Minute }
-
 // mortal runs the executor as a process that can be killed, and the other services in this one.
 type mortal struct {
 	program string

@@ -48,7 +48,7 @@ var (
 )
 
 // patience bounds the wait for anything that the machine does by itself.
-var patience = 60 * time.Second
+const patience = 4 * time.Minute
 
 // atOnce bounds how many yards run beside each other, on a machine of any size.
 var atOnce = make(chan struct{}, 2)

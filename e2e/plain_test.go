@@ -34,6 +34,7 @@ func TestPlainProtocols(t *testing.T) {
 	t.Parallel()
 	y := open(t, plan{})
 	id := y.release(y.build("1.0.0", 0), "first", nil)
+	y.reach(id, "closed") // What is heard from now on is of others.
 	y.tell("NATS as text over a socket", (*yard).rawNATS)
 	y.tell("a reply subject leads no answer anywhere else", (*yard).replies)
 	y.tell("what users of the bus may not do", (*yard).forbidden)

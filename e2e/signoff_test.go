@@ -44,7 +44,7 @@ func TestAPersonAndAProgramHaveTheirSay(t *testing.T) {
 	}}}
 	asks := func(r *releasev1.Request) {
 		r.Plan.Waves = []*releasev1.Wave{{Targets: y.world.Targets}}
-		r.Validation.Bake = durationpb.New(8 * time.Second)
+		r.Validation.Bake = durationpb.New(12 * time.Second)
 		r.Validation.Checks = append(r.Validation.Checks,
 			&releasev1.Check{Name: "books", Probe: &releasev1.Check_Command{Command: &releasev1.CommandProbe{
 				Command: "books", Arguments: map[string]string{"word": "balanced"},

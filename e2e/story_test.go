@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/e2e/shop"
 	approvalv1 "github.com/blackdice/shipwarden/proto/shipwarden/approval/v1"
@@ -46,6 +47,12 @@ func (y *yard) submit(a shop.Artifact, key string, change func(*releasev1.Reques
 		y.Fatalf("the request was not accepted: %v", answer)
 	}
 	return answer.GetRelease()
+}
+
+// baking has whoever has to act meanwhile find the release in its verification, on a slow machine
+// as well.
+func baking(long time.Duration) func(*releasev1.Request) {
+	return func(r *releasev1.Request) { r.Validation.Bake = durationpb.New(long) }
 }
 
 // reach waits until a release is in a phase.
@@ -189,9 +196,10 @@ func (y *yard) changed(want ...int) {
 // What dev leaves of the recorder's configuration is all that it needs.
 func (y *yard) rebuild() {
 	y.Helper()
+	folder := binaries(y.T)
 	ctx, cancel := context.WithTimeout(y.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(binaries(y.T), "shipwarden-recorder"), "rebuild", "-config", filepath.Join(y.cfg.Dir, "config", "recorder.yaml"))
+	cmd := exec.CommandContext(ctx, filepath.Join(folder, "shipwarden-recorder"), "rebuild", "-config", filepath.Join(y.cfg.Dir, "config", "recorder.yaml"))
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "both records are the same") {
 		y.Errorf("rebuild: %v\n%s", err, out)

@@ -103,7 +103,7 @@ func TestAConfigurationOfTerraformIsReleasedAndABadOneIsTakenBack(t *testing.T) 
 	mirror, source, locked := providers(t)
 	artifacts, folders, files := "", map[string]string{}, t.TempDir()
 	y := open(t, plan{config: func(w *shop.World, cfg *rig.Config) error {
-		artifacts, cfg.Reconcile = cfg.ArtifactFolder, time.Second
+		artifacts, cfg.Reconcile = cfg.ArtifactFolder, 3*time.Second
 		cfg.Procedure = bytes.ReplaceAll(cfg.Procedure, []byte("driver: host, kinds: [ARTIFACT_KIND_FILE]"), []byte("driver: terraform, kinds: [ARTIFACT_KIND_TERRAFORM_MODULE]"))
 		cfg.Targets, cfg.Places = nil, nil
 		for _, id := range w.Targets {

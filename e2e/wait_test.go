@@ -90,7 +90,7 @@ func (y *yard) untold(operations *receiver) {
 
 // campaign is how long a freeze lasts: long enough that on a busy machine a release
 // comes to where it is held before the end.
-const campaign = 10 * time.Second
+const campaign = 20 * time.Second
 
 // freeze declares a freeze of production that ends soon, and returns when.
 func (y *yard) freeze(version string) time.Time {
@@ -112,8 +112,9 @@ func (y *yard) freeze(version string) time.Time {
 }
 
 func (y *yard) frozen() {
+	version := y.build("1.1.0", 0)
 	end := y.freeze("1.1")
-	id := y.submit(y.build("1.1.0", 0), "frozen", nil)
+	id := y.submit(version, "frozen", nil)
 	if why := y.held(id, "freeze"); !why.GetUntil().AsTime().Equal(end) || why.GetSetBy() != "carol" {
 		y.Errorf("it is held by %v, not until %s", why, end)
 	}
@@ -175,10 +176,10 @@ func TestReleasesMeet(t *testing.T) {
 }
 
 func (y *yard) second() {
-	first := y.submit(y.build("1.0.0", 0), "first", nil)
+	later := y.build("1.1.0", 0)
+	first := y.submit(y.build("1.0.0", 0), "first", baking(6*time.Second))
 	y.approve(first, "carol", "dave")
 	y.reach(first, "verify")
-	later := y.build("1.1.0", 0)
 	second := y.submit(later, "second", nil)
 	if why := y.held(second, "target.busy"); why.GetSubject() != first {
 		y.Errorf("it waits for %v, not for %s", why, first)
@@ -196,7 +197,7 @@ func (y *yard) second() {
 }
 
 func (y *yard) overtaken() {
-	first := y.submit(y.build("1.2.0", 0), "third", nil)
+	first := y.submit(y.build("1.2.0", 0), "third", baking(6*time.Second))
 	second := y.submit(y.build("1.3.0", 0), "fourth", nil)
 	y.reach(second, "approve")
 	y.approve(first, "carol", "dave")

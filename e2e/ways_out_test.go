@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/blackdice/shipwarden/e2e/rig"
 	"github.com/blackdice/shipwarden/e2e/shop"
@@ -75,7 +76,7 @@ func (y *yard) takenBack(before shop.Artifact) {
 
 // aborted stops a release while its second wave is looked at.
 func (y *yard) aborted(before shop.Artifact) {
-	id := y.submit(y.build("1.2.0", 0), "aborted", nil)
+	id := y.submit(y.build("1.2.0", 0), "aborted", baking(8*time.Second))
 	y.approve(id, "carol", "dave")
 	y.until(id, "the second wave", func(r *recorderv1.Release) bool {
 		return r.GetPhase() == "verify" && effects(y.T, y.world.Folder(y.world.Targets[1])) == 4
@@ -173,7 +174,7 @@ func (y *yard) cripple() (mend func()) {
 // stuck releases a version, and the way back fails.
 func (y *yard) stuck(a shop.Artifact, key string) (id string, mend func()) {
 	y.Helper()
-	id = y.submit(a, key, nil)
+	id = y.submit(a, key, baking(15*time.Second))
 	y.approve(id, "carol", "dave")
 	y.reach(id, "verify")
 	mend = y.cripple()

@@ -16,7 +16,7 @@ if [ "${1:-}" = --suite ]; then
 	case $suite in
 	kubernetes) tools/kubernetes.sh -short "$@" ;;
 	terraform) tools/terraform.sh -short "$@" ;;
-	*) go test -tags slow -timeout 30m "$@" "./e2e/$suite" ;;
+	*) go test -tags slow -timeout 60m "$@" "./e2e/$suite" ;;
 	esac
 	exit
 fi

@@ -25,7 +25,7 @@ if [ "${1:-}" = --module ]; then
 		echo "no packages yet"
 		exit
 	fi
-	go -C "$module" test -timeout 20m "$@" ./...
+	go -C "$module" test -timeout 60m "$@" ./...
 	exit
 fi
 

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds the wait for anything that happens by itself.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // write leaves a request as files that a person could send: YAML for the command, JSON
 // for the plain client of the bus.

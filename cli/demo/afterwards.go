@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/blackdice/shipwarden/cli/exit"
 	"github.com/blackdice/shipwarden/cli/terminal"
 	"github.com/blackdice/shipwarden/e2e/shop"
@@ -24,6 +26,9 @@ const (
 	lookEvery = 5 * time.Second
 	lookFor   = 5 * time.Minute
 )
+
+// pauseTime is how long a wave is looked at in which somebody has to pause the release.
+const pauseTime = 5 * time.Second
 
 // wayBack shows the way back of a release as the change of its own that it is: with an id, an
 // outcome and a record, which the record of the release names by its digest.
@@ -118,7 +123,9 @@ func (s *story) paused(ctx context.Context, versions []shop.Artifact) error {
 		return err
 	}
 	s.line("Procedure document 1.2 is in effect: what was verified is looked at again, for %g minutes.", lookFor.Minutes())
-	id, err := s.submit(ctx, versions[4], "5-paused", nil)
+	id, err := s.submit(ctx, versions[4], "5-paused", func(r *releasev1.Request) {
+		r.Validation.Bake = durationpb.New(pauseTime)
+	})
 	if err != nil {
 		return err
 	}

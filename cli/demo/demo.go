@@ -34,7 +34,7 @@ type Config struct {
 }
 
 // freezeTime is how long the campaign lasts in which nothing starts.
-const freezeTime = 6 * time.Second
+const freezeTime = 12 * time.Second
 
 // story is the demo while it is told.
 type story struct {

@@ -3,6 +3,7 @@ package watch_test
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/blackdice/shipwarden/cli/watch"
+	"github.com/blackdice/shipwarden/internal/loopback/loopbacktest"
 	recorderv1 "github.com/blackdice/shipwarden/proto/shipwarden/recorder/v1"
 	releasev1 "github.com/blackdice/shipwarden/proto/shipwarden/release/v1"
 )
@@ -59,12 +61,15 @@ var (
 
 func TestARecorderThatRestartsIsWaitedFor(t *testing.T) {
 	seen := make(chan struct{})
-	first, address := start(t, "127.0.0.1:0", func(send func(*recorderv1.Release)) error {
-		send(under)
-		<-seen
+	var asked atomic.Int32
+	first, address := start(t, loopbacktest.Address(t), func(send func(*recorderv1.Release)) error {
+		if asked.Add(1) == 1 { // It may be asked again before it is gone.
+			send(under)
+			<-seen
+		}
 		return status.Error(codes.Unavailable, "going down")
 	})
-	lost := make(chan error, 10)
+	lost := make(chan error, 1000)
 	shown := 0
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -26,7 +26,7 @@ func TestPromisesHoldThroughAFewFaults(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	v, err := chaos.Run(t.Context(), chaos.Config{
-		Releases: releases, Seed: 3, Duration: 6 * time.Minute, Settle: 2 * time.Minute, Interval: 800 * time.Millisecond, Nap: time.Second,
+		Releases: releases, Seed: 3, Duration: 25 * time.Minute, Settle: 6 * time.Minute, Interval: 800 * time.Millisecond, Nap: time.Second,
 		Blackout: time.Hour, // It takes longer than all of the rest.
 		Root:     "../..", Dir: dir, Out: out,
 	})
