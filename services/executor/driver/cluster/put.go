@@ -181,7 +181,16 @@ func (n *Namespace) Try(ctx context.Context, c *Server, objects Set) ([]Trial, e
 			if err := n.Ours(found, known); err != nil {
 				return false, err
 			}
-			would, err := resource.Apply(ctx, r.Name, Wants(o, found), metav1.ApplyOptions{FieldManager: Manager, DryRun: []string{metav1.DryRunAll}})
+			wanted := Wants(o, found)
+			if found != nil {
+				// What its controller writes meanwhile would be taken for a part of the change.
+				wanted.SetUID(found.GetUID())
+				wanted.SetResourceVersion(found.GetResourceVersion())
+			}
+			would, err := resource.Apply(ctx, r.Name, wanted, metav1.ApplyOptions{FieldManager: Manager, DryRun: []string{metav1.DryRunAll}})
+			if Moved(err) {
+				return false, nil
+			}
 			trials[i] = Trial{Ref: r, Known: known, Is: found, Would: would}
 			return err == nil, Refusal(r, err)
 		}); err != nil {

@@ -4,6 +4,7 @@ package kubernetes_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -88,6 +89,38 @@ func TestWhatControllersSetIsNoChangeByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	inspects(t, d, "after the next release")
+}
+
+// TestWhatAControllerWritesDuringTheLookIsNoChangeByHand: between that an object is read and that the
+// server is asked what it should be, its controller notes the revision of a rollout on it.
+func TestWhatAControllerWritesDuringTheLookIsNoChangeByHand(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	if _, _, err := release(t, w.driver(t, kubernetes.Options{}), 1, driver.Plan{}, web("1.0.0", "")); err != nil {
+		t.Fatal(err)
+	}
+	asked, revision := 0, 7
+	d := w.driver(t, kubernetes.Options{Wrap: func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPatch && strings.HasSuffix(r.URL.Path, "/deployments/shop") {
+				if asked++; asked%2 == 1 {
+					revision++
+					w.admin.Must(t, http.MethodPatch, w.path("deployments/shop")+"?fieldManager=kube-controller-manager",
+						object{"metadata": object{"annotations": object{"deployment.kubernetes.io/revision": fmt.Sprint(revision)}}})
+				}
+			}
+			return next.RoundTrip(r)
+		})
+	}})
+	inspects(t, d, "while its controller wrote")
+	// Nor is it a part of what approvers are told, and of what is compared with that at the start.
+	told, err := d.Diff(t.Context(), planOf(2, web("2.0.0", "")))
+	if err != nil || told.Failed != "" || !strings.Contains(told.Text, "shop:2.0.0") || strings.Contains(told.Text, "revision") {
+		t.Errorf("approvers are told %+v, %v", told, err)
+	}
+	if asked < 4 {
+		t.Errorf("the server was asked %d times", asked)
+	}
 }
 
 // TestAWorkloadThatNobodyReleasedIsSeen where the namespace is the target's alone; and without
