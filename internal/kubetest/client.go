@@ -166,5 +166,11 @@ func (c *Cluster) Namespace(t testing.TB) string {
 	Eventually(t, "the certificates are in "+name, func() bool {
 		return admin.Status(t, http.MethodGet, "/api/v1/namespaces/"+name+"/configmaps/kube-root-ca.crt", nil) == http.StatusOK
 	})
+	// Servers hear of what they allow a moment after it is there.
+	for _, who := range []Identity{Executor, Validator} {
+		Eventually(t, string(who)+" may read in "+name, func() bool {
+			return c.Client(who).Status(t, http.MethodGet, "/api/v1/namespaces/"+name+"/configmaps", nil) == http.StatusOK
+		})
+	}
 	return name
 }

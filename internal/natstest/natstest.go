@@ -11,7 +11,7 @@ import (
 
 // readyTimeout bounds every wait of this package. It is long because machines
 // that run tests are often short of processors; a healthy cluster needs 1-2 s.
-const readyTimeout = 60 * time.Second
+const readyTimeout = 3 * time.Minute
 
 // Server is one server or one cluster under test. Its methods fail the test on
 // errors. They may be called from several goroutines of that test, except
@@ -79,7 +79,7 @@ func Each(t *testing.T, body func(t *testing.T, n Server)) {
 }
 
 // Eventually polls holds until it returns true, and fails the test with what
-// was waited for when that takes longer than a minute.
+// was waited for when that takes longer than three minutes.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), readyTimeout)

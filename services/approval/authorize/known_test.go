@@ -60,7 +60,7 @@ func TestTheEarliestStartIsByWindowsAndEvidenceAsWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := &registry{}
-	world := whatif.World{Outside: gates.Outside{Connectors: connectors, Finder: found}}
+	world := whatif.World{Outside: gates.Outside{Connectors: connectors, Finder: found, Within: time.Minute}}
 	r := rigIn(t, natstest.Single(t), nil, world, agedThen)
 	r.Carries(t, "eu1", &releasev1.Deployment{Release: "shop-one", Digest: proceduretest.Digest('b')})
 	desk := r.dial(t)

@@ -58,7 +58,7 @@ func TestWhatIfAsksWhatStepOneAsks(t *testing.T) {
 		t.Fatal(err)
 	}
 	images := &registry{shelf: shelf{statement}}
-	world := whatif.World{Outside: gates.Outside{Connectors: connectors, Finder: images}}
+	world := whatif.World{Outside: gates.Outside{Connectors: connectors, Finder: images, Within: time.Minute}}
 	r := rigIn(t, natstest.Single(t), nil, world, foundThen, func(d *policyv1.Procedure) {
 		d.Freezes = []*policyv1.Freeze{frozen("audit", now.Add(time.Hour))}
 		d.Targets[0].Kinds = []releasev1.ArtifactKind{releasev1.ArtifactKind_ARTIFACT_KIND_OCI_IMAGE}

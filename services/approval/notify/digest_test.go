@@ -168,7 +168,7 @@ func TestWhatWaitsSurvivesThatTheProcessIsKilled(t *testing.T) {
 	if _, err := r.Act(t, r.step(), release, r.now); err == nil {
 		t.Error("another process may still be sending it, and it went on")
 	}
-	r.now = r.now.Add(time.Minute)
+	r.now = r.now.Add(time.Hour)
 	if s := r.goOn(t, r.step(), release); len(s.Deferred) != 0 {
 		t.Errorf("deferred %v", s.Deferred)
 	}

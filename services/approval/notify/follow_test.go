@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/blackdice/shipwarden/procedure"
 	"github.com/blackdice/shipwarden/procedure/proceduretest"
@@ -80,8 +81,8 @@ func TestAStartThatWaitsIsToldAgain(t *testing.T) {
 // What people were told of a wait is no news when it comes.
 func TestAWaitThatWasAnnouncedIsNoNews(t *testing.T) {
 	r := newRig(t, func(d *policyv1.Procedure) {
-		d.Freezes = append(d.Freezes, &policyv1.Freeze{Name: "weekend", SetBy: "gina", Reason: "nobody is there", When: &policyv1.Freeze_Weekly{Weekly: &policyv1.Weekly{
-			FromDay: policyv1.Weekly_DAY_MONDAY, FromTime: "00:00", ToDay: policyv1.Weekly_DAY_SUNDAY, ToTime: "23:59", TimeZone: "UTC",
+		d.Freezes = append(d.Freezes, &policyv1.Freeze{Name: "weekend", SetBy: "gina", Reason: "nobody is there", When: &policyv1.Freeze_Once{Once: &policyv1.Span{
+			Start: timestamppb.New(time.Now().Add(-time.Hour)), End: timestamppb.New(time.Now().Add(48 * time.Hour)),
 		}}})
 	})
 	release := r.Reach(t, procedure.PhaseNotify)

@@ -50,7 +50,7 @@ func TestAWaitThatWasToldAndIsNotOnRecordIsSettled(t *testing.T) {
 				if _, err := r.step().Act(t.Context(), r.Task(t, release, r.now)); err == nil {
 					t.Error("whoever may be sending still is not waited for")
 				}
-				r.now = r.now.Add(time.Minute)
+				r.now = r.now.Add(time.Hour)
 			}
 			for range 2 { // The first of them is lost as well.
 				r.lostDraft(t, release, r.ledger)

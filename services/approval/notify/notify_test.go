@@ -279,7 +279,7 @@ func TestAChatIsToldOnceThoughTheProcessIsKilledBeforeItIsOnRecord(t *testing.T)
 	if _, err := r.Act(t, r.step(), release, r.now); err == nil {
 		t.Error("another process may still be sending it, and it went on")
 	}
-	r.now = r.now.Add(time.Minute)
+	r.now = r.now.Add(time.Hour)
 	if s, err := r.Act(t, r.step(), release, r.now); err != nil || s.Phase != procedure.PhaseExecute {
 		t.Fatalf("phase %s, %v", s.Phase, err)
 	}

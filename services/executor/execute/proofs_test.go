@@ -20,6 +20,7 @@ import (
 func shown(t *testing.T, w *sitetest.World, e *sitetest.Executor, changes ...func(*releasev1.Request)) *sitetest.Release {
 	t.Helper()
 	r := w.Release(t, changes...)
+	r.Execute = 10 * time.Minute // for drivers that wait for a cluster
 	r.To(t, procedure.PhasePreview)
 	if _, err := e.Turn(t.Context(), preview.New(e.Site), r.Task(t, 1)); err != nil {
 		t.Fatal(err)

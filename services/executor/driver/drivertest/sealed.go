@@ -137,9 +137,10 @@ func asleep(t *testing.T, h harness, point string, c Call) {
 	if !reached {
 		return // The way back does not pass every point.
 	}
+	d := h.Open(t)
+	_, _ = d.Running(t.Context()) // It is connected before the time begins.
 	ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(h.Shut, shut))
 	defer cancel()
-	d := h.Open(t)
 	_, err := d.Seal(ctx, c.Key, c.Fence)
 	before := h.Effects(t)
 	wake()

@@ -120,7 +120,7 @@ func TestACommitThatIsNotTakenUpInTimeFailsAndIsFoundAgain(t *testing.T) {
 	w := open(t, argo)
 	w.places(t, 1)
 	w.Pause(true)
-	w.config.Timeout = durationpb.New(300 * time.Millisecond)
+	w.config.Timeout = durationpb.New(5 * time.Second)
 	_, err := w.driver(t).Apply(t.Context(), forth(2), fence(20), plan("", 2))
 	if err == nil || !strings.Contains(err.Error(), "not healthy in time") || !strings.Contains(err.Error(), "does not have the change") {
 		t.Fatalf("got %v", err)

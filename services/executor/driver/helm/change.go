@@ -235,7 +235,7 @@ func (c *change) prepare(ctx context.Context) (err error) {
 func (c *change) freed(ctx context.Context) bool {
 	ticker := time.NewTicker(500 * time.Millisecond)
 	defer ticker.Stop()
-	for range 10 {
+	for range 30 {
 		select {
 		case <-ctx.Done():
 			return false

@@ -23,28 +23,34 @@ import (
 
 // A preview is made before anybody has approved anything: a template without an end ends it, and nothing
 // else. The same goes for who asks for the release itself.
+//
+// It runs alone: what it waits for is a processor.
 func TestATemplateWithoutAnEndIsRefusedAtThePreviewAndTheExecutorGoesOn(t *testing.T) {
-	t.Parallel()
 	w := open(t)
 	d := w.driver(t, config(w.folder), helm.Options{Limits: apart.Limits{Memory: 128 << 20, Processor: 2 * time.Second, Time: patience}})
 	n := 0
+	const memory, processor = "more than 128 MiB of memory", "more than 2s of a processor"
 	for name, test := range map[string]struct{ template, want string }{
-		"a list":      {"{{ range until 1000000000 }}a: b\n{{ end }}", "more than 128 MiB of memory"},
-		"a range":     {"{{ range 1000000000000 }}{{ end }}", "more than 2s of a processor"},
-		"an output":   {"{{ range 1000000000000 }}a: b\n{{ end }}", "more than 128 MiB of memory"},
-		"a text":      {`a: {{ repeat 1000000000 "x" }}`, "more than 128 MiB of memory"},
+		"a list":      {"{{ range until 1000000000 }}a: b\n{{ end }}", memory},
+		"a range":     {"{{ range 1000000000000 }}{{ end }}", processor},
+		"an output":   {"{{ range 1000000000000 }}a: b\n{{ end }}", memory},
+		"a text":      {`a: {{ repeat 1000000000 "x" }}`, memory},
 		"a large one": {`a: {{ repeat 9000000 "x" }}`, "measures more than 8388608 bytes"},
-		"itself":      {`{{ define "x" }}{{ template "x" . }}{{ end }}{{ template "x" . }}`, "more than 128 MiB of memory"},
+		"itself":      {`{{ define "x" }}{{ template "x" . }}{{ end }}{{ template "x" . }}`, memory},
 	} {
 		n++
 		t.Run(name, func(t *testing.T) {
 			p := charted(1, chart(t, with(files{"templates/x.yaml": test.template})))
 			asked, err := d.Diff(t.Context(), p)
-			if err != nil || !strings.Contains(asked.Failed, test.want) || asked.Text != "" {
+			says := func(text string) bool {
+				// A slow processor is over before the memory is full.
+				return strings.Contains(text, test.want) || name == "an output" && strings.Contains(text, processor)
+			}
+			if err != nil || !says(asked.Failed) || asked.Text != "" {
 				t.Errorf("preview: %+v, %v, want %s", asked, err, test.want)
 			}
 			_, err = place(t, d, n, p, driver.Plan{})
-			if !errors.Is(err, driver.ErrInvalid) && !errors.Is(err, driver.ErrUnsupported) || !strings.Contains(err.Error(), test.want) {
+			if !errors.Is(err, driver.ErrInvalid) && !errors.Is(err, driver.ErrUnsupported) || !says(err.Error()) {
 				t.Errorf("%v, want %s", err, test.want)
 			}
 		})
@@ -52,7 +58,7 @@ func TestATemplateWithoutAnEndIsRefusedAtThePreviewAndTheExecutorGoesOn(t *testi
 	if got := w.history(t); len(got) != 0 {
 		t.Errorf("Helm's history has %v", got)
 	}
-	r, err := place(t, d, n+1, plan(1), driver.Plan{})
+	r, err := place(t, w.driver(t, config(w.folder), helm.Options{}), n+1, plan(1), driver.Plan{})
 	must(t, r, err)
 	if got := w.carries(t); got != plan(1).Artifact.Digest {
 		t.Errorf("it carries %s", got)

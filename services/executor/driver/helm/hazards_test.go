@@ -24,7 +24,12 @@ import (
 )
 
 // web is a chart of one pod, whose image's tag says what becomes of it.
+// What is bad by its tag is given up soon, and what is good never, however slow the controllers are.
 func web(n int, tag string, more files) driver.Plan {
+	deadline := "600"
+	if strings.HasPrefix(tag, "bad-") {
+		deadline = "6"
+	}
 	all := files{
 		"web/Chart.yaml":  fmt.Sprintf("apiVersion: v2\nname: web\nversion: %d.0.0\n", n),
 		"web/values.yaml": "replicas: 1\n",
@@ -32,7 +37,7 @@ func web(n int, tag string, more files) driver.Plan {
 kind: Deployment
 metadata: {name: shop}
 spec:
-  progressDeadlineSeconds: 6
+  progressDeadlineSeconds: ` + deadline + `
   replicas: {{ .Values.replicas }}
   selector: {matchLabels: {app: web}}
   template:

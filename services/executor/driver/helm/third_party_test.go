@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/blackdice/shipwarden/internal/kubetest"
@@ -23,7 +24,7 @@ func TestAThirdPartyChartIsInstalledUpgradedFailsAndGoesBack(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	c := config(w.folder)
-	c.Release, c.Timeout = "podinfo", durationpb.New(20*time.Second)
+	c.Release = "podinfo"
 	c.Parameters = []*configv1.HelmParameter{{Parameter: "tag", Value: "image.tag"}, {Parameter: "replicas", Value: "replicaCount", Integer: true}}
 	all := helmtest.Podinfo(t)
 	version := func(n int, tag string) driver.Plan {
@@ -37,6 +38,8 @@ func TestAThirdPartyChartIsInstalledUpgradedFailsAndGoesBack(t *testing.T) {
 		return image[strings.LastIndex(image, ":")+1:]
 	}
 	d := w.driver(t, c, helm.Options{})
+	hurried := proto.CloneOf(c)
+	hurried.Timeout = durationpb.New(20 * time.Second) // for what is never ready
 	one, two, bad := version(1, "6.9.1"), version(2, "6.9.2"), version(3, "bad-pull1")
 	if asked, err := d.Diff(t.Context(), one); err != nil || !strings.Contains(asked.Text, "create Deployment podinfo") {
 		t.Fatalf("approvers are told %+v, %v", asked, err)
@@ -51,7 +54,7 @@ func TestAThirdPartyChartIsInstalledUpgradedFailsAndGoesBack(t *testing.T) {
 	if got := image(); got != "6.9.2" {
 		t.Errorf("upgraded to %s", got)
 	}
-	if _, err := place(t, d, 3, bad, two); err == nil {
+	if _, err := place(t, w.driver(t, hurried, helm.Options{}), 3, bad, two); err == nil {
 		t.Fatal("what is never ready was taken")
 	}
 	r, err = back(t, d, 3, bad, two)

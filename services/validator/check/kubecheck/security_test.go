@@ -322,7 +322,7 @@ func TestARouteOfTheGatewayAPIIsAnExposure(t *testing.T) {
 	kubetest.Eventually(t, "routes can be made", func() bool { return admin.Status(t, http.MethodGet, w.path(routes), nil) == http.StatusOK })
 	exposure := func(hosts ...string) seen {
 		return w.look(&releasev1.Check{Name: "security.exposure", Probe: &releasev1.Check_KubernetesSecurity{KubernetesSecurity: &releasev1.KubernetesSecurityProbe{
-			Workloads: shop, Exposure: &releasev1.KubernetesExposureControl{Allowed: []*releasev1.KubernetesExposure{{Kind: "HTTPRoute", Name: "shop", Hosts: hosts}}},
+			Timeout: secure().GetTimeout(), Workloads: shop, Exposure: &releasev1.KubernetesExposureControl{Allowed: []*releasev1.KubernetesExposure{{Kind: "HTTPRoute", Name: "shop", Hosts: hosts}}},
 		}}})
 	}
 	kubetest.Eventually(t, "all is well without one", func() bool { return exposure("shop.example").outcome == check.Passed })
@@ -352,7 +352,7 @@ func TestTheRightsOfADigest(t *testing.T) {
 	})
 	account := func(control *releasev1.KubernetesAccountControl) seen {
 		return w.look(&releasev1.Check{Name: "security.service_account", Probe: &releasev1.Check_KubernetesSecurity{KubernetesSecurity: &releasev1.KubernetesSecurityProbe{
-			Workloads: shop, ServiceAccount: control,
+			Timeout: secure().GetTimeout(), Workloads: shop, ServiceAccount: control,
 		}}})
 	}
 	allowed := &releasev1.KubernetesAccountControl{Allowed: []*releasev1.KubernetesRight{{Resource: "configmaps", Verbs: []string{"get", "list", "watch"}}}}
