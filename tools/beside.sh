@@ -38,12 +38,13 @@ trap 'rm -rf "${remove[@]}"' EXIT
 # says otherwise. The path is short because sockets lie in it, and PostgreSQL's user must be
 # able to pass through. Where nothing may be run out of it, tests could not run theirs.
 if [ -z "${TMPDIR:-}${GOTMPDIR:-}" ] && [ "$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $4}')" -ge 10485760 ] 2>/dev/null; then
-	memory=$(mktemp -d /dev/shm/sw.XXXXXX)
-	chmod 755 "$memory"
-	remove+=("$memory")
-	install -m 755 /dev/null "$memory/may-run"
-	if "$memory/may-run" 2>/dev/null; then
-		export TMPDIR=$memory
+	if memory=$(mktemp -d /dev/shm/sw.XXXXXX 2>/dev/null); then
+		chmod 755 "$memory"
+		remove+=("$memory")
+		install -m 755 /dev/null "$memory/may-run"
+		if "$memory/may-run" 2>/dev/null; then
+			export TMPDIR=$memory
+		fi
 	fi
 fi
 

@@ -28,12 +28,15 @@ func Reserve() (address string, release func(), err error) { return reserve(firs
 
 // reserve takes the first port that is free, from anywhere in the range on.
 func reserve(first, last int) (address string, release func(), err error) {
+	folder, err := locks()
+	if err != nil {
+		return "", nil, fmt.Errorf("reserve a port: %w", err)
+	}
 	size := last - first + 1
 	start := rand.IntN(size) //nolint:gosec // It only spreads them over the range.
 	for i := range size {
 		port := first + (start+i)%size
-		// Of the user, because nobody may lock out another one.
-		dir := filepath.Join(os.TempDir(), fmt.Sprintf("shipwarden-ports-%d", os.Getuid()), strconv.Itoa(port))
+		dir := filepath.Join(folder, strconv.Itoa(port))
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return "", nil, fmt.Errorf("reserve a port: %w", err)
 		}
@@ -52,6 +55,19 @@ func reserve(first, last int) (address string, release func(), err error) {
 		return address, lock.Release, nil
 	}
 	return "", nil, fmt.Errorf("%w from %d to %d", errNoPort, first, last)
+}
+
+// locks is the folder of the locks: of the user, because nobody may lock out another one, and, where
+// they have a folder for what is kept, the same whatever TMPDIR is.
+func locks() (string, error) {
+	if kept, err := os.UserCacheDir(); err == nil {
+		dir := filepath.Join(kept, "shipwarden", "ports")
+		if os.MkdirAll(dir, 0o700) == nil {
+			return dir, nil
+		}
+	}
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("shipwarden-ports-%d", os.Getuid()))
+	return dir, os.MkdirAll(dir, 0o700)
 }
 
 // Free returns the loopback address with a port on which nobody listens; the error is that of

@@ -21,7 +21,7 @@ const (
 	DefaultHost = "127.0.0.1"
 	// tlsHandshakeSeconds is how long a client may take for its TLS handshake.
 	tlsHandshakeSeconds = 5
-	// DefaultReadyTimeout bounds Start when its context has no earlier end.
+	// DefaultReadyTimeout bounds Start and WaitReady where their context has no deadline.
 	DefaultReadyTimeout = 30 * time.Second
 )
 

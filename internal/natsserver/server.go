@@ -29,7 +29,8 @@ type Server struct {
 
 // Start runs a server and returns once it takes client connections. A single
 // server is then fully ready; a member of a cluster is ready only when WaitReady
-// says so, because it needs its peers. The caller must call Shutdown.
+// says so, because it needs its peers. It gives up, as WaitReady does, when ctx ends, or after
+// DefaultReadyTimeout where ctx has no deadline. The caller must call Shutdown.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	opts, err := cfg.options()
 	if err != nil {

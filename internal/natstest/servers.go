@@ -21,7 +21,7 @@ const (
 	globalAccount = "$G"
 	// startAttempts bounds how often a set of reserved ports is given up because
 	// another process took one of them in between.
-	startAttempts = 5
+	startAttempts = 2
 )
 
 // servers implements Server.

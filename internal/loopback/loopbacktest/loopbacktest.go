@@ -7,8 +7,8 @@ import (
 	"github.com/blackdice/shipwarden/internal/loopback"
 )
 
-// Address is a loopback address that nobody else listens on until the test has ended, and what
-// the test does at its end after this call.
+// Address is a loopback address that nobody else is given until the test has ended, and all that
+// was registered with Cleanup after this call.
 func Address(t testing.TB) string {
 	t.Helper()
 	address, release, err := loopback.Reserve()

@@ -72,7 +72,7 @@ func (n *Namespace) altered(ctx context.Context, c *Server, o *unstructured.Unst
 		labels := wanted.GetLabels()
 		labels[LabelFence] = found.GetLabels()[LabelFence]
 		wanted.SetLabels(labels)
-		// Of what changes between the two, as by its controller, the difference would be no hand's.
+		// What its controller writes between the reading and the asking would look like a change by hand.
 		wanted.SetUID(found.GetUID())
 		wanted.SetResourceVersion(found.GetResourceVersion())
 		would, err := objects.Apply(ctx, r.Name, wanted, metav1.ApplyOptions{FieldManager: Manager, Force: true, DryRun: []string{metav1.DryRunAll}})

@@ -230,12 +230,16 @@ func (c *change) prepare(ctx context.Context) (err error) {
 	return nil
 }
 
+// forgetting is how often, every half second, a controller is asked whether it still tells of the failure
+// before: the busier its cluster is, the later it sees what is wanted now.
+const forgetting = 30
+
 // freed reports whether what had failed before the call has not failed any more: its controller tells of
 // the failure before for a moment after it has seen what is wanted now, and Helm takes that for a new one.
 func (c *change) freed(ctx context.Context) bool {
-	ticker := time.NewTicker(500 * time.Millisecond)
+	ticker := time.NewTicker(time.Second / 2)
 	defer ticker.Stop()
-	for range 30 {
+	for range forgetting {
 		select {
 		case <-ctx.Done():
 			return false

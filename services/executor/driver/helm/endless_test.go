@@ -27,9 +27,9 @@ import (
 // It runs alone: what it waits for is a processor.
 func TestATemplateWithoutAnEndIsRefusedAtThePreviewAndTheExecutorGoesOn(t *testing.T) {
 	w := open(t)
-	d := w.driver(t, config(w.folder), helm.Options{Limits: apart.Limits{Memory: 128 << 20, Processor: 2 * time.Second, Time: patience}})
+	d := w.driver(t, config(w.folder), helm.Options{Limits: apart.Limits{Memory: 128 << 20, Processor: 5 * time.Second, Time: patience}})
 	n := 0
-	const memory, processor = "more than 128 MiB of memory", "more than 2s of a processor"
+	const memory, processor = "more than 128 MiB of memory", "more than 5s of a processor"
 	for name, test := range map[string]struct{ template, want string }{
 		"a list":      {"{{ range until 1000000000 }}a: b\n{{ end }}", memory},
 		"a range":     {"{{ range 1000000000000 }}{{ end }}", processor},
@@ -58,7 +58,7 @@ func TestATemplateWithoutAnEndIsRefusedAtThePreviewAndTheExecutorGoesOn(t *testi
 	if got := w.history(t); len(got) != 0 {
 		t.Errorf("Helm's history has %v", got)
 	}
-	r, err := place(t, w.driver(t, config(w.folder), helm.Options{}), n+1, plan(1), driver.Plan{})
+	r, err := place(t, d, n+1, plan(1), driver.Plan{})
 	must(t, r, err)
 	if got := w.carries(t); got != plan(1).Artifact.Digest {
 		t.Errorf("it carries %s", got)
