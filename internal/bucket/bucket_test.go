@@ -37,6 +37,7 @@ func make8(t *testing.T, n natstest.Server) jetstream.KeyValue {
 	if err != nil {
 		t.Fatal(err)
 	}
+	n.Synced(t, "KV_limits")
 	return kv
 }
 
@@ -142,6 +143,7 @@ func TestAFullBucketRefuses(t *testing.T) {
 			if _, err := n.JetStream().CreateStream(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
+			n.Synced(t, c.Name)
 			e := entry(t, n.URL(), name, "shop")
 			before, err := e.Limits(t.Context())
 			if before.Room != cmp.Or(c.MaxBytes, math.MaxInt64) || before.Expires || err != nil {

@@ -162,6 +162,13 @@ func (s *Server) LastSequence(account, stream string) (uint64, error) {
 	return 0, nil
 }
 
+// Delivers reports whether this server knows of somebody who takes messages of the subject in the
+// account: it may know of a stream before it does.
+func (s *Server) Delivers(account, subject string) bool {
+	a, err := s.inner.LookupAccount(account)
+	return err == nil && a.SubscriptionInterest(subject)
+}
+
 // Failed is closed when the server met an error that it cannot go on with.
 func (s *Server) Failed() <-chan struct{} { return s.fatal.done }
 

@@ -11,10 +11,11 @@ import (
 	"github.com/blackdice/shipwarden/internal/natstest"
 )
 
-// TestWhoIsSyncedHasSomebodyWhoAnswersDirectReads: a bucket is read from any server that holds
-// it. Who that is the server of the reader hears from the others, and on another connection
-// than that the bucket was made. Many are made at once, so that some of them are read in between.
-func TestWhoIsSyncedHasSomebodyWhoAnswersDirectReads(t *testing.T) {
+// TestWhoIsSyncedHasSomebodyWhoAnswers: a bucket is read from any server that holds it, and written
+// to where its leader is. Who that is the server of a client hears from the others, and on another
+// connection than that the bucket was made. Many are made at once, so that some of them are read in
+// between.
+func TestWhoIsSyncedHasSomebodyWhoAnswers(t *testing.T) {
 	t.Parallel()
 	n := natstest.Cluster(t)
 	var all sync.WaitGroup
@@ -29,6 +30,9 @@ func TestWhoIsSyncedHasSomebodyWhoAnswersDirectReads(t *testing.T) {
 			n.Synced(t, "KV_"+name)
 			if _, err := kv.Get(t.Context(), "key"); !errors.Is(err, jetstream.ErrKeyNotFound) {
 				t.Errorf("%s: %v", name, err)
+			}
+			if _, err := n.Conn().RequestWithContext(t.Context(), "$KV."+name+".key", nil); err != nil {
+				t.Errorf("%s: write: %v", name, err)
 			}
 		})
 	}

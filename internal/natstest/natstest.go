@@ -35,8 +35,9 @@ type Server interface {
 	// Leader is the index of the server that leads the stream. It waits for one.
 	Leader(t testing.TB, stream string) int
 	// Synced waits until every running server holds the stream's last message as of now, so
-	// that reads which any server may answer, as those of buckets, do not lag, and until the
-	// server of Conn knows who answers them: it hears of that from the others.
+	// that reads which any server may answer, as those of buckets, do not lag, and knows who
+	// takes messages for it, and until the server of Conn knows who answers those reads: servers
+	// hear of both from the others, and may hear of the stream before.
 	Synced(t testing.TB, stream string)
 	// Stop shuts server i down and keeps its store.
 	Stop(t testing.TB, i int)

@@ -249,12 +249,22 @@ func (s *servers) Synced(t testing.TB, stream string) {
 			if here, err := server.LastSequence(globalAccount, stream); err != nil || here < last {
 				return false
 			}
+			for _, subject := range known.CachedInfo().Config.Subjects {
+				if !server.Delivers(globalAccount, literal(subject)) {
+					return false
+				}
+			}
 		}
 		return true
 	})
 	if known.CachedInfo().Config.AllowDirect {
 		Eventually(t, "somebody answers direct reads of "+stream, func() bool { return s.answersDirect(t, stream) })
 	}
+}
+
+// literal is a subject that a pattern matches.
+func literal(pattern string) string {
+	return strings.NewReplacer("*", "x", ">", "x").Replace(pattern)
 }
 
 // answersDirect reports whether the server of Conn knows of a server that answers direct reads

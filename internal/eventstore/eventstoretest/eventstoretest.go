@@ -25,8 +25,11 @@ func Provision(t testing.TB, n natstest.Server) {
 	if err := eventstore.Provision(t.Context(), n.JetStream(), Topology(n)); err != nil {
 		t.Fatal(err)
 	}
-	for _, read := range []string{"KV_" + eventstore.BucketDeadlines, "KV_" + eventstore.BucketNotices, "OBJ_" + eventstore.BucketEvidence} {
-		n.Synced(t, read)
+	for _, stream := range Topology(n).Streams {
+		n.Synced(t, stream.Name)
+	}
+	for _, bucket := range []string{"KV_" + eventstore.BucketDeadlines, "KV_" + eventstore.BucketNotices, "OBJ_" + eventstore.BucketEvidence} {
+		n.Synced(t, bucket)
 	}
 }
 

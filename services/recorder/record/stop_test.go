@@ -74,7 +74,7 @@ func restored(t *testing.T, n natstest.Server, change func(*jetstream.StreamConf
 		_, err = n.JetStream().CreateStream(t.Context(), cfg)
 		return err == nil
 	})
-	n.Leader(t, eventstore.StreamEvents)
+	n.Synced(t, eventstore.StreamEvents)
 }
 
 func same(*jetstream.StreamConfig) {}
