@@ -2,7 +2,6 @@ package promtest
 
 import (
 	"bytes"
-	"context"
 	"net/http"
 	"os"
 	"os/exec"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/loopback/loopbacktest"
+	"github.com/blackdice/shipwarden/internal/proctest"
 )
 
 const (
@@ -27,22 +27,7 @@ func serve(t testing.TB, client *http.Client, name, path string, arguments func(
 	t.Helper()
 	address := loopbacktest.Address(t)
 	var output bytes.Buffer
-	ctx, cancel := context.WithCancel(context.Background())
-	command := exec.CommandContext(ctx, program(t, name), arguments(address)...)
-	command.Stdout, command.Stderr = &output, &output
-	if err := command.Start(); err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		_ = command.Wait()
-		close(ended)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-	})
+	ended := proctest.Start(t, &output, program(t, name), arguments(address)...)
 	url := "http://" + address
 	for limit := time.After(startTime); !well(t, client, url+path); {
 		select {

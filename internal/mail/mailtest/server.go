@@ -1,7 +1,6 @@
 package mailtest
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/blackdice/shipwarden/internal/loopback/loopbacktest"
+	"github.com/blackdice/shipwarden/internal/proctest"
 )
 
 // Domain is that of the mailboxes of a Server, and Account who may send by it, with the
@@ -87,22 +87,7 @@ mail_log_path: "<stderr>"
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	command := exec.CommandContext(ctx, build(t), "-config_dir="+dir)
-	command.Stderr = t.Output()
-	if err := command.Start(); err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		_ = command.Wait()
-		close(ended)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-ended
-	})
+	ended := proctest.Start(t, t.Output(), build(t), "-config_dir="+dir)
 	for limit := time.After(patience); !listens(s.Submission) || !listens(s.Submissions); {
 		select {
 		case <-ended:
